@@ -1,0 +1,1 @@
+"""edgeagents: every user, chat, document or device gets its own little Python server."""

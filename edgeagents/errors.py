@@ -1,0 +1,178 @@
+"""Everything edgeagents raises on purpose.
+
+* EdgeAgentsError
+  + ConfigError              the project's configuration: fix the file or the argument
+    - UnknownBinding
+  + PluginError              an installed plugin: fix it or remove it
+  + ObjectError              raised to the caller of a stub; has .retryable, .overloaded and .remote
+    - RemoteError            the object's own code raised; also an instance of the builtin type that was raised
+    - ObjectReset            the object was reset: its memory is gone, a new call starts it afresh
+    - ObjectOverloaded       too many events wait for the object
+  + StorageError             the object's storage refused or failed
+    - StorageLimitError      a key or value that Cloudflare would refuse too
+    - SqlError               a statement failed; has .query
+  + DataCloneError           a value that cannot be stored or sent (also a TypeError)
+  + WebSocketError           use of a socket that is not open
+    - WebSocketClosed        the peer closed; has .code, .reason, .was_clean
+  + HttpError                answers a request with a status and a text that the client may see
+    - BadRequest             400
+    - BodyTooLarge           413
+  + ModelError               a model provider failed; has .status and .retryable
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "BadRequest",
+    "BodyTooLarge",
+    "ConfigError",
+    "DataCloneError",
+    "EdgeAgentsError",
+    "HttpError",
+    "ModelError",
+    "ObjectError",
+    "ObjectOverloaded",
+    "ObjectReset",
+    "PluginError",
+    "RemoteError",
+    "SqlError",
+    "StorageError",
+    "StorageLimitError",
+    "UnknownBinding",
+    "WebSocketClosed",
+    "WebSocketError",
+]
+
+
+class EdgeAgentsError(Exception):
+    """The root of everything that edgeagents raises on purpose."""
+
+
+class ConfigError(EdgeAgentsError):
+    """The project's configuration cannot be used as it stands."""
+
+
+class UnknownBinding(ConfigError):
+    """The configuration asks for a kind of binding that no installed plugin provides."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(
+            f"No installed plugin provides {kind!r}, needed for the binding {name!r}. "
+            f"Installed: {', '.join(sorted(known)) or 'none'}."
+        )
+
+
+class PluginError(EdgeAgentsError):
+    """An installed plugin is broken, misspelt or there twice. The message names its distribution."""
+
+
+class ObjectError(EdgeAgentsError):
+    """A call to an object failed.
+
+    ``retryable`` says that the same call may succeed if it is made again on a new stub, ``overloaded`` that
+    it should not be made again at once, ``remote`` that the object's own code raised it.
+    """
+
+    retryable = False
+    overloaded = False
+    remote = False
+
+
+class RemoteError(ObjectError):
+    """The object's own code raised. ``type_name`` is the class of what it raised.
+
+    When that was a builtin exception such as ``ValueError``, this is an instance of it too, so the caller may
+    catch either. The traceback stays with the object, in its log.
+    """
+
+    remote = True
+
+    def __init__(self, message: str, type_name: str = "Exception") -> None:
+        self.type_name = type_name
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of its argument.
+        return str(self.args[0]) if self.args else ""
+
+
+class ObjectReset(ObjectError):
+    """The object was reset while the call ran: its memory and its unconfirmed writes are gone."""
+
+    retryable = True
+
+
+class ObjectOverloaded(ObjectError):
+    """Too many events wait for this object already."""
+
+    overloaded = True
+
+
+class StorageError(EdgeAgentsError):
+    """The object's storage refused an operation, or failed."""
+
+
+class StorageLimitError(StorageError, ValueError):
+    """A key or value is larger than Cloudflare allows."""
+
+
+class SqlError(StorageError):
+    """A SQL statement failed. ``query`` is the statement; the message ends with SQLite's code."""
+
+    def __init__(self, message: str, query: str = "") -> None:
+        self.query = query
+        super().__init__(message)
+
+
+class DataCloneError(EdgeAgentsError, TypeError):
+    """A value cannot be stored, or sent to an object: only data can, not code or handles."""
+
+
+class WebSocketError(EdgeAgentsError):
+    """A WebSocket was used in a state that does not allow it."""
+
+
+class WebSocketClosed(WebSocketError):
+    """The peer closed the WebSocket."""
+
+    def __init__(self, code: int, reason: str = "", was_clean: bool = True) -> None:
+        self.code, self.reason, self.was_clean = code, reason, was_clean
+        super().__init__(f"The WebSocket was closed with code {code}{f' ({reason})' if reason else ''}.")
+
+
+class HttpError(EdgeAgentsError):
+    """Answers the request with ``status`` and this text, which the client may see."""
+
+    status = 500
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        if status is not None:
+            self.status = status
+        super().__init__(message)
+
+
+class BadRequest(HttpError, ValueError):
+    """The request cannot be read as what the handler asked for."""
+
+    status = 400
+
+
+class BodyTooLarge(HttpError):
+    """The request's body is larger than the limit."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"The body of this request is larger than the limit of {limit} bytes.")
+
+
+class ModelError(EdgeAgentsError):
+    """A model provider failed. ``status`` is its HTTP status, if any; ``retryable`` says that trying again may help."""
+
+    def __init__(self, message: str, *, status: int | None = None, retryable: bool = False) -> None:
+        self.status, self.retryable = status, retryable
+        super().__init__(message)

@@ -1,0 +1,245 @@
+"""A response as a handler makes it: a status, headers and a body that may still be in the making."""
+
+from __future__ import annotations
+
+import builtins
+import json as jsonlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.datastructures import Headers
+from werkzeug.http import dump_cookie, generate_etag, parse_range_header, quote_etag
+from werkzeug.sansio.http import is_resource_modified
+
+from edgeagents.http.body import BodySource, ByteStream, encode_text, gather
+from edgeagents.http.json_values import write_json
+from edgeagents.http.request import HeadersInit, Request
+from edgeagents.http.server_sent_events import ServerSentEvent
+
+if TYPE_CHECKING:
+    # The one look upwards, for a checker: a response only carries the socket and never uses it.
+    from edgeagents.objects.websocket import WebSocket
+
+__all__ = ["Response"]
+
+_TEXT = "text/plain;charset=UTF-8"
+_EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+class Response:
+    """The answer to a request.
+
+    A ``str`` or ``bytes`` body is sent whole. An iterable of them is streamed: each item is sent as soon as it
+    is made, and when the client goes away the iterable is closed. ``websocket`` is the client's end of a pair
+    and belongs to status 101; it says yes to an upgrade.
+    """
+
+    __slots__ = ("_body", "_maps", "headers", "status", "websocket")
+
+    def __init__(
+        self,
+        body: BodySource = None,
+        *,
+        status: int = 200,
+        headers: HeadersInit = None,
+        websocket: WebSocket | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = Headers(headers)
+        self.websocket = websocket
+        self._maps: list[Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]] | None = None
+        self._body: bytes | AsyncIterable[bytes | str] | Iterable[bytes | str] | None
+        if type(body) is str:
+            self._body = encode_text(body)
+            if "content-type" not in self.headers:
+                self.headers.add("content-type", _TEXT)
+        elif body is None or type(body) is bytes:
+            self._body = body
+        elif isinstance(body, str):
+            self._body = encode_text(body)
+            self.headers.setdefault("content-type", _TEXT)
+        elif isinstance(body, bytearray | memoryview):
+            self._body = bytes(body)
+        elif isinstance(body, dict) or not isinstance(body, AsyncIterable | Iterable):
+            raise TypeError(
+                f"The body of a response is bytes, str or an iterable of them, not {type(body).__name__}. "
+                "Response.from_json() encodes a value."
+            )
+        else:
+            self._body = body
+
+    @classmethod
+    def from_json(cls, data: object, *, status: int = 200, headers: HeadersInit = None) -> Response:
+        """Answer with ``data`` in JSON. Dataclasses, pydantic models, dates and UUIDs are known how to write."""
+        response = cls(write_json(data), status=status, headers=headers)
+        response.headers.setdefault("content-type", "application/json")
+        return response
+
+    @classmethod
+    def redirect(cls, url: str, status: int = 302) -> Response:
+        """Send the client to ``url``."""
+        if status not in (301, 302, 303, 307, 308):
+            raise ValueError(f"{status} is not the status of a redirect.")
+        return cls(status=status, headers={"location": url})
+
+    @classmethod
+    def event_stream(
+        cls, events: AsyncIterable[str | ServerSentEvent], *, status: int = 200, headers: HeadersInit = None
+    ) -> Response:
+        """Answer with Server-Sent Events; a ``str`` is the data of one. The front end keeps a silent stream alive."""
+        response = cls(_EncodedEvents(events), status=status, headers=headers)
+        response.headers.setdefault("content-type", _EVENT_STREAM)
+        return response
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status <= 299
+
+    @property
+    def body(self) -> builtins.bytes | AsyncIterable[builtins.bytes | str] | Iterable[builtins.bytes | str] | None:
+        """The body: bytes, or what they are made by."""
+        return self._body
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the body is made while it is sent."""
+        return self._body is not None and type(self._body) is not bytes
+
+    def stream(self) -> AsyncIterator[builtins.bytes]:
+        """Return the chunks of the body. You must close it with ``aclose()`` when you stop before the end."""
+        stream: AsyncIterator[bytes]
+        if self._body is None or isinstance(self._body, bytes):
+            stream = ByteStream([self._body or b""])
+        else:
+            stream = ByteStream(self._body)
+        for fn in self._maps or ():
+            stream = fn(stream)
+        return stream
+
+    def map_body(self, fn: Callable[[AsyncIterator[builtins.bytes]], AsyncIterator[builtins.bytes]]) -> None:
+        """Let the chunks of a streamed body pass through ``fn``. A body that is there already is left alone.
+
+        What ``fn`` returns is closed in place of the body, so it must close what it was given.
+        """
+        if self.is_streaming:
+            self._maps = [*(self._maps or ()), fn]
+
+    async def bytes(self) -> builtins.bytes:
+        """Return the body, all of it."""
+        if self._body is None or isinstance(self._body, bytes):
+            return self._body or b""
+        # Read once and kept, so that a caller may ask again.
+        self._body = await gather(self.stream(), None)
+        self._maps = None
+        return self._body
+
+    async def text(self) -> str:
+        """Return the body as text: always UTF-8, with U+FFFD for what is not."""
+        return (await self.bytes()).decode("utf-8", "replace").removeprefix("\ufeff")
+
+    async def json(self) -> Any:
+        """Return the value that the body is in JSON."""
+        return jsonlib.loads(await self.bytes())
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: timedelta | int | None = None,
+        expires: datetime | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        """Set a cookie. A ``max_age`` that is a number is in seconds."""
+        cookie = dump_cookie(
+            name,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+        self.headers.add("set-cookie", cookie)
+
+    def delete_cookie(self, name: str, *, path: str | None = "/", domain: str | None = None) -> None:
+        """Make the client forget a cookie. ``path`` and ``domain`` must be those it was set with."""
+        self.set_cookie(name, max_age=0, expires=datetime.fromtimestamp(0, UTC), path=path, domain=domain)
+
+    def make_conditional(self, request: Request) -> Response:
+        """Answer what ``request`` asks for on a condition: 304, 412, 206 with the range, or 416. Return self.
+
+        Validators are the ``etag`` and ``last-modified`` headers; a body that is there gets an ``etag`` of its
+        own when it has none. Only GET and HEAD that were answered with 200 are changed.
+        """
+        if request.method not in ("GET", "HEAD") or self.status != 200:
+            return self
+        body = None if self.is_streaming else (self._body or b"")
+        assert body is None or isinstance(body, bytes)
+        if body is not None and "etag" not in self.headers:
+            self.headers["etag"] = quote_etag(generate_etag(body))
+        if not self._is_modified(request, ignore_if_range=True):
+            self.status = 412 if "if-match" in request.headers else 304
+            self._body = None
+            return self
+        if body is None:
+            return self
+        self.headers["accept-ranges"] = "bytes"
+        wanted = parse_range_header(request.headers.get("range"))
+        if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+            return self
+        if "if-range" in request.headers and self._is_modified(request, ignore_if_range=False):
+            return self
+        bounds = wanted.range_for_length(len(body))
+        if bounds is None:
+            self.status = 416
+            self._body = None
+            self.headers["content-range"] = f"bytes */{len(body)}"
+            return self
+        start, stop = bounds
+        self.status = 206
+        self._body = body[start:stop]
+        self.headers["content-range"] = f"bytes {start}-{stop - 1}/{len(body)}"
+        return self
+
+    def _is_modified(self, request: Request, *, ignore_if_range: bool) -> bool:
+        asked = request.headers
+        return is_resource_modified(
+            http_range=asked.get("range"),
+            http_if_range=asked.get("if-range"),
+            http_if_modified_since=asked.get("if-modified-since"),
+            http_if_none_match=asked.get("if-none-match"),
+            http_if_match=asked.get("if-match"),
+            etag=self.headers.get("etag"),
+            last_modified=self.headers.get("last-modified"),
+            ignore_if_range=ignore_if_range,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+
+class _EncodedEvents(AsyncIterator[bytes]):
+    def __init__(self, events: AsyncIterable[str | ServerSentEvent]) -> None:
+        self._events = aiter(events)
+
+    async def __anext__(self) -> bytes:
+        event = await self._events.__anext__()
+        if isinstance(event, str):
+            event = ServerSentEvent(data=event)
+        return event.encode()
+
+    async def aclose(self) -> None:
+        aclose = getattr(self._events, "aclose", None)
+        if aclose is not None:
+            await aclose()

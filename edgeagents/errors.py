@@ -18,6 +18,12 @@
     - BadRequest             400
     - BodyTooLarge           413
   + ModelError               a model provider failed; has .status and .retryable
+  + AgentError               an agent was used in a way that it does not allow: fix the code that does
+    - ReadonlyConnection     the client behind this event may not change the agent's state
+  + AgentClientError         what an AgentClient tells the program that uses it
+    - CallFailed             the agent answered a call with an error
+    - CallTimedOut           no answer came in time (also a TimeoutError)
+    - AgentConnectionError   the connection is closed; has .code, .reason and .was_clean
 """
 
 from __future__ import annotations
@@ -25,8 +31,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 __all__ = [
+    "AgentClientError",
+    "AgentConnectionError",
+    "AgentError",
     "BadRequest",
     "BodyTooLarge",
+    "CallFailed",
+    "CallTimedOut",
     "ConfigError",
     "DataCloneError",
     "EdgeAgentsError",
@@ -36,6 +47,7 @@ __all__ = [
     "ObjectOverloaded",
     "ObjectReset",
     "PluginError",
+    "ReadonlyConnection",
     "RemoteError",
     "SqlError",
     "StorageError",
@@ -175,4 +187,40 @@ class ModelError(EdgeAgentsError):
 
     def __init__(self, message: str, *, status: int | None = None, retryable: bool = False) -> None:
         self.status, self.retryable = status, retryable
+        super().__init__(message)
+
+
+class AgentError(EdgeAgentsError):
+    """An agent was used in a way that it does not allow."""
+
+
+class ReadonlyConnection(AgentError):
+    """The client behind this event may not change the agent's state."""
+
+    def __init__(self) -> None:
+        # Clients see this text; it is what Cloudflare's SDK says.
+        super().__init__("Connection is readonly")
+
+
+class AgentClientError(EdgeAgentsError):
+    """An ``AgentClient`` could not do what it was asked."""
+
+
+class CallFailed(AgentClientError):
+    """The agent answered a call with this error."""
+
+
+class CallTimedOut(AgentClientError, TimeoutError):
+    """No answer to a call came in time. The agent may still be at it: a call is not cancelled by not waiting."""
+
+    def __init__(self, method: str, timeout_ms: int) -> None:
+        self.method, self.timeout_ms = method, timeout_ms
+        super().__init__(f"RPC call to {method} timed out after {timeout_ms}ms")
+
+
+class AgentConnectionError(AgentClientError):
+    """The connection to an agent is closed. ``code`` is 1006 when there was no close frame."""
+
+    def __init__(self, message: str = "Connection closed", *, code: int = 1006, reason: str = "", was_clean: bool = False):
+        self.code, self.reason, self.was_clean = code, reason, was_clean
         super().__init__(message)

@@ -1,0 +1,58 @@
+"""The bindings that need no product: objects' namespaces, and plain values.
+
+They enter ``env`` through the same hook as a stranger's, so the hook is known to be enough.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from edgeagents.bindings import BindingDeclaration, BindingType
+from edgeagents.errors import ConfigError
+from edgeagents.hookspecs import hookimpl
+
+__all__ = ["DurableObjectNamespaceType", "ValueType", "register_bindings"]
+
+
+class DurableObjectNamespaceType:
+    """``durable_object_namespace``: all objects of one class of the worker.
+
+    Options: ``class_name``; ``storage``: ``sqlite`` (default), or ``legacy-kv``, whose objects have no SQL.
+    """
+
+    kind = "durable_object_namespace"
+
+    def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
+        options = declaration.options
+        script = options.get("script_name")
+        if script not in (None, worker.name):
+            raise ConfigError(
+                f"The binding {declaration.name!r} names the class of another worker, {script!r}. "
+                "Several workers in one process are not supported yet."
+            )
+        class_name = options["class_name"]
+        cls = worker.classes.get(class_name)
+        if cls is None:
+            close = difflib.get_close_matches(class_name, worker.classes, n=1)
+            raise ConfigError(
+                f"The binding {declaration.name!r} needs a class {class_name!r}, which the worker does not have."
+                + (f" Did you mean {close[0]!r}?" if close else "")
+            )
+        return runtime.namespace_of(cls, worker=worker, has_sql=options.get("storage", "sqlite") == "sqlite")
+
+
+class ValueType:
+    """``plain_text``, ``json`` and ``secret_text``: a value. Option: ``value``."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
+        return declaration.options["value"]
+
+
+@hookimpl
+def register_bindings() -> Iterable[BindingType]:
+    return [DurableObjectNamespaceType(), *map(ValueType, ("plain_text", "json", "secret_text"))]

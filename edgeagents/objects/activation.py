@@ -1,0 +1,439 @@
+"""Activation: one object awake in memory.
+
+It owns the instance, its gates, its open database and its thread, and is the one way for an event to reach the object's
+code. Each event is a ``Turn`` between the gates: it waits to be let in, runs, and its result leaves when the writes before
+it are kept. What an object keeps while it is not awake is its ``Slot``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from asgiref.sync import sync_to_async
+
+from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset
+from edgeagents.objects.context import ObjectContext
+from edgeagents.objects.events import (
+    AlarmEvent,
+    AlarmInfo,
+    CallEvent,
+    CloseEvent,
+    Event,
+    FetchEvent,
+    MessageEvent,
+    SocketErrorEvent,
+    StartEvent,
+)
+from edgeagents.objects.gates import InputGate, OutputGate, Turn, current_turn
+from edgeagents.objects.rpc import copy_result, crossing_error, is_callable_name
+from edgeagents.objects.storage import Storage
+
+if TYPE_CHECKING:
+    from edgeagents.http import Request, Response
+    from edgeagents.objects.hibernation import Slot
+
+__all__ = ["Activation"]
+
+T = TypeVar("T")
+
+
+class _Aborted(BaseException):
+    """Leaves a handler that called ``ctx.abort()``; not an Exception, so that user code does not swallow it."""
+
+
+class Activation:
+    """One object awake. Made by its slot; ``start`` runs at once, events wait behind the input gate."""
+
+    def __init__(self, slot: Slot, props: Mapping[str, Any] | None) -> None:
+        directory = slot.directory
+        self.slot, self.id, self.props = slot, slot.id, props
+        self.world = world = directory.world
+        self.logger = directory.logger
+        self.failure: BaseException | None = None
+        self.instance: Any = None
+        self._loop = asyncio.get_running_loop()
+        self._thread_ident = threading.get_ident()
+        self._executor: ThreadPoolExecutor | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._holds = 0
+        self._last_active = world.clock.monotonic()
+        self._idle_timer: Any = None
+        self._starting: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] | None = []
+        self.input = InputGate()
+        self.database = world.storage.open(directory.key, slot.id)
+        self.output = OutputGate(self.database, world.durability, world.sync_executor, self.reset)
+        self.database.on_write = self.output.note_write
+        self.database.on_release = self._transaction_ended
+        self.alarm = world.alarms.slot(directory.key, slot.id, self.database)
+        self.storage = Storage(
+            self.database,
+            alarm=self.alarm,
+            clock=world.clock,
+            has_sql=directory.has_sql,
+            has_alarm_handler=callable(getattr(directory.cls, "alarm", None)),
+            critical=self._alone,
+        )
+        self.ctx = ObjectContext(self)
+
+    # Life
+
+    async def start(self) -> None:
+        """Construct the object and make it ready. When that fails, every event that waits gets the error."""
+        turn = Turn(self.input, self._start())
+        self.input.close_at_once(turn)
+        limit = self._limit_section()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self.reset(self.failure or ObjectReset("The object's start was cancelled."))
+        except BaseException as error:
+            self.reset(crossing_error(error).with_traceback(None), cause=error)
+        finally:
+            limit.cancel()
+            self.input.reopen()
+
+    async def _start(self) -> None:
+        self.instance = self.slot.directory.cls(self.ctx, self.slot.directory.env)
+        sections, self._starting = self._starting or [], None
+        for section, future in sections:
+            result = await section()
+            if not future.done():
+                future.set_result(result)
+        activate = getattr(self.instance, "_activate", None)
+        if activate is not None:
+            await activate(self.props)
+        self.world.observer.object_woke(self.id, self)
+
+    def reset(self, error: BaseException, *, cause: BaseException | None = None, reason: str = "reset") -> None:
+        """Drop this activation: memory and unconfirmed writes are lost, whoever waits gets ``error``."""
+        if self.failure is not None:
+            return
+        if not isinstance(error, EdgeAgentsError):
+            cause, error = error, _reset_error(error)
+        error.__cause__ = cause
+        self.failure = error
+        self._leave(reason)
+        self.output.fail(error)
+        current = asyncio.current_task()
+        for task in tuple(self._tasks):
+            if task is not current:
+                task.cancel()
+        self.world.storage.release(self.database, discard=True)
+        # 1012 makes clients come back: the next message wakes a new activation.
+        self.slot.drop_sockets(1012, "Durable Object reset")
+        self.slot.left(self)
+
+    def abort(self, reason: str | None) -> NoReturn:
+        """Reset from within; leaves the handler that called it."""
+        error = ObjectReset(reason or "Application called abort() to reset Durable Object.")
+        if self.is_on_loop:
+            self.reset(error)
+        else:
+            self._loop.call_soon_threadsafe(self.reset, error)
+        raise _Aborted(str(error))
+
+    def evict(self) -> bool:
+        """Leave memory if nothing is going on; return whether that was so. Open sockets stay with the slot."""
+        if self._holds or self._tasks or self.failure is not None or not self.output.is_clear:
+            return False
+        self.failure = ObjectReset("The object left memory.")
+        self._leave("hibernated" if self.slot.sockets else "evicted")
+        self.world.storage.release(self.database, discard=False)
+        self.slot.left(self)
+        return True
+
+    async def stop(self) -> None:
+        """Leave memory because the runtime stops: background tasks are cancelled, what was written is kept."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+        if self.failure is None:
+            try:
+                await self.output.flushed()
+            finally:
+                self.failure = ObjectReset("The runtime stopped.")
+                self._leave("stopped")
+                self.world.storage.release(self.database, discard=False)
+                self.slot.left(self)
+
+    def _leave(self, reason: str) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+        self.world.observer.object_left(self.id, reason)
+
+    def _rest(self) -> None:
+        self._last_active = self.world.clock.monotonic()
+        if self._idle_timer is None and self.failure is None:
+            self._idle_timer = self.world.clock.call_later(self.world.limits.idle_seconds, self._idle)
+
+    def _idle(self) -> None:
+        self._idle_timer = None
+        if self._holds or self._tasks:
+            return  # Whatever holds the object rests it when it ends.
+        idle = self.world.clock.monotonic() - self._last_active
+        left = self.world.limits.idle_seconds - idle
+        if left > 0 or not self.evict():
+            self._idle_timer = self.world.clock.call_later(max(left, 0.05), self._idle)
+
+    # Events
+
+    async def handle(self, event: Event) -> Any:
+        """Let ``event`` in, run its handler, and return the result when the writes before it are kept."""
+        self._holds += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        began = self.world.clock.monotonic()
+        raised: BaseException | None = None
+        try:
+            if not self.input.is_open:
+                await self.input.enter()
+            if self.failure is not None:
+                raise self.failure
+            result = await Turn(self.input, self._dispatch(event))
+            await self.output.flushed()
+            return result
+        except _Aborted as aborted:
+            raised = self.failure or ObjectReset(str(aborted))
+            raise raised from None
+        except asyncio.CancelledError:
+            if self.failure is None:
+                raise
+            raised = self.failure
+            raise raised from None
+        except Exception as error:
+            raised = error
+            if error is self.failure:
+                raise
+            await self.output.flushed()
+            crossing = crossing_error(error)
+            if crossing is error:
+                raise
+            raise crossing from error
+        finally:
+            self._tasks.discard(task)
+            self._holds -= 1
+            self.world.observer.event_finished(self.id, event, raised, self.world.clock.monotonic() - began)
+            if not self._holds:
+                self._rest()
+
+    async def _dispatch(self, event: Event) -> Any:
+        instance = self.instance
+        match event:
+            case FetchEvent():
+                return await self._fetch(event.request)
+            case MessageEvent():
+                await self._handler("web_socket_message", event.socket, event.message)
+            case CallEvent():
+                return await self._call(event)
+            case CloseEvent():
+                await self._handler("web_socket_close", event.socket, event.code, event.reason, event.was_clean)
+            case SocketErrorEvent():
+                await self._handler("web_socket_error", event.socket, event.error)
+            case AlarmEvent():
+                await self._alarm()
+            case StartEvent():
+                assert instance is not None
+        return None
+
+    async def _fetch(self, request: Request) -> Response:
+        fetch = getattr(self.instance, "fetch", None)
+        if fetch is None:
+            raise TypeError(f"{type(self.instance).__name__} does not define a fetch() method.")
+        response = await self.world.respond(await self.invoke(fetch, request), request)
+        if response.is_streaming:
+            response.map_body(self._guarded)
+        return response
+
+    async def _guarded(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield ``body``, each piece when the writes before it are kept, and keep the object awake meanwhile."""
+        output = self.output
+        with self.keep_awake():
+            try:
+                async for chunk in body:
+                    if not output.is_clear:
+                        await output.flushed()
+                    elif self.failure is not None:
+                        raise self.failure
+                    yield chunk
+            finally:
+                close = getattr(body, "aclose", None)
+                if close is not None:
+                    await close()
+
+    async def _call(self, event: CallEvent) -> Any:
+        if not is_callable_name(type(self.instance), event.method):
+            raise AttributeError(f"{type(self.instance).__name__} has no method {event.method!r} to call through a stub.")
+        result = await self.invoke(getattr(self.instance, event.method), *event.args, **event.kwargs)
+        return copy_result(result)
+
+    async def _handler(self, name: str, *args: object) -> None:
+        handler = getattr(self.instance, name, None)
+        if handler is not None:
+            await self.invoke(handler, *args)
+
+    async def _alarm(self) -> None:
+        info: AlarmInfo | None = self.alarm.take_due(self.world.clock.now())
+        if info is None:
+            return
+        handler = getattr(self.instance, "alarm", None)
+        try:
+            if handler is not None:
+                takes_info = bool(inspect.signature(handler).parameters)
+                await self.invoke(handler, *((info,) if takes_info else ()))
+        except Exception:
+            self.logger.exception("alarm() of %s failed (retry %d)", self.id.name or self.id, info.retry_count)
+            self.alarm.failed()
+        else:
+            self.alarm.done()
+
+    # What ctx offers
+
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether the caller is on the event loop."""
+        return threading.get_ident() == self._thread_ident
+
+    async def invoke(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call user code: an async function is awaited, an async generator function gives its generator, and any other
+        function runs in the object's thread while no other turn of the object does."""
+        if inspect.iscoroutinefunction(fn):
+            return await fn(*args, **kwargs)
+        if inspect.isasyncgenfunction(fn):
+            return fn(*args, **kwargs)
+        turn = current_turn.get()
+        if turn is None:
+            raise RuntimeError("invoke() was called outside an event of this object.")
+        await self.input.close_for(turn)
+        try:
+            if self._executor is None:
+                name = f"{self.slot.directory.class_name}-{str(self.id)[:8]}"
+                self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+            result = await sync_to_async(fn, thread_sensitive=False, executor=self._executor)(*args, **kwargs)
+        finally:
+            self.output.commit_now()
+            self.input.reopen()
+        return await result if inspect.isawaitable(result) else result
+
+    def block_concurrency_while(self, fn: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """See ``ObjectContext``."""
+        if self._starting is None:
+            return self._section(fn)
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._starting.append((fn, future))
+        return future
+
+    async def _section(self, fn: Callable[[], Awaitable[T]]) -> T:
+        limit = self._limit_section()
+        try:
+            return await self._alone(fn)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.reset(crossing_error(error), cause=error)
+            raise
+        finally:
+            limit.cancel()
+
+    async def _alone(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """Run ``fn`` while no other turn of the object runs."""
+        turn = current_turn.get()
+        if turn is None:
+            raise RuntimeError("A critical section can only be entered from an event of its object.")
+        await self.input.close_for(turn)
+        try:
+            return await fn()
+        finally:
+            self.input.reopen()
+
+    def _limit_section(self) -> Any:
+        seconds = self.world.limits.critical_section_seconds
+        if seconds is None:
+            return _NO_TIMER
+        return self.world.clock.call_later(
+            seconds,
+            lambda: self.reset(
+                ObjectReset(
+                    "A call to blockConcurrencyWhile() in a Durable Object waited for too long. "
+                    "The call was canceled and the Durable Object was reset."
+                )
+            ),
+        )
+
+    @contextmanager
+    def _keep_awake(self) -> Iterator[None]:
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            if not self._holds:
+                self._rest()
+
+    def keep_awake(self) -> AbstractContextManager[None]:
+        """See ``ObjectContext``."""
+        return self._keep_awake()
+
+    def wait_until(self, awaitable: Awaitable[object]) -> None:
+        """See ``ObjectContext``."""
+
+        async def wait() -> None:
+            await awaitable
+
+        self.spawn(wait(), name="wait_until")
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """See ``ObjectContext``."""
+
+        async def run() -> T:
+            try:
+                return await Turn(self.input, coroutine)
+            except _Aborted as aborted:
+                raise self.failure or ObjectReset(str(aborted)) from None
+
+        task = asyncio.get_running_loop().create_task(run(), name=f"{self.slot.directory.class_name}: {name}")
+        self.keep_task(task)
+        return task
+
+    def keep_task(self, task: asyncio.Task[Any]) -> None:
+        """Own ``task``: it keeps the object awake, and is cancelled with it."""
+        if task.done():
+            return
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and error is not self.failure:
+            self.logger.error("%s failed", task.get_name(), exc_info=error)
+        if not self._holds:
+            self._rest()
+
+    def _transaction_ended(self) -> None:
+        if self.is_on_loop:
+            self._loop.call_soon(self.output.commit_now)
+
+
+class _NoTimer:
+    def cancel(self) -> None:
+        """Nothing was started."""
+
+
+_NO_TIMER = _NoTimer()
+
+
+def _reset_error(error: BaseException) -> ObjectError:
+    reset = ObjectReset(f"The object was reset because its storage failed: {error}")
+    reset.retryable = not isinstance(error, ValueError)
+    return reset

@@ -1,0 +1,127 @@
+"""``ctx``: what an object's code may do beyond its own memory.
+
+A thin face of the ``Activation``; the work is done there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from edgeagents.objects.clock import Clock
+from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.limits import Limits
+from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
+
+if TYPE_CHECKING:
+    from edgeagents.objects.activation import Activation
+    from edgeagents.objects.storage import Storage
+
+__all__ = ["ObjectContext"]
+
+T = TypeVar("T")
+
+
+class ObjectContext:
+    """An object's identity, its storage, and its say over its own life."""
+
+    id: ObjectId
+    storage: Storage
+    clock: Clock
+    rng: random.Random
+    limits: Limits
+    logger: logging.Logger
+    debug: bool
+    models: Any
+    """The runtime's registry of model providers."""
+
+    def __init__(self, activation: Activation) -> None:
+        world = activation.world
+        self._activation = activation
+        self.id = activation.id
+        self.storage = activation.storage
+        self.clock, self.rng, self.limits = world.clock, world.rng, world.limits
+        self.models, self.debug = world.models, world.debug
+        self.capabilities: tuple[type, ...] = world.capabilities
+        self.logger = activation.logger
+
+    @property
+    def props(self) -> Mapping[str, Any] | None:
+        """The props of the stub that woke the object, or None."""
+        return self._activation.props
+
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether the caller is on the event loop, and not in the object's own thread."""
+        return self._activation.is_on_loop
+
+    def wait_until(self, awaitable: Awaitable[object]) -> None:
+        """Stay awake until ``awaitable`` is done. Its error is logged, not raised."""
+        self._activation.wait_until(awaitable)
+
+    def block_concurrency_while(self, fn: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """Run ``fn`` while no other event of this object runs; return what it returns.
+
+        In ``__init__`` it need not be awaited: it delays the first event. Otherwise await it. An error in ``fn``, or more
+        than 30 seconds, resets the object.
+        """
+        return self._activation.block_concurrency_while(fn)
+
+    def abort(self, reason: str | None = None) -> NoReturn:
+        """Reset this object now: its memory and unconfirmed writes are lost, every caller gets ``reason``."""
+        self._activation.abort(reason)
+
+    def accept_web_socket(self, ws: WebSocket, tags: Iterable[str] = ()) -> None:
+        """Receive for ``ws`` through the object's handlers; the object may leave memory meanwhile.
+
+        At most 10 ``tags`` of 256 characters, for ``get_web_sockets``. Raises ValueError for more.
+        """
+        self._activation.slot.accept(ws, tags)
+
+    def get_web_sockets(self, tag: str | None = None) -> list[WebSocket]:
+        """Return the open sockets that were accepted, those with ``tag`` if given, the latest last."""
+        return self._activation.slot.open_sockets(tag)
+
+    def get_tags(self, ws: WebSocket) -> list[str]:
+        """Return the tags with which ``ws`` was accepted."""
+        return list(ws.tags)
+
+    def set_web_socket_auto_response(self, pair: WebSocketRequestResponsePair | None = None) -> None:
+        """Answer a text message equal to ``pair.request`` with ``pair.response``, without waking the object.
+
+        At most 2048 bytes each, else ValueError. None ends it.
+        """
+        self._activation.slot.set_auto_response(pair)
+
+    def get_web_socket_auto_response(self) -> WebSocketRequestResponsePair | None:
+        """Return what ``set_web_socket_auto_response`` was given last."""
+        return self._activation.slot.auto_response
+
+    def get_web_socket_auto_response_timestamp(self, ws: WebSocket) -> datetime | None:
+        """Return when ``ws`` got its last automatic response, or None."""
+        return ws.auto_response_at
+
+    async def invoke(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call user code as a handler is called: awaited if async, else in the object's own thread."""
+        return await self._activation.invoke(fn, *args, **kwargs)
+
+    def keep_awake(self) -> AbstractContextManager[None]:
+        """Return a context in which the object is not evicted."""
+        return self._activation.keep_awake()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Run ``coroutine`` in a task that belongs to the object and not to the event that started it.
+
+        It keeps the object awake, stands still in critical sections of others, and is cancelled when the object is reset
+        or the runtime stops. Its error is logged.
+        """
+        return self._activation.spawn(coroutine, name=name)
+
+    async def flushed(self) -> None:
+        """Return when everything that was written so far is kept as durably as the runtime is asked to."""
+        await self._activation.output.flushed()

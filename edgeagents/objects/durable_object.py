@@ -1,0 +1,35 @@
+"""The base class of user code with one live instance per id and storage of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+from edgeagents.objects.context import ObjectContext
+
+__all__ = ["DurableObject", "Env"]
+
+Env = TypeVar("Env", default=Any)
+
+
+class DurableObject(Generic[Env]):
+    """A class whose objects live once each, keep what they store, and handle one event at a time between awaits.
+
+    Handlers, all optional, sync or async: ``fetch(request)``, ``alarm(info)``, ``web_socket_message(ws, message)``,
+    ``web_socket_close(ws, code, reason, was_clean)`` and ``web_socket_error(ws, error)``. A sync handler runs in a
+    thread of the object's own. Any other public method can be called through a stub.
+    """
+
+    ctx: ObjectContext
+    env: Env
+
+    def __init__(self, ctx: ObjectContext, env: Env) -> None:
+        self.ctx, self.env = ctx, env
+
+    async def _activate(self, props: Mapping[str, Any] | None) -> None:
+        """Get ready after waking, before any event. A critical section; when it raises the object is not awake.
+
+        ``props`` are those of the stub whose event woke the object, or None.
+        """

@@ -1,0 +1,286 @@
+"""Gates: when an object may hear the world, and when the world may hear the object.
+
+An ``InputGate`` holds events back while a critical section runs, so no other event sees half-made state. A ``Turn`` is
+one event's run through the object's code: it stands still while another turn has the object for itself, which is the
+case in a critical section and while a sync handler runs in the object's thread. So the code of one object never runs
+twice at the same moment, and gives way to others only where it awaits. (A task that user code makes by itself is not a
+turn: it goes on.)
+
+An ``OutputGate`` holds answers back until the writes they depend on are kept, so no caller is told of a write that a
+crash could undo. Writes with no ``await`` between them are committed together, at the end of the event loop's step.
+Where power loss counts, the sync to disk runs in a thread; commits that are made meanwhile share the next one.
+
+Nothing here knows HTTP or what is stored: an ``Activation`` decides what passes. The rules follow workerd's gates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor
+from contextvars import ContextVar
+from typing import Any, Literal, Protocol
+
+__all__ = ["Durability", "InputGate", "OutputGate", "Turn", "current_turn"]
+
+Durability = Literal["full", "normal", "memory"]
+
+current_turn: ContextVar[Turn | None] = ContextVar("edgeagents_turn", default=None)
+
+
+class InputGate:
+    """Lets events in, one after another in the order of their coming, unless a turn has the object for itself."""
+
+    def __init__(self) -> None:
+        self._owner: Turn | None = None
+        self._depth = 0
+        self._arriving: deque[list[asyncio.Future[None]]] = deque()
+        self._standing: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an event that comes now may start at once."""
+        return self._depth == 0 and not self._arriving
+
+    def is_closed_to(self, turn: Turn) -> bool:
+        """Whether ``turn`` must stand still."""
+        return self._depth > 0 and self._owner is not turn
+
+    async def enter(self) -> None:
+        """Return when the event whose turn it is may start."""
+        if self.is_open:
+            return
+        place = [asyncio.get_running_loop().create_future()]
+        self._arriving.append(place)
+        try:
+            await place[0]
+            while self._depth:
+                # An event before this one closed the gate again: keep the place in the queue.
+                place[0] = asyncio.get_running_loop().create_future()
+                await place[0]
+        finally:
+            self._arriving.remove(place)
+            self._let_next_in()
+
+    async def close_for(self, turn: Turn) -> None:
+        """Give the object to ``turn`` alone. Each call needs one ``reopen``; calls of one turn nest."""
+        while self.is_closed_to(turn):
+            await self.stand()
+        self._owner = turn
+        self._depth += 1
+
+    def close_at_once(self, turn: Turn) -> None:
+        """The same for a turn that begins now, as in a constructor, where nothing else can have the object."""
+        self._owner = turn
+        self._depth += 1
+
+    def reopen(self) -> None:
+        """End what one ``close_for`` began."""
+        self._depth -= 1
+        if self._depth:
+            return
+        self._owner = None
+        while self._standing:
+            _settle(self._standing.popleft())
+        self._let_next_in()
+
+    async def stand(self) -> None:
+        """Wait until the gate is opened the next time."""
+        future = asyncio.get_running_loop().create_future()
+        self._standing.append(future)
+        await future
+
+    def _let_next_in(self) -> None:
+        # The first stays in the queue until it runs again, so that nobody who comes meanwhile overtakes it.
+        if self._arriving and not self._depth:
+            _settle(self._arriving[0][0])
+
+
+class Turn:
+    """Awaitable that runs ``coroutine`` and stands still while another turn has the object for itself."""
+
+    __slots__ = ("_coroutine", "_gate")
+
+    def __init__(self, gate: InputGate, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._gate, self._coroutine = gate, coroutine
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        gate, coroutine = self._gate, self._coroutine
+        current_turn.set(self)
+        error: BaseException | None = None
+        try:
+            while True:
+                try:
+                    while error is None and gate.is_closed_to(self):
+                        yield from gate.stand().__await__()
+                except BaseException as raised:
+                    error = raised
+                try:
+                    if error is None:
+                        waits_for = coroutine.send(None)
+                    else:
+                        raised, error = error, None
+                        waits_for = coroutine.throw(raised)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    yield waits_for
+                except BaseException as raised:
+                    error = raised
+        finally:
+            coroutine.close()
+
+
+class Committer(Protocol):
+    """What the output gate asks of a database."""
+
+    lock: threading.RLock
+
+    @property
+    def held(self) -> bool:
+        """Whether an explicit transaction runs, so that nothing may be committed now."""
+        ...
+
+    def commit(self) -> bool:
+        """Commit what was written. Fast: does not wait for the disk."""
+        ...
+
+    def sync(self) -> None:
+        """Return when what was committed survives a loss of power. Called in a thread."""
+        ...
+
+
+class OutputGate:
+    """Holds back what leaves an object until the writes before it are kept.
+
+    ``on_failure`` is called when a write cannot be kept; everything that waits then never leaves.
+    """
+
+    def __init__(
+        self,
+        database: Committer,
+        durability: Durability,
+        executor: Executor,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._database = database
+        self._syncs = durability == "full"
+        self._executor = executor
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._written = False
+        self._commits = 0
+        self._kept = 0
+        self._syncing = False
+        self._failure: BaseException | None = None
+        self._waiting: deque[tuple[int, Callable[[], object], asyncio.Future[None] | None]] = deque()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether everything written so far is kept."""
+        return not self._written and self._kept == self._commits
+
+    def note_write(self) -> None:
+        """Tell that a write transaction has begun. Any thread may call this; a sync handler's writes end with it."""
+        self._written = True
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(self._commit)
+
+    def release(self, send: Callable[[], object]) -> None:
+        """Call ``send`` once everything written before is kept, in the order of these calls."""
+        if threading.get_ident() != self._thread:
+            # A sync handler may send for long before it ends: what it sends does not wait for its end.
+            self._loop.call_soon_threadsafe(self._release_from_thread, send)
+        elif self._failure is not None:
+            return
+        elif self._waiting or not self.is_clear:
+            self._waiting.append((self._needed(), send, None))
+        else:
+            send()
+
+    async def flushed(self) -> None:
+        """Return when everything written before is kept. Raises what made that fail."""
+        if self._written:
+            self._commit()
+        if self._failure is not None:
+            raise self._failure
+        if not self._waiting and self.is_clear:
+            return
+        future = self._loop.create_future()
+        self._waiting.append((self._needed(), lambda: _settle(future), future))
+        await future
+
+    def commit_now(self) -> None:
+        """End the current transaction here, as an ``await`` would."""
+        if self._written:
+            self._commit()
+
+    def fail(self, error: BaseException) -> None:
+        """Let nothing out any more; whoever waits gets ``error``."""
+        self._failure = error
+        waiting, self._waiting = self._waiting, deque()
+        for _, _, future in waiting:
+            if future is not None and not future.done():
+                future.set_exception(error)
+
+    def _needed(self) -> int:
+        return self._commits + 1 if self._written else self._commits
+
+    def _release_from_thread(self, send: Callable[[], object]) -> None:
+        self.release(send)
+        self.commit_now()
+
+    def _commit(self) -> None:
+        database = self._database
+        if not self._written or self._failure is not None or database.held:
+            return  # A held database calls back when its transaction ends.
+        if not database.lock.acquire(blocking=False):
+            # The object's thread is inside a statement: the event loop must not wait for it.
+            self._loop.call_later(0.001, self._commit)
+            return
+        try:
+            self._written = False
+            database.commit()
+        except Exception as error:
+            self._on_failure(error)
+            return
+        finally:
+            database.lock.release()
+        self._commits += 1
+        if not self._syncs:
+            self._keep(self._commits)
+        elif not self._syncing:
+            self._sync()
+
+    def _sync(self) -> None:
+        self._syncing = True
+        upto = self._commits
+        self._loop.run_in_executor(self._executor, self._database.sync).add_done_callback(
+            lambda done: self._synced(upto, done)
+        )
+
+    def _synced(self, upto: int, done: asyncio.Future[None]) -> None:
+        self._syncing = False
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            if self._failure is None:
+                self._on_failure(error)
+            return
+        self._keep(upto)
+        if self._commits > self._kept:
+            self._sync()
+
+    def _keep(self, upto: int) -> None:
+        self._kept = upto
+        while self._waiting and self._waiting[0][0] <= upto:
+            self._waiting.popleft()[1]()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

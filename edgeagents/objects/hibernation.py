@@ -1,0 +1,184 @@
+"""Hibernation: what stays of an object while it is not in memory.
+
+A ``Slot`` is all that the runtime holds for one id: its activation, if it is awake, and its sockets, which stay open when
+it is not. Whatever arrives comes to the slot, which wakes the object when there is something for it to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgeagents.errors import ObjectOverloaded
+from edgeagents.objects.activation import Activation
+from edgeagents.objects.events import CloseEvent, Event, MessageEvent
+from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
+
+if TYPE_CHECKING:
+    from edgeagents.objects.namespace import Directory
+
+__all__ = ["Slot"]
+
+
+class Slot:
+    """One id's place in this process, whether the object is awake or not."""
+
+    __slots__ = ("_events", "_in_flight", "activation", "auto_response", "directory", "id", "sockets")
+
+    def __init__(self, directory: Directory, object_id: ObjectId) -> None:
+        self.directory, self.id = directory, object_id
+        self.activation: Activation | None = None
+        self.auto_response: WebSocketRequestResponsePair | None = None
+        self.sockets: dict[WebSocket, None] = {}
+        self._in_flight: dict[WebSocket, int] | None = None
+        self._events = 0
+
+    # Events
+
+    async def deliver(self, event: Event, props: Mapping[str, Any] | None = None) -> Any:
+        """Handle ``event``, waking the object if need be; return or raise what its handler does.
+
+        The event belongs to the object: it goes on when the caller is cancelled.
+        """
+        task = self.begin(event, props)
+        return task.result() if task.done() else await asyncio.shield(task)
+
+    def begin(self, event: Event, props: Mapping[str, Any] | None = None) -> asyncio.Task[Any]:
+        """Start to handle ``event`` in a task of its own."""
+        if self._events >= self.directory.world.limits.events_per_object:
+            raise ObjectOverloaded(
+                f"{self._events} events wait for the {self.directory.class_name} {self.id.name or self.id!s}. Call it less often."
+            )
+        self._events += 1
+        return _start_task(self._handle(event, props))
+
+    async def _handle(self, event: Event, props: Mapping[str, Any] | None) -> Any:
+        self.directory.world.enter()
+        try:
+            if self.activation is None:
+                self.wake(props)
+            activation = self.activation
+            assert activation is not None
+            return await activation.handle(event)
+        finally:
+            self._events -= 1
+            self._forget_if_empty()
+
+    def wake(self, props: Mapping[str, Any] | None) -> None:
+        """Begin to wake the object. Its input gate holds events back until it has started."""
+        self.activation = activation = Activation(self, props)
+        activation.keep_task(_start_task(activation.start()))
+
+    def left(self, activation: Activation) -> None:
+        """Note that ``activation`` has left memory."""
+        if self.activation is activation:
+            self.activation = None
+        self._forget_if_empty()
+
+    def _forget_if_empty(self) -> None:
+        if self.activation is None and not self.sockets and not self._events:
+            self.directory.forget(self)
+
+    # Sockets
+
+    def accept(self, ws: WebSocket, tags: Iterable[str]) -> None:
+        """Take ``ws`` for the object."""
+        limits = self.directory.world.limits
+        kept = tuple(dict.fromkeys(tags))
+        if len(kept) > limits.socket_tags:
+            raise ValueError(f"a Hibernatable WebSocket cannot have more than {limits.socket_tags} tags")
+        for tag in kept:
+            if len(tag) > limits.socket_tag_characters:
+                raise ValueError(
+                    f'"{tag}" is longer than the max tag length ({limits.socket_tag_characters} characters).'
+                )
+        if len(self.sockets) >= limits.sockets_per_object:
+            raise ValueError(f"An object has at most {limits.sockets_per_object} WebSockets.")
+        self.sockets[ws] = None
+        ws.give_to(self, kept)
+
+    def open_sockets(self, tag: str | None = None) -> list[WebSocket]:
+        """Return the sockets that are open, in the order of their coming."""
+        return [
+            ws for ws in self.sockets if ws.ready_state == WebSocket.OPEN and (tag is None or tag in ws.tags)
+        ]
+
+    def set_auto_response(self, pair: WebSocketRequestResponsePair | None) -> None:
+        """Answer ``pair.request`` without the object from now on."""
+        limit = self.directory.world.limits.auto_response_bytes
+        if pair is not None and max(len(pair.request.encode()), len(pair.response.encode())) > limit:
+            raise ValueError(f"An automatic request or response is at most {limit} bytes long.")
+        self.auto_response = pair
+
+    def release(self, send: Callable[[], object]) -> None:
+        """See ``SocketOwner``."""
+        if self.activation is None:
+            send()
+        else:
+            self.activation.output.release(send)
+
+    def socket_message(self, socket: WebSocket, message: str | bytes) -> Awaitable[None] | None:
+        """See ``SocketOwner``."""
+        pair = self.auto_response
+        if pair is not None and message == pair.request:
+            socket.auto_response_at = self.directory.world.clock.now()
+            socket.send(pair.response)
+            return None
+        task = self.begin(MessageEvent(socket, message))
+        if task.done():
+            self._log_failure(task)
+            return None
+        in_flight = self._in_flight = self._in_flight or {}
+        in_flight[socket] = in_flight.get(socket, 0) + 1
+        task.add_done_callback(lambda done: self._message_done(socket, done))
+        if in_flight[socket] < self.directory.world.limits.messages_in_flight:
+            return None
+        return _settled(task)
+
+    def socket_closed(self, socket: WebSocket, code: int, reason: str, was_clean: bool) -> None:
+        """See ``SocketOwner``."""
+        if socket in self.sockets:
+            task = self.begin(CloseEvent(socket, code, reason, was_clean))
+            task.add_done_callback(lambda done: self._closed_done(socket, done))
+
+    def drop_sockets(self, code: int, reason: str) -> None:
+        """Close every socket, without the object hearing of it."""
+        sockets, self.sockets = self.sockets, {}
+        for socket in sockets:
+            socket.close(code, reason)
+        self._forget_if_empty()
+
+    def _message_done(self, socket: WebSocket, done: asyncio.Task[Any]) -> None:
+        if self._in_flight is not None:
+            left = self._in_flight.pop(socket, 1) - 1
+            if left:
+                self._in_flight[socket] = left
+        self._log_failure(done)
+
+    def _closed_done(self, socket: WebSocket, done: asyncio.Task[Any]) -> None:
+        self.sockets.pop(socket, None)
+        self._log_failure(done)
+        self._forget_if_empty()
+
+    def _log_failure(self, done: asyncio.Task[Any]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self.directory.logger.error("A WebSocket handler of %s failed", self.id.name or self.id, exc_info=error)
+
+
+async def _settled(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait([task])
+
+
+if sys.version_info >= (3, 12):
+
+    def _start_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        # Most events end without waiting for anything: they then never go through the loop.
+        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
+
+else:
+
+    def _start_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return asyncio.get_running_loop().create_task(coroutine)

@@ -1,0 +1,198 @@
+"""Namespaces: all objects of one class, and the caller's end of one of them.
+
+A ``Namespace`` is what a binding gives; a ``Stub`` reaches one object by what the runtime calls placement, so neither
+knows whether the object lives in this process. A ``Directory`` holds the ones that do.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from edgeagents.errors import ObjectReset
+from edgeagents.http import Request, Response
+from edgeagents.objects.alarms import AlarmScheduler
+from edgeagents.objects.backend import StorageBackend
+from edgeagents.objects.clock import Clock
+from edgeagents.objects.events import CallEvent, Event, FetchEvent, StartEvent
+from edgeagents.objects.gates import Durability
+from edgeagents.objects.hibernation import Slot
+from edgeagents.objects.ids import Address, ObjectId, id_from_name, id_from_string, unique_id
+from edgeagents.objects.limits import Limits
+from edgeagents.objects.observer import Observer
+from edgeagents.objects.rpc import copy_arguments, is_callable_name
+
+__all__ = ["Deliver", "Directory", "Namespace", "Stub", "World", "current_namespaces"]
+
+T = TypeVar("T")
+
+current_namespaces: ContextVar[Mapping[type, Namespace[Any]]] = ContextVar("edgeagents_namespaces")
+"""The namespaces of the runtime that this code runs in, by class."""
+
+
+class Deliver(Protocol):
+    """Brings an event to an object, wherever it lives."""
+
+    def __call__(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any]:
+        """Return or raise what the object's handler does."""
+        ...
+
+
+@dataclass
+class World:
+    """What all objects of a runtime share, all of it handed in."""
+
+    clock: Clock
+    rng: random.Random
+    limits: Limits
+    storage: StorageBackend
+    durability: Durability
+    alarms: AlarmScheduler
+    sync_executor: Executor
+    respond: Callable[[Any, Request], Awaitable[Response]]
+    observer: Observer
+    models: Any = None
+    debug: bool = False
+    capabilities: tuple[type, ...] = ()
+    namespaces: dict[type, Namespace[Any]] = field(default_factory=dict[type, "Namespace[Any]"])
+
+    def enter(self) -> None:
+        """Make this the runtime of the current task."""
+        current_namespaces.set(self.namespaces)
+
+
+class Directory:
+    """The objects of one namespace that live in this process."""
+
+    def __init__(self, key: str, cls: type, env: object, world: World, *, has_sql: bool = True) -> None:
+        self.key, self.cls, self.env, self.world, self.has_sql = key, cls, env, world, has_sql
+        self.class_name = cls.__name__
+        self.logger = logging.getLogger(f"edgeagents.agent.{cls.__name__}")
+        self._slots: dict[str, Slot] = {}
+
+    async def deliver(self, object_id: ObjectId, event: Event, props: Mapping[str, Any] | None = None) -> Any:
+        """Bring ``event`` to the object; return or raise what its handler does."""
+        return await self.slot(object_id).deliver(event, props)
+
+    def slot(self, object_id: ObjectId) -> Slot:
+        """Return the place of ``object_id``, made if need be."""
+        slot = self._slots.get(object_id.digits)
+        if slot is None:
+            slot = self._slots[object_id.digits] = Slot(self, object_id)
+        return slot
+
+    def forget(self, slot: Slot) -> None:
+        """Drop an empty slot."""
+        if self._slots.get(slot.id.digits) is slot:
+            del self._slots[slot.id.digits]
+
+    def slots(self) -> list[Slot]:
+        """Return the places of all objects that are awake or have sockets."""
+        return list(self._slots.values())
+
+    async def stop(self) -> None:
+        """Make every object leave memory; its sockets close with 1012, so that clients come back."""
+        for slot in self.slots():
+            slot.drop_sockets(1012, "The server is restarting")
+            if slot.activation is not None:
+                await slot.activation.stop()
+
+
+class Namespace(Generic[T]):
+    """All objects of the class ``cls``, as a binding gives them."""
+
+    def __init__(self, key: str, cls: type[T], deliver: Deliver, rng: random.Random) -> None:
+        self.key, self.cls, self.class_name = key, cls, cls.__name__
+        self._deliver, self._rng = deliver, rng
+
+    def id_from_name(self, name: str) -> ObjectId:
+        """Return the id that ``name`` has here: always the same one."""
+        return id_from_name(self.key, name)
+
+    def new_unique_id(self) -> ObjectId:
+        """Return an id that was never used."""
+        return unique_id(self.key, self._rng)
+
+    def id_from_string(self, digits: str) -> ObjectId:
+        """Return the id with these 64 hexadecimal digits. Raises TypeError for an id of another namespace."""
+        return id_from_string(self.key, digits)
+
+    def get(self, object_id: ObjectId, *, props: Mapping[str, Any] | None = None) -> Stub[T]:
+        """Return a stub for the object with this id. Nothing happens until it is used.
+
+        ``props`` reach the object's start if a call of this stub wakes it.
+        """
+        self.id_from_string(object_id.digits)
+        return Stub(self, Address(self.key, object_id), self._deliver, props)
+
+    def get_by_name(self, name: str, *, props: Mapping[str, Any] | None = None) -> Stub[T]:
+        """Return a stub for the object named ``name``."""
+        return Stub(self, Address(self.key, self.id_from_name(name)), self._deliver, props)
+
+    def jurisdiction(self, name: str) -> Namespace[T]:
+        """Return the part of this namespace for a jurisdiction: the same names there are other objects."""
+        return Namespace(f"{self.key}:{name}", self.cls, self._deliver, self._rng)
+
+    def __repr__(self) -> str:
+        return f"<Namespace {self.class_name}>"
+
+
+class Stub(Generic[T]):
+    """The caller's end of an object: ``fetch``, and its public methods as calls.
+
+    Arguments and results cross as copies, errors as ``ObjectError`` and its kinds. Once the object was reset while a
+    call of this stub ran, the stub fails for good; a new stub reaches the object anew.
+    """
+
+    def __init__(
+        self, namespace: Namespace[T], address: Address, deliver: Deliver, props: Mapping[str, Any] | None
+    ) -> None:
+        self.id = address.id
+        self._address, self._namespace, self._deliver, self._props = address, namespace, deliver, props
+        self._broken: ObjectReset | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name from which the id was made, if it was."""
+        return self.id.name
+
+    async def fetch(self, request: Request | str, **init: Any) -> Response:
+        """Send a request to the object's ``fetch`` and return its response. ``init`` as for ``Request``."""
+        if not isinstance(request, Request) or init:
+            request = Request(request, **init)
+        return await self._send(FetchEvent(request))
+
+    async def start(self) -> None:
+        """Return when the object is awake and started. Raises what its start raises."""
+        await self._send(StartEvent())
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        if not is_callable_name(self._namespace.cls, name):
+            raise AttributeError(f"{self._namespace.class_name} has no method {name!r} to call through a stub.")
+        return functools.partial(self._call, name)
+
+    def __dir__(self) -> list[str]:
+        cls = self._namespace.cls
+        return [*super().__dir__(), *(name for name, _ in inspect.getmembers(cls) if is_callable_name(cls, name))]
+
+    def __repr__(self) -> str:
+        return f"<Stub {self._namespace.class_name} {self.id.name if self.id.name is not None else self.id!s}>"
+
+    async def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        return await self._send(CallEvent(method, *copy_arguments(args, kwargs)))
+
+    async def _send(self, event: Event) -> Any:
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return await self._deliver(self._address, event, self._props)
+        except ObjectReset as error:
+            self._broken = error
+            raise

@@ -1,0 +1,87 @@
+"""Calls through a stub: which methods may be called, and how values and errors cross.
+
+Arguments and results cross as copies, so two objects never share memory; requests, responses and the items of an
+async generator are handed over. Errors cross as ``RemoteError``.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Mapping
+from functools import cache
+from typing import Any
+
+from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, RemoteError
+from edgeagents.http import Request, Response
+from edgeagents.objects.values import clone
+
+__all__ = ["copy_arguments", "copy_result", "crossing_error", "is_callable_name"]
+
+_HANDLERS = frozenset({"alarm", "fetch", "web_socket_message", "web_socket_close", "web_socket_error"})
+
+
+def is_callable_name(cls: type, name: str) -> bool:
+    """Return whether a stub may call ``name`` on an object of ``cls``: a public method that is no handler."""
+    return not name.startswith("_") and name not in _HANDLERS and callable(getattr(cls, name, None))
+
+
+def copy_arguments(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Return copies for the called object. Raises ``DataCloneError`` for what cannot be sent."""
+    return tuple(map(_copy, args)), {name: _copy(value) for name, value in kwargs.items()} if kwargs else kwargs
+
+
+def copy_result(value: Any) -> Any:
+    """Return a copy of ``value`` for the caller; an async iterator gives copies of its items."""
+    return _copies(value) if isinstance(value, AsyncIterator) else _copy(value)
+
+
+def crossing_error(error: BaseException) -> BaseException:
+    """Return what the caller of an object sees of ``error``.
+
+    Errors of edgeagents itself stay what they are. A builtin exception becomes a ``RemoteError`` that is an instance of
+    that builtin too.
+    """
+    if isinstance(error, EdgeAgentsError):
+        return error
+    if not isinstance(error, Exception):
+        return ObjectReset(f"The object stopped while it handled the call: {type(error).__name__}.")
+    for kind in type(error).__mro__:
+        if kind is not Exception and getattr(builtins, kind.__name__, None) is kind:
+            return _remote(kind)(_text(error), type(error).__name__)
+    return RemoteError(_text(error), type(error).__name__)
+
+
+@cache
+def _remote(kind: type[Exception]) -> type[RemoteError]:
+    try:
+        return type(f"Remote{kind.__name__}", (RemoteError, kind), {"__doc__": RemoteError.__doc__})
+    except TypeError:  # A builtin whose layout does not combine.
+        return RemoteError
+
+
+def _text(error: BaseException) -> str:
+    # The argument itself: str(KeyError("x")) has quotes that were not in the message.
+    if len(error.args) == 1 and isinstance(error.args[0], str):
+        return error.args[0]
+    return str(error)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Request | Response):
+        return value
+    try:
+        return clone(value)
+    except DataCloneError as error:
+        raise DataCloneError(f"{error} Only data crosses between objects, and requests and responses.") from error
+
+
+async def _copies(items: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    try:
+        async for item in items:
+            yield _copy(item)
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,405 @@
+"""The runtime: owns namespaces, objects, alarms and plugins while it runs.
+
+The middleware and the emulator are two front ends of it; what they carry reaches objects in the same way. It knows no
+server: requests come in as values and go out as values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import random
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, TypeVar
+
+from edgeagents.agents import AgentRouter
+from edgeagents.bindings import BindingDeclaration
+from edgeagents.errors import ConfigError, UnknownBinding
+from edgeagents.http import Request, Response, to_response
+from edgeagents.models import ModelRegistry
+from edgeagents.objects import (
+    Activation,
+    Address,
+    AlarmEvent,
+    AlarmScheduler,
+    Clock,
+    Directory,
+    Durability,
+    Event,
+    FolderStorage,
+    Limits,
+    MemoryStorage,
+    Namespace,
+    ObjectId,
+    Observer,
+    StorageBackend,
+    SystemClock,
+    World,
+    current_namespaces,
+)
+from edgeagents.placement import Placement, SingleProcess
+from edgeagents.plugins import load_plugins, unique
+from edgeagents.worker import Env, ExecutionContext, Worker
+
+__all__ = ["DeveloperRoute", "Runtime", "StorageBackend", "Transport", "Trigger"]
+
+T = TypeVar("T")
+Fetch = Callable[[Request], Awaitable[Response]]
+
+_log = logging.getLogger("edgeagents.runtime")
+
+
+class Transport(Protocol):
+    """Another way for clients to reach an agent. It carries messages and does not read them."""
+
+    name: str
+
+    def claims(self, request: Request) -> bool:
+        """Return whether ``request`` is this transport's. Asked for every request to an agent: be quick."""
+        ...
+
+    async def serve(self, request: Request, fetch: Fetch) -> Response:
+        """Answer ``request``. ``fetch`` reaches the agents; an upgrade through it opens a WebSocket in memory."""
+        ...
+
+
+class Trigger(Protocol):
+    """Starts a worker from outside: a clock, a queue, a mailbox."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Begin. The runtime answers already."""
+        ...
+
+    async def stop(self) -> None:
+        """End, and let go of everything."""
+        ...
+
+
+class DeveloperRoute(Protocol):
+    """A path under ``/cdn-cgi/`` that the emulator serves."""
+
+    path: str
+
+    async def serve(self, request: Request) -> Response:
+        """Answer a request to ``path``, or below it."""
+        ...
+
+
+class Runtime:
+    """One application's objects, from ``start()`` to ``stop()``; also ``async with Runtime(...)``.
+
+    ``agents`` is the short form of a ``worker`` that has these classes and nothing else. ``storage`` is the state
+    folder, or None for memory. ``env`` adds values to the worker's bindings. ``durability`` says what an acknowledged
+    write survives: ``full`` a loss of power, ``normal`` a crash of the process, ``memory`` nothing.
+    ``model_fallback`` names the model provider that answers when the one asked for lacks its key.
+    Raises ``ConfigError`` and ``PluginError`` at ``start()``.
+    """
+
+    def __init__(
+        self,
+        worker: Worker | None = None,
+        *,
+        agents: Sequence[type] = (),
+        storage: str | os.PathLike[str] | None = "state",
+        env: Mapping[str, Any] | None = None,
+        plugins: Sequence[object] = (),
+        discover_plugins: bool = True,
+        prefix: str = "agents",
+        cors: bool | Mapping[str, str] | None = None,
+        on_before_connect: Callable[..., Any] | None = None,
+        on_before_request: Callable[..., Any] | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        limits: Limits | None = None,
+        durability: Durability = "full",
+        model_fallback: str | None = None,
+        respond: Callable[[Any, Request], Awaitable[Response]] | None = None,
+        debug: bool = False,
+    ) -> None:
+        self.worker = worker if worker is not None else _worker_of(agents)
+        self.location = None if storage in (None, ":memory:") else str(storage)
+        self.clock: Clock = clock or SystemClock()
+        self.rng = rng or random.SystemRandom()
+        self.limits = limits or Limits()
+        self.debug = debug
+        self.state: Literal["new", "running", "stopped"] = "new"
+        self.namespaces: dict[str, Namespace[Any]] = {}
+        self.router = AgentRouter(
+            self.namespaces,
+            prefix=prefix,
+            cors=cors,
+            on_before_connect=on_before_connect,
+            on_before_request=on_before_request,
+        )
+        self.transports: list[Transport] = []
+        self.developer_routes: list[DeveloperRoute] = []
+        self.env: Env = Env()
+        self._given_env = env
+        self._plugins, self._discover = plugins, discover_plugins
+        self._durability: Durability = durability
+        self._model_fallback = model_fallback
+        self._respond = respond or _respond
+        self._by_class: dict[type, Namespace[Any]] = {}
+        self._directories: dict[str, Directory] = {}
+        self._triggers: list[Trigger] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._starting: asyncio.Task[None] | None = None
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def ensure_started(self) -> None:
+        """Start unless it runs; callers at the same time share one start."""
+        if self.state == "running":
+            return
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self.start())
+        try:
+            await asyncio.shield(self._starting)
+        finally:
+            if self._starting is not None and self._starting.done() and self.state != "running":
+                self._starting = None  # The next caller tries anew.
+
+    async def start(self) -> None:
+        """Load plugins, make ``env``, claim the storage and begin to run alarms."""
+        if self.state == "running":
+            raise RuntimeError("This runtime is running already.")
+        if self.state == "stopped":
+            raise RuntimeError("This runtime was stopped. Make a new one.")
+        self.hook = load_plugins(self._plugins, discover=self._discover).hook
+        backend = self.hook.storage_backend(runtime=self, location=self.location)
+        if backend is None:
+            backend = MemoryStorage() if self.location is None else FolderStorage(Path(self.location))
+        self._backend: StorageBackend = backend
+        folder = None if self.location is None else Path(self.location)
+        self.placement: Placement = self.hook.placement(runtime=self) or SingleProcess(folder)
+        await self.placement.start(self)
+        try:
+            await self._start()
+        except BaseException:
+            self._backend.close()
+            await self.placement.stop()
+            raise
+
+    async def _start(self) -> None:
+        providers = unique(self.hook.register_model_providers(runtime=self), "name", "model provider")
+        self.models = ModelRegistry(providers.values(), clock=self.clock, fallback=self._model_fallback)
+        capabilities = [c for group in reversed(self.hook.register_capabilities(runtime=self)) for c in group]
+        self._executor = ThreadPoolExecutor(4, thread_name_prefix="edgeagents-sync")
+        self.alarms = AlarmScheduler(
+            self.clock, self._backend.alarm_index(), self._wake_for_alarm, at_once=self.limits.alarms_at_once
+        )
+        self._world = World(
+            clock=self.clock,
+            rng=self.rng,
+            limits=self.limits,
+            storage=self._backend,
+            durability=self._durability,
+            alarms=self.alarms,
+            sync_executor=self._executor,
+            respond=self._respond,
+            observer=_HookObserver(self.hook),
+            models=self.models,
+            debug=self.debug,
+            capabilities=tuple(capabilities),
+            namespaces=self._by_class,
+        )
+        self._make_env()
+        self.transports = list(unique(self.hook.register_transports(runtime=self), "name", "transport").values())
+        self.developer_routes = list(
+            unique(self.hook.register_developer_routes(runtime=self), "path", "developer route").values()
+        )
+        self.state = "running"
+        current_namespaces.set(self._by_class)
+        await _all(self.hook.startup(runtime=self))
+        await self.alarms.start()
+        for trigger in unique(self.hook.register_triggers(runtime=self), "name", "trigger").values():
+            await trigger.start()
+            self._triggers.append(trigger)
+
+    async def stop(self) -> None:
+        """Close sockets with 1012, end what runs, keep what was written. Harmless when it does not run."""
+        if self.state != "running":
+            return
+        for trigger in reversed(self._triggers):
+            await trigger.stop()
+        await _all(self.hook.shutdown(runtime=self))
+        await self.alarms.stop()
+        self.state = "stopped"
+        for task in tuple(self._tasks):
+            task.cancel()
+        for directory in self._directories.values():
+            await directory.stop()
+        self._executor.shutdown()
+        self._backend.close()
+        await self.placement.stop()
+
+    def _make_env(self) -> None:
+        types = unique(self.hook.register_bindings(runtime=self), "kind", "binding type")
+        values: dict[str, Any] = {}
+        faults: list[ConfigError] = []
+        for declaration in self.worker.bindings:
+            try:
+                if declaration.kind not in types:
+                    raise UnknownBinding(declaration.kind, declaration.name, types)
+                value = types[declaration.kind].make(declaration, runtime=self, worker=self.worker)
+            except ConfigError as fault:
+                faults.append(fault)
+                continue
+            values[declaration.name] = value
+            if isinstance(value, Namespace):
+                self.namespaces[declaration.name] = value
+        if len(faults) == 1:
+            raise faults[0]
+        if faults:
+            raise ConfigError("\n".join(str(fault) for fault in faults))
+        # The objects hold this very env: it is filled in place.
+        vars(self.env).update(values)
+        vars(self.env).update(self._given_env or {})
+
+    def namespace_of(self, cls: type[T], *, worker: Worker, has_sql: bool = True) -> Namespace[T]:
+        """Return the namespace of a class of ``worker``: the same one for every binding to it."""
+        if cls not in self._by_class:
+            key = cls.__name__ if not worker.name else f"{worker.name}-{cls.__name__}"
+            self._directories[key] = Directory(key, cls, self.env, self._world, has_sql=has_sql)
+            self._by_class[cls] = Namespace(key, cls, self._deliver, self.rng)
+        return self._by_class[cls]
+
+    # Requests
+
+    async def route(self, request: Request) -> Response | None:
+        """Answer a request to an agent's path; None when it is not one."""
+        for transport in self.transports:
+            if transport.claims(request):
+                return await self._refusal(request) or await transport.serve(request, self._fetch_agent)
+        return await self._refusal(request) or await self.router.route(request)
+
+    async def fetch(self, request: Request) -> Response:
+        """Answer a request by the worker's entrypoint; without one, by its agents, else 404."""
+        for transport in self.transports:
+            if transport.claims(request):
+                return await self._refusal(request) or await transport.serve(request, self._fetch_worker)
+        return await self._refusal(request) or await self._fetch_worker(request)
+
+    async def _fetch_worker(self, request: Request) -> Response:
+        if self.worker.entrypoint is None:
+            return await self._fetch_agent(request)
+        current_namespaces.set(self._by_class)
+        answer = self.worker.handler("fetch", ExecutionContext(self._wait_until), self.env)(request)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        return await self._respond(answer, request)
+
+    async def _fetch_agent(self, request: Request) -> Response:
+        return await self.router.route(request) or Response("Not found", status=404)
+
+    async def _refusal(self, request: Request) -> Response | None:
+        for answer in self.hook.authorise(runtime=self, request=request):
+            response = await answer if inspect.isawaitable(answer) else answer
+            if response is not None:
+                return response
+        return None
+
+    def _wait_until(self, awaitable: Awaitable[object]) -> None:
+        async def wait() -> None:
+            await awaitable
+
+        task = asyncio.get_running_loop().create_task(wait(), name="wait_until")
+        self._tasks.add(task)
+        task.add_done_callback(self._waited)
+
+    def _waited(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("What a worker gave to wait_until() failed", exc_info=error)
+
+    @contextmanager
+    def in_context(self) -> Iterator[None]:
+        """Make ``get_agent_by_name(Counter, ...)`` find this runtime in the code of the ``with`` block."""
+        token = current_namespaces.set(self._by_class)
+        try:
+            yield
+        finally:
+            current_namespaces.reset(token)
+
+    # Objects
+
+    async def _deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
+        return await self.placement.deliver(address, event, props)
+
+    async def deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
+        """Bring ``event`` to an object of this process. Called by the placement."""
+        return await self._directory(address.namespace).deliver(address.id, event, props)
+
+    def _directory(self, key: str) -> Directory:
+        directory = self._directories.get(key)
+        if directory is None:
+            # A jurisdiction is a part of its namespace, with files of its own.
+            whole = self._directories[key.partition(":")[0]]
+            directory = Directory(key, whole.cls, whole.env, whole.world, has_sql=whole.has_sql)
+            self._directories[key] = directory
+        return directory
+
+    async def _wake_for_alarm(self, namespace: str, object_id: ObjectId) -> None:
+        if namespace.partition(":")[0] not in self._directories:
+            _log.warning("An alarm of %s is due, but the worker has no such class any more. It is dropped.", namespace)
+            return
+        await self._deliver(Address(namespace, object_id), AlarmEvent(), None)
+
+
+class _HookObserver(Observer):
+    """Tells plugins. Hooks that nobody implements are not called."""
+
+    def __init__(self, hook: Any) -> None:
+        for name in ("object_woke", "object_left", "event_finished"):
+            caller = getattr(hook, name)
+            if caller.get_hookimpls():
+                setattr(self, name, getattr(self, f"_{name}"))
+        self._hook = hook
+
+    def _object_woke(self, object_id: ObjectId, activation: Activation) -> None:
+        self._hook.object_woke(object_id=object_id, activation=activation)
+
+    def _object_left(self, object_id: ObjectId, reason: str) -> None:
+        self._hook.object_left(object_id=object_id, reason=reason)
+
+    def _event_finished(self, object_id: ObjectId, event: Event, error: BaseException | None, seconds: float) -> None:
+        self._hook.event_finished(object_id=object_id, event=event, error=error, seconds=seconds)
+
+
+def _worker_of(agents: Sequence[type]) -> Worker:
+    classes: dict[str, type] = {}
+    for cls in agents:
+        if cls.__name__ in classes:
+            raise ConfigError(f"Two agent classes are called {cls.__name__!r}. Rename one: its name is in the URL.")
+        if not re.fullmatch(r"\w+", cls.__name__):
+            raise ConfigError(f"{cls.__name__!r} cannot be the name of an agent class.")
+        classes[cls.__name__] = cls
+    bindings = [
+        BindingDeclaration(name, "durable_object_namespace", {"class_name": name}) for name in classes
+    ]
+    return Worker(name="", classes=classes, bindings=bindings)
+
+
+async def _respond(value: Any, request: Request) -> Response:
+    return to_response(value)
+
+
+async def _all(results: Sequence[Any]) -> None:
+    for result in results:
+        if inspect.isawaitable(result):
+            await result

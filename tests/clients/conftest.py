@@ -1,0 +1,127 @@
+"""Node.js, the official packages, and a real server for them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import SERVERS, Server
+
+HERE = Path(__file__).parent
+ANSWER_SECONDS = 90.0
+
+
+def install() -> None:
+    """Install the packages of the lock file into ``node_modules``, unless they are there already."""
+    lock = HERE / "package-lock.json"
+    mark = HERE / "node_modules" / ".package-lock.json"
+    if mark.exists() and mark.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    done = subprocess.run(
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.fail(f"npm ci failed:\n{done.stderr[-2000:]}", pytrace=False)
+
+
+class Driver:
+    """The Node.js process that runs scenarios, several at once if need be."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            ["node", "driver.mjs"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._ids = itertools.count(1)
+        self._inboxes: dict[int, queue.Queue[dict[str, Any]]] = {}
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def run(
+        self, scenario: str, base: str, *, meet: dict[str, Callable[[], object]] | None = None, **args: object
+    ) -> Any:
+        """Run ``scenario`` against the server at ``base`` and return what it saw.
+
+        ``meet`` says what to do at the points where the scenario waits for its test.
+        """
+        number = next(self._ids)
+        inbox = self._inboxes[number] = queue.Queue()
+        self._write({"id": number, "scenario": scenario, "base": base, "args": args})
+        while True:
+            message = inbox.get(timeout=ANSWER_SECONDS)
+            if "at" in message:
+                (meet or {})[message["at"]]()
+                self._write({"id": number, "go": message["at"]})
+            elif "error" in message:
+                pytest.fail(f"{scenario}: {message['error']}", pytrace=False)
+            else:
+                return message["result"]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._reader.join(10)
+        self._process.stdout.close()
+
+    def _write(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message) + "\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message = json.loads(line)
+            self._inboxes[message["id"]].put(message)
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Driver]:
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("Node.js and npm are not installed")
+    install()
+    driver = Driver()
+    yield driver
+    driver.close()
+
+
+def chosen_servers() -> list[str]:
+    """The servers to test on: hypercorn, or those that ``EDGEAGENTS_SERVERS`` names (``all``, or with commas)."""
+    names = os.environ.get("EDGEAGENTS_SERVERS", "hypercorn")
+    return list(SERVERS) if names == "all" else names.split(",")
+
+
+@pytest.fixture(scope="session", params=chosen_servers())
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The fixture agents, on a real server, for all tests that do not kill it."""
+    env = {"AGENTS_STORAGE": str(tmp_path_factory.mktemp("state"))}
+    server = Server("tests.clients.agents_app:app", server=request.param, env=env)
+    yield server.start()
+    server.close()
+
+
+@pytest.fixture
+def cors_server() -> Iterator[Server]:
+    """The fixture agents with ``cors=True``, in memory."""
+    server = Server("tests.clients.agents_app:app", env={"AGENTS_CORS": "1"})
+    yield server.start()
+    server.close()
+
+
+@pytest.fixture(params=chosen_servers())
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """The fixture agents on a server that the test may kill."""
+    server = Server("tests.clients.agents_app:app", server=request.param, env={"AGENTS_STORAGE": str(tmp_path)})
+    yield server.start()
+    server.close()

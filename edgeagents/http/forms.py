@@ -25,6 +25,7 @@ FIELDS_LIMIT = 1024 * 1024
 FILE_IN_MEMORY = 512 * 1024
 PARTS_LIMIT = 1000
 SLICE = 64 * 1024
+LINE_HELD = 256
 
 
 class FormData(MultiDict[str, str]):
@@ -63,6 +64,8 @@ async def read_form(content_type: str, stream: AsyncIterator[bytes], limit: int)
 
 class _MultipartReader:
     def __init__(self, boundary: str, limit: int) -> None:
+        self._delimiter = b"--" + boundary.encode()
+        self._held = b""
         self._decoder = multipart.MultipartDecoder(boundary.encode(), FIELDS_LIMIT, max_parts=PARTS_LIMIT)
         self._limit = limit
         self._size = 0
@@ -79,8 +82,9 @@ class _MultipartReader:
                 if self._size > self._limit:
                     raise BodyTooLarge(self._limit)
                 for start in range(0, len(chunk), SLICE):
-                    self._decoder.receive_data(chunk[start : start + SLICE])
+                    self._decoder.receive_data(self._without_cut_delimiter(chunk[start : start + SLICE]))
                     await self._take()
+            self._decoder.receive_data(self._held)
             self._decoder.receive_data(None)
             await self._take()
         except RequestEntityTooLarge:
@@ -99,6 +103,23 @@ class _MultipartReader:
             if aclose is not None:
                 await aclose()
         return self._form
+
+    def _without_cut_delimiter(self, data: bytes) -> bytes:
+        # When a delimiter's line has begun and not ended, werkzeug may take the line break before it for data.
+        # So what may become such a line waits here, with its line break, until there is more of it.
+        data = self._held + data
+        end = len(data)
+        break_at = data.rfind(b"\n")
+        line = data[break_at + 1 :]
+        if break_at >= 0 and len(line) < LINE_HELD and self._may_be_delimiter(line):
+            end = break_at - 1 if data[break_at - 1 : break_at] == b"\r" else break_at
+        elif line.endswith(b"\r"):
+            end -= 1
+        self._held = data[end:]
+        return data[:end]
+
+    def _may_be_delimiter(self, line: bytes) -> bool:
+        return line.startswith(self._delimiter) or self._delimiter.startswith(line)
 
     async def _take(self) -> None:
         while True:

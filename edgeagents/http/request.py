@@ -316,10 +316,10 @@ def _percent(found: re.Match[str]) -> str:
 
 
 def _path_below(url: str, root_path: str) -> str:
-    start = url.find("/", url.find("://") + 3)
-    if start < 0:
-        return "/"
-    path = url[start:].partition("#")[0].partition("?")[0]
+    start = url.find("://") + 3
+    rest = url[start:].partition("#")[0].partition("?")[0]
+    _, slash, path = rest.partition("/")
+    path = slash + path or "/"
     if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in ("", "/"):
         return path[len(root_path) :] or "/"
     return path

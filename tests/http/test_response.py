@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from edgeagents.http import Request, Response, ServerSentEvent
+
+
+async def collect(response: Response) -> list[bytes]:
+    return [chunk async for chunk in response.stream()]
+
+
+async def test_text_is_utf_8_and_says_so():
+    response = Response("ü")
+
+    assert response.headers["content-type"] == "text/plain;charset=UTF-8"
+    assert await response.bytes() == "ü".encode()
+    assert (response.status, response.ok, response.is_streaming) == (200, True, False)
+
+
+def test_a_content_type_that_was_given_stays():
+    assert Response("x", headers={"Content-Type": "text/x-unknown"}).headers.getlist("content-type") == [
+        "text/x-unknown"
+    ]
+
+
+def test_bytes_have_no_content_type_of_their_own():
+    assert "content-type" not in Response(b"x").headers
+
+
+async def test_lone_surrogates_become_replacement_characters():
+    assert await Response("a\ud800b").text() == "a\ufffdb"
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, 5, object()])
+def test_a_body_that_is_no_body_is_refused(body: object):
+    with pytest.raises(TypeError, match="from_json"):
+        Response(body)  # type: ignore[arg-type]
+
+
+async def test_from_json():
+    response = Response.from_json({"a": [1, "ü"]}, status=201)
+
+    assert response.status == 201
+    assert response.headers["content-type"] == "application/json"
+    assert await response.text() == '{"a":[1,"ü"]}'
+    assert await response.json() == {"a": [1, "ü"]}
+
+
+async def test_json_with_lone_surrogates_is_escaped():
+    assert await Response.from_json("\ud800").text() == '"\\ud800"'
+
+
+def test_json_has_no_nan():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Response.from_json(float("nan"))
+
+
+def test_redirect():
+    response = Response.redirect("/there", 303)
+
+    assert (response.status, response.headers["location"]) == (303, "/there")
+    with pytest.raises(ValueError, match="200"):
+        Response.redirect("/there", 200)
+
+
+async def test_an_async_generator_is_streamed_and_closed():
+    steps: list[str] = []
+
+    async def body() -> AsyncIterator[str | bytes]:
+        try:
+            yield "a"
+            yield b"b"
+        finally:
+            steps.append("closed")
+
+    response = Response(body())
+    assert response.is_streaming
+    stream = response.stream()
+    assert await anext(stream) == b"a"
+    await stream.aclose()  # type: ignore[attr-defined]
+
+    assert steps == ["closed"]
+
+
+async def test_a_plain_generator_runs_in_a_thread():
+    threads: list[threading.Thread] = []
+
+    def body() -> Iterator[str]:
+        try:
+            threads.append(threading.current_thread())
+            yield "a"
+            yield "b"
+        finally:
+            threads.append(threading.current_thread())
+
+    stream = Response(body()).stream()
+    assert await anext(stream) == b"a"
+    await stream.aclose()  # type: ignore[attr-defined]
+
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+
+
+async def test_closing_a_plain_generator_that_is_busy_is_harmless():
+    began, go_on = threading.Event(), threading.Event()
+
+    def body() -> Iterator[str]:
+        began.set()
+        go_on.wait()
+        yield "a"
+
+    stream = Response(body()).stream()
+    reading = asyncio.ensure_future(anext(stream))
+    await asyncio.to_thread(began.wait)
+    reading.cancel()
+    await stream.aclose()  # type: ignore[attr-defined]
+    go_on.set()
+
+    assert reading.cancelled() or reading.cancelling()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def test_a_list_is_streamed():
+    assert await collect(Response(["a", b"", b"b"])) == [b"a", b"b"]
+
+
+async def test_a_chunk_that_is_neither_bytes_nor_text_is_refused():
+    async def body() -> AsyncIterator[object]:
+        yield 5
+
+    with pytest.raises(TypeError, match="not int"):
+        await collect(Response(body()))  # type: ignore[arg-type]
+
+
+async def test_map_body_wraps_a_stream_and_leaves_bytes_alone():
+    async def shout(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in stream:
+            yield chunk.upper()
+
+    streamed, whole = Response(["a", "b"]), Response("a")
+    streamed.map_body(shout)
+    whole.map_body(shout)
+
+    assert await collect(streamed) == [b"A", b"B"]
+    assert await whole.text() == "a"
+
+
+async def test_a_streamed_body_that_was_read_is_kept():
+    response = Response(["a", "b"])
+
+    assert await response.text() == "ab"
+    assert await response.text() == "ab"
+    assert not response.is_streaming
+
+
+async def test_event_stream_encodes_events_and_text():
+    async def events() -> AsyncIterator[str | ServerSentEvent]:
+        yield "one\ntwo"
+        yield ServerSentEvent(data="x", event="done", id="7")
+
+    response = Response.event_stream(events(), headers={"x-a": "b"})
+
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert await collect(response) == [b"data: one\ndata: two\n\n", b"event: done\nid: 7\ndata: x\n\n"]
+
+
+def test_cookies_are_set_and_deleted():
+    response = Response()
+    response.set_cookie("a", "1", max_age=60, httponly=True, samesite="Lax")
+    response.delete_cookie("b")
+
+    first, second = response.headers.getlist("set-cookie")
+    assert first.startswith("a=1; ")
+    assert set(first.split("; ")) >= {"Max-Age=60", "HttpOnly", "Path=/", "SameSite=Lax"}
+    assert second.startswith("b=; Expires=Thu, 01 Jan 1970")
+
+
+def ask(**headers: str) -> Request:
+    return Request("/", headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def test_an_etag_is_made_and_answers_not_modified():
+    etag = Response("hello").make_conditional(ask()).headers["etag"]
+
+    answer = Response("hello").make_conditional(ask(if_none_match=etag))
+
+    assert answer.status == 304
+    assert await answer.bytes() == b""
+    assert answer.headers["etag"] == etag
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"if_modified_since": "Wed, 21 Oct 2015 07:28:00 GMT"}, 304),
+        ({"if_modified_since": "Tue, 20 Oct 2015 07:28:00 GMT"}, 200),
+        ({"if_match": '"other"'}, 412),
+        ({"if_match": '"mine"'}, 200),
+        ({"if_none_match": '"mine"'}, 304),
+        ({"if_none_match": "*"}, 304),
+        ({"if_none_match": 'garbage "'}, 200),
+    ],
+)
+def test_conditions(headers: dict[str, str], status: int):
+    response = Response("x", headers={"etag": '"mine"', "last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"})
+
+    assert response.make_conditional(ask(**headers)).status == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "body", "content_range"),
+    [
+        ({"range": "bytes=0-1"}, 206, b"01", "bytes 0-1/10"),
+        ({"range": "bytes=8-"}, 206, b"89", "bytes 8-9/10"),
+        ({"range": "bytes=-3"}, 206, b"789", "bytes 7-9/10"),
+        ({"range": "bytes=8-99"}, 206, b"89", "bytes 8-9/10"),
+        ({"range": "bytes=10-"}, 416, b"", "bytes */10"),
+        ({"range": "bytes=0-1,3-4"}, 200, b"0123456789", None),
+        ({"range": "lines=0-1"}, 200, b"0123456789", None),
+        ({"range": "bytes=x"}, 200, b"0123456789", None),
+        ({"range": "bytes=0-1", "if_range": '"mine"'}, 206, b"01", "bytes 0-1/10"),
+        ({"range": "bytes=0-1", "if_range": '"other"'}, 200, b"0123456789", None),
+    ],
+)
+async def test_ranges(headers: dict[str, str], status: int, body: bytes, content_range: str | None):
+    response = Response(b"0123456789", headers={"etag": '"mine"'}).make_conditional(ask(**headers))
+
+    assert (response.status, await response.bytes()) == (status, body)
+    assert response.headers.get("content-range") == content_range
+
+
+def test_only_get_and_head_with_200_are_conditional():
+    asked = Request("/", method="POST", headers={"range": "bytes=0-0"})
+
+    assert Response("ab").make_conditional(asked).status == 200
+    assert Response("ab", status=404).make_conditional(ask(range="bytes=0-0")).status == 404
+
+
+def test_a_stream_has_no_etag_of_its_own_and_no_ranges():
+    response = Response(["a"]).make_conditional(ask(range="bytes=0-0"))
+
+    assert response.status == 200
+    assert "etag" not in response.headers

@@ -68,7 +68,7 @@ def placement(runtime: Runtime) -> Placement | None:
 
 
 @hookspec
-def authorise(runtime: Runtime, request: Request) -> Response | None | Awaitable[Response | None]:
+def authorise(runtime: Runtime, request: Request) -> Response | Awaitable[Response | None] | None:
     """Called for each request to an agent, before it reaches one. Return a response to refuse it, else None.
 
     All implementations are asked, the first response answers. May be ``async def``.

@@ -57,7 +57,8 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str, distribu
         # After each plugin, and not after all, so that the message can name whose hook it is.
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(f"The plugin {name!r} of {distribution} is wrong: {_explain(manager, plugin, error)}") from error
+        fault = _explain(manager, plugin, error)
+        raise PluginError(f"The plugin {name!r} of {distribution} is wrong: {fault}") from error
     if not manager.get_hookcallers(plugin):
         raise PluginError(
             f"The plugin {name!r} of {distribution} implements no hook. Mark its functions with @edgeagents.hookimpl."

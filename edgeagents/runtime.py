@@ -389,9 +389,7 @@ def _worker_of(agents: Sequence[type]) -> Worker:
         if not re.fullmatch(r"\w+", cls.__name__):
             raise ConfigError(f"{cls.__name__!r} cannot be the name of an agent class.")
         classes[cls.__name__] = cls
-    bindings = [
-        BindingDeclaration(name, "durable_object_namespace", {"class_name": name}) for name in classes
-    ]
+    bindings = [BindingDeclaration(name, "durable_object_namespace", {"class_name": name}) for name in classes]
     return Worker(name="", classes=classes, bindings=bindings)
 
 

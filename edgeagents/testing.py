@@ -1,9 +1,9 @@
 """What tests of agents need: a clock that is moved by hand, a runtime in memory, a socket without a network.
 
-    async with agent_runtime(Counter) as runtime:
-        socket = await connect(runtime, "/agents/counter/x")
-        socket.send('{"type": "rpc", "id": "1", "method": "add", "args": [2]}')
-        assert json.loads(await socket.receive())["result"] == 2
+async with agent_runtime(Counter) as runtime:
+    socket = await connect(runtime, "/agents/counter/x")
+    socket.send('{"type": "rpc", "id": "1", "method": "add", "args": [2]}')
+    assert json.loads(await socket.receive())["result"] == 2
 """
 
 from __future__ import annotations
@@ -167,9 +167,7 @@ class _Sink:
         self._socket.was_closed(code, reason)
 
 
-async def connect(
-    runtime: Runtime, path: str, *, headers: Mapping[str, str] | None = None
-) -> TestSocket:
+async def connect(runtime: Runtime, path: str, *, headers: Mapping[str, str] | None = None) -> TestSocket:
     """Open a WebSocket to the agent at ``path``. Raises AssertionError when the handshake is denied."""
     request = Request(path, headers={"upgrade": "websocket", "connection": "upgrade", **(headers or {})})
     response = await runtime.route(request)

@@ -1,15 +1,14 @@
 """Activation: one object awake in memory.
 
-It owns the instance, its gates, its open database and its thread, and is the one way for an event to reach the object's
-code. Each event is a ``Turn`` between the gates: it waits to be let in, runs, and its result leaves when the writes before
-it are kept. What an object keeps while it is not awake is its ``Slot``'s.
+It owns the instance, its gates, its open database and its thread, and is the one way for an event to reach the
+object's code. Each event is a ``Turn`` between the gates: it waits to be let in, runs, and its result leaves when the
+writes before it are kept. What an object keeps while it is not awake is its ``Slot``'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -274,7 +273,8 @@ class Activation:
 
     async def _call(self, event: CallEvent) -> Any:
         if not is_callable_name(type(self.instance), event.method):
-            raise AttributeError(f"{type(self.instance).__name__} has no method {event.method!r} to call through a stub.")
+            name = type(self.instance).__name__
+            raise AttributeError(f"{name} has no method {event.method!r} to call through a stub.")
         result = await self.invoke(getattr(self.instance, event.method), *event.args, **event.kwargs)
         return copy_result(result)
 

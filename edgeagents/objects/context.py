@@ -67,8 +67,8 @@ class ObjectContext:
     def block_concurrency_while(self, fn: Callable[[], Awaitable[T]]) -> Awaitable[T]:
         """Run ``fn`` while no other event of this object runs; return what it returns.
 
-        In ``__init__`` it need not be awaited: it delays the first event. Otherwise await it. An error in ``fn``, or more
-        than 30 seconds, resets the object.
+        In ``__init__`` it need not be awaited: it delays the first event. Otherwise await it. An error in ``fn``, or
+        more than 30 seconds, resets the object.
         """
         return self._activation.block_concurrency_while(fn)
 
@@ -117,8 +117,8 @@ class ObjectContext:
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Run ``coroutine`` in a task that belongs to the object and not to the event that started it.
 
-        It keeps the object awake, stands still in critical sections of others, and is cancelled when the object is reset
-        or the runtime stops. Its error is logged.
+        It keeps the object awake, stands still in critical sections of others, and is cancelled when the object is
+        reset or the runtime stops. Its error is logged.
         """
         return self._activation.spawn(coroutine, name=name)
 

@@ -1,7 +1,7 @@
 """Hibernation: what stays of an object while it is not in memory.
 
-A ``Slot`` is all that the runtime holds for one id: its activation, if it is awake, and its sockets, which stay open when
-it is not. Whatever arrives comes to the slot, which wakes the object when there is something for it to do.
+A ``Slot`` is all that the runtime holds for one id: its activation, if it is awake, and its sockets, which stay open
+when it is not. Whatever arrives comes to the slot, which wakes the object when there is something for it to do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Slot:
         """Start to handle ``event`` in a task of its own."""
         if self._events >= self.directory.world.limits.events_per_object:
             raise ObjectOverloaded(
-                f"{self._events} events wait for the {self.directory.class_name} {self.id.name or self.id!s}. Call it less often."
+                f"{self._events} events wait for the {self.directory.class_name} {self.id.name or self.id!s}. "
+                "Call it less often."
             )
         self._events += 1
         return _start_task(self._handle(event, props))
@@ -102,9 +103,7 @@ class Slot:
 
     def open_sockets(self, tag: str | None = None) -> list[WebSocket]:
         """Return the sockets that are open, in the order of their coming."""
-        return [
-            ws for ws in self.sockets if ws.ready_state == WebSocket.OPEN and (tag is None or tag in ws.tags)
-        ]
+        return [ws for ws in self.sockets if ws.ready_state == WebSocket.OPEN and (tag is None or tag in ws.tags)]
 
     def set_auto_response(self, pair: WebSocketRequestResponsePair | None) -> None:
         """Answer ``pair.request`` without the object from now on."""

@@ -54,7 +54,7 @@ def unique_id(namespace: str, rng: random.Random) -> ObjectId:
 
 
 def id_from_string(namespace: str, digits: str) -> ObjectId:
-    """Return the id written as ``digits``. Raises TypeError, with workerd's words, for one that is not of ``namespace``."""
+    """Return the id written as ``digits``. Raises TypeError for one that is not of ``namespace``."""
     digits = digits.lower()
     if not _HEX.fullmatch(digits):
         raise TypeError("Invalid Durable Object ID: must be 64 hex digits")

@@ -25,9 +25,7 @@ def is_callable_name(cls: type, name: str) -> bool:
     return not name.startswith("_") and name not in _HANDLERS and callable(getattr(cls, name, None))
 
 
-def copy_arguments(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+def copy_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     """Return copies for the called object. Raises ``DataCloneError`` for what cannot be sent."""
     return tuple(map(_copy, args)), {name: _copy(value) for name, value in kwargs.items()} if kwargs else kwargs
 

@@ -1,8 +1,8 @@
 """WebSockets: two ends of one connection, in memory.
 
 ``web_socket_pair`` makes both ends. An object keeps one (``ctx.accept_web_socket``) and answers the handshake with the
-other; whoever carries that other end over a network attaches a sink to it and feeds it what arrives. Between two objects
-of one process nothing else is needed.
+other; whoever carries that other end over a network attaches a sink to it and feeds it what arrives. Between two
+objects of one process nothing else is needed.
 
 What an end sends passes the output gate of the object that owns it. Nothing here knows ASGI or what messages mean.
 """
@@ -85,8 +85,8 @@ _Frame = tuple[Literal["message"], "str | bytes"] | tuple[Literal["close"], int,
 class WebSocket:
     """One end of a WebSocket. Made by ``web_socket_pair``.
 
-    ``accept()`` takes it for ordinary use (listeners, ``receive()``, ``async for``); ``ctx.accept_web_socket()`` gives it
-    to an object that may leave memory while it stays open. What arrives before either is kept in order.
+    ``accept()`` takes it for ordinary use (listeners, ``receive()``, ``async for``); ``ctx.accept_web_socket()`` gives
+    it to an object that may leave memory while it stays open. What arrives before either is kept in order.
     """
 
     CONNECTING: ClassVar[int] = 0
@@ -224,9 +224,7 @@ class WebSocket:
     def give_to(self, owner: SocketOwner, tags: tuple[str, ...]) -> None:
         """Make ``owner`` receive for this end from now on."""
         if self._early is None:
-            raise WebSocketError(
-                "Cannot call accept_web_socket() if the WebSocket was already accepted via accept()"
-            )
+            raise WebSocketError("Cannot call accept_web_socket() if the WebSocket was already accepted via accept()")
         self._owner, self.tags = owner, tags
         self._hand_over_early()
 

@@ -1,0 +1,274 @@
+"""Gates, driven by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from edgeagents.objects.gates import InputGate, OutputGate, Turn
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class FakeDatabase:
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.held = False
+        self.commits = 0
+        self.syncs = 0
+        self.may_sync = threading.Event()
+        self.may_sync.set()
+        self.error: Exception | None = None
+
+    def commit(self) -> bool:
+        if self.error is not None:
+            raise self.error
+        self.commits += 1
+        return True
+
+    def sync(self) -> None:
+        self.may_sync.wait(5)
+        self.syncs += 1
+
+
+@pytest.fixture
+def database() -> FakeDatabase:
+    return FakeDatabase()
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def failures() -> list[BaseException]:
+    return []
+
+
+@pytest.fixture
+async def gate(database, executor, failures) -> OutputGate:
+    return OutputGate(database, "normal", executor, failures.append)
+
+
+@pytest.fixture
+async def syncing_gate(database, executor, failures) -> OutputGate:
+    return OutputGate(database, "full", executor, failures.append)
+
+
+async def test_what_follows_no_write_leaves_at_once(gate):
+    sent = []
+    gate.release(lambda: sent.append(1))
+    assert sent == [1]
+
+
+async def test_what_follows_a_write_leaves_after_its_commit(gate, database):
+    sent = []
+    gate.note_write()
+    gate.release(lambda: sent.append(database.commits))
+    assert sent == []
+    await settle()
+    assert sent == [1]
+
+
+async def test_writes_without_an_await_between_them_share_a_commit(gate, database):
+    gate.note_write()
+    gate.note_write()
+    await gate.flushed()
+    await settle()
+    assert database.commits == 1
+
+
+async def test_what_leaves_keeps_its_order(gate):
+    sent = []
+    gate.note_write()
+    for n in range(3):
+        gate.release(lambda n=n: sent.append(n))
+    await gate.flushed()
+    gate.release(lambda: sent.append(3))
+    assert sent == [0, 1, 2, 3]
+
+
+async def test_nothing_is_committed_while_a_transaction_is_held(gate, database):
+    database.held = True
+    gate.note_write()
+    await settle()
+    assert database.commits == 0
+    database.held = False
+    gate.commit_now()
+    assert database.commits == 1
+
+
+async def test_a_full_gate_waits_for_the_disk(syncing_gate, database):
+    database.may_sync.clear()
+    sent = []
+    syncing_gate.note_write()
+    syncing_gate.release(lambda: sent.append(1))
+    await settle()
+    assert (database.commits, sent) == (1, [])
+    database.may_sync.set()
+    await syncing_gate.flushed()
+    assert sent == [1]
+
+
+async def test_commits_that_wait_together_share_a_sync(syncing_gate, database):
+    database.may_sync.clear()
+    for _ in range(5):
+        syncing_gate.note_write()
+        await settle()
+    database.may_sync.set()
+    await syncing_gate.flushed()
+    assert (database.commits, database.syncs) == (5, 2)
+
+
+async def test_a_failed_commit_is_told_and_lets_nothing_out(gate, database, failures):
+    database.error = OSError("disk full")
+    sent = []
+    gate.note_write()
+    gate.release(lambda: sent.append(1))
+    await settle()
+    assert failures == [database.error]
+    gate.fail(failures[0])
+    with pytest.raises(OSError, match="disk full"):
+        await gate.flushed()
+    assert sent == []
+
+
+async def test_whoever_waits_learns_of_the_failure(syncing_gate, database):
+    database.may_sync.clear()
+    syncing_gate.note_write()
+    waiter = asyncio.ensure_future(syncing_gate.flushed())
+    await settle()
+    syncing_gate.fail(OSError("gone"))
+    database.may_sync.set()
+    with pytest.raises(OSError, match="gone"):
+        await waiter
+
+
+async def test_a_thread_may_send_in_mid_work(gate, database):
+    sent = []
+    finish = threading.Event()
+
+    def work() -> None:
+        gate.note_write()
+        gate.release(lambda: sent.append(database.commits))
+        finish.wait(5)
+
+    running = asyncio.get_running_loop().run_in_executor(None, work)
+    while not sent:
+        await asyncio.sleep(0)
+    finish.set()
+    await running
+    assert sent == [1]
+
+
+# The input gate
+
+
+async def test_events_wait_for_a_critical_section_and_enter_in_order():
+    gate, order = InputGate(), []
+    section = Turn(gate, nothing())
+    await gate.close_for(section)
+
+    async def event(name: str) -> None:
+        await gate.enter()
+        order.append(name)
+
+    tasks = [asyncio.ensure_future(event(name)) for name in "abc"]
+    await settle()
+    assert order == []
+    gate.reopen()
+    late = asyncio.ensure_future(event("d"))
+    await asyncio.gather(*tasks, late, _run(section))
+    assert order == ["a", "b", "c", "d"]
+
+
+async def test_an_event_that_closes_the_gate_holds_those_behind_it():
+    gate, order = InputGate(), []
+    first_section = Turn(gate, nothing())
+    await gate.close_for(first_section)
+    release = asyncio.Event()
+
+    async def closer() -> None:
+        await gate.enter()
+
+        async def body() -> None:
+            await gate.close_for(turn)
+            order.append("closed")
+            await release.wait()
+            gate.reopen()
+
+        turn = Turn(gate, body())
+        await turn
+
+    async def event() -> None:
+        await gate.enter()
+        order.append("event")
+
+    tasks = [asyncio.ensure_future(closer()), asyncio.ensure_future(event())]
+    await settle()
+    gate.reopen()
+    await settle()
+    assert order == ["closed"]
+    release.set()
+    await asyncio.gather(*tasks, _run(first_section))
+    assert order == ["closed", "event"]
+
+
+async def test_a_turn_stands_still_while_another_has_the_object():
+    gate, order = InputGate(), []
+
+    async def worker() -> None:
+        for n in range(3):
+            order.append(n)
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(_run(Turn(gate, worker())))
+    await asyncio.sleep(0)
+    other = Turn(gate, nothing())
+    gate.close_at_once(other)
+    await settle()
+    assert order == [0]
+    gate.reopen()
+    await asyncio.gather(task, _run(other))
+    assert order == [0, 1, 2]
+
+
+async def test_a_turn_passes_cancellation_and_results():
+    gate = InputGate()
+
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return 42
+
+    assert await Turn(gate, answer()) == 42
+
+    cleaned = []
+
+    async def patient() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(True)
+
+    task = asyncio.ensure_future(_run(Turn(gate, patient())))
+    await settle()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned == [True]
+
+
+async def _run(turn: Turn) -> object:
+    return await turn
+
+
+async def nothing() -> None:
+    await asyncio.sleep(0)

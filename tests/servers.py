@@ -60,9 +60,10 @@ class Server:
         cwd: Path = ROOT,
         env: Mapping[str, str] | None = None,
         pythonpath: Sequence[Path] = (),
+        options: Sequence[str] = (),
         ready: str = "/",
     ) -> None:
-        self.app, self.server, self.cwd, self.ready = app, server, cwd, ready
+        self.app, self.server, self.cwd, self.ready, self.options = app, server, cwd, ready, options
         paths = [*pythonpath, ROOT, ROOT / "emulator", ROOT / "plugins" / "openai"]
         # A proxy of the machine must not come between two ends of loopback.
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
@@ -104,7 +105,7 @@ class Server:
 
     def start(self) -> Server:
         self._process = subprocess.Popen(
-            [sys.executable, *command(self.server, self.app, self.port)],
+            [sys.executable, *command(self.server, self.app, self.port), *self.options],
             cwd=self.cwd,
             env=self.env,
             stdin=subprocess.DEVNULL,

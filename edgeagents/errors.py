@@ -17,6 +17,7 @@
   + HttpError                answers a request with a status and a text that the client may see
     - BadRequest             400
     - BodyTooLarge           413
+  + ClientDisconnected       the client of a request has gone (also a ConnectionError)
   + ModelError               a model provider failed; has .status and .retryable
   + AgentError               an agent was used in a way that it does not allow: fix the code that does
     - ReadonlyConnection     the client behind this event may not change the agent's state
@@ -38,6 +39,7 @@ __all__ = [
     "BodyTooLarge",
     "CallFailed",
     "CallTimedOut",
+    "ClientDisconnected",
     "ConfigError",
     "DataCloneError",
     "EdgeAgentsError",
@@ -180,6 +182,13 @@ class BodyTooLarge(HttpError):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"The body of this request is larger than the limit of {limit} bytes.")
+
+
+class ClientDisconnected(EdgeAgentsError, ConnectionError):
+    """The client of a request has gone: its body does not come to an end, and nobody waits for the answer."""
+
+    def __init__(self, message: str = "The client of this request has disconnected.") -> None:
+        super().__init__(message)
 
 
 class ModelError(EdgeAgentsError):

@@ -19,6 +19,8 @@
     - BodyTooLarge           413
   + ClientDisconnected       the client of a request has gone (also a ConnectionError)
   + ModelError               a model provider failed; has .status and .retryable
+  + StreamError              a durable stream ended with an error, or is not there; has .stream_id
+    - StreamClosedError      the stream is complete: nothing can be added to it
   + AgentError               an agent was used in a way that it does not allow: fix the code that does
     - ReadonlyConnection     the client behind this event may not change the agent's state
   + AgentClientError         what an AgentClient tells the program that uses it
@@ -54,6 +56,8 @@ __all__ = [
     "SqlError",
     "StorageError",
     "StorageLimitError",
+    "StreamClosedError",
+    "StreamError",
     "UnknownBinding",
     "WebSocketClosed",
     "WebSocketError",
@@ -233,3 +237,15 @@ class AgentConnectionError(AgentClientError):
     def __init__(self, message: str = "Connection closed", *, code: int = 1006, reason: str = "", was_clean: bool = False):
         self.code, self.reason, self.was_clean = code, reason, was_clean
         super().__init__(message)
+
+
+class StreamError(EdgeAgentsError):
+    """A durable stream cannot be read to an end or written to. ``stream_id`` says which."""
+
+    def __init__(self, message: str, stream_id: str = "") -> None:
+        self.stream_id = stream_id
+        super().__init__(message)
+
+
+class StreamClosedError(StreamError):
+    """The durable stream is complete or failed: nothing can be added to it."""

@@ -1,1 +1,46 @@
-"""Filled by its room."""
+"""Agents: Durable Objects with synced state, callables and connections.
+
+The public names are those of ``__all__``. ``agent`` puts an agent together, ``lifecycle`` says what happens in which
+order, ``protocol`` knows the frames, ``routing`` finds the agent for a path, ``client`` is the other end in Python.
+"""
+
+from __future__ import annotations
+
+from edgeagents.agents.agent import Agent, AgentOptions
+from edgeagents.agents.callables import CallableMetadata, StreamingResponse, callable
+from edgeagents.agents.capability import Capability, CapabilityHost
+from edgeagents.agents.client import AgentClient, Reconnect
+from edgeagents.agents.connections import Connection, ConnectionContext
+from edgeagents.agents.context import CurrentAgent, get_current_agent
+from edgeagents.agents.kebab import kebab_case
+from edgeagents.agents.routing import (
+    AgentRouter,
+    RouteInfo,
+    RoutingRetry,
+    get_agent_by_name,
+    route_agent_request,
+)
+from edgeagents.objects.namespace import Namespace as AgentNamespace
+
+__all__ = [
+    "Agent",
+    "AgentClient",
+    "AgentNamespace",
+    "AgentOptions",
+    "AgentRouter",
+    "CallableMetadata",
+    "Capability",
+    "CapabilityHost",
+    "Connection",
+    "ConnectionContext",
+    "CurrentAgent",
+    "Reconnect",
+    "RouteInfo",
+    "RoutingRetry",
+    "StreamingResponse",
+    "callable",
+    "get_agent_by_name",
+    "get_current_agent",
+    "kebab_case",
+    "route_agent_request",
+]

@@ -1,0 +1,369 @@
+"""Agent: the class that users write, put together from its capabilities.
+
+It knows which parts there are and gives each what it needs. What they do stands in their own files: ``connections``,
+``state``, ``callables``, and the order of events in ``lifecycle``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import inspect
+from collections.abc import Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
+
+from typing_extensions import TypeVar
+
+from edgeagents.agents.callables import CallableMetadata, Callables, find_callables
+from edgeagents.agents.capability import Capability, CapabilityHost
+from edgeagents.agents.connections import Connection, ConnectionContext, Connections
+from edgeagents.agents.context import CurrentAgent, current_agent
+from edgeagents.agents.hooks import Hooks, defined_hooks
+from edgeagents.agents.lifecycle import Lifecycle
+from edgeagents.agents.sql import bind
+from edgeagents.agents.state import UNSET, SyncedState
+from edgeagents.errors import AgentError, ConfigError, ReadonlyConnection
+from edgeagents.http import Request, Response
+from edgeagents.objects.context import ObjectContext
+from edgeagents.objects.durable_object import DurableObject
+from edgeagents.objects.events import AlarmInfo
+from edgeagents.objects.websocket import WebSocket
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+__all__ = ["Agent", "AgentOptions"]
+
+EnvT = TypeVar("EnvT", default=Any)
+StateT = TypeVar("StateT", default=Any)
+CapabilityT = TypeVar("CapabilityT", bound=Capability)
+
+
+@dataclass(frozen=True)
+class AgentOptions:
+    """Choices that hold for all agents of a class: its attribute ``options``, an ``AgentOptions`` or a dict."""
+
+    send_identity_on_connect: bool = True
+    """Tell clients the agent's name and class. Without it ``ready`` never resolves in the official clients."""
+
+    @classmethod
+    def of(cls, options: AgentOptions | Mapping[str, Any], class_name: str) -> AgentOptions:
+        """Return ``options`` as ``AgentOptions``. Raises ``ConfigError`` for one that there is not."""
+        if isinstance(options, AgentOptions):
+            return options
+        known = {field.name for field in fields(cls)}
+        if unknown := options.keys() - known:
+            raise ConfigError(
+                f"{class_name}.options has {', '.join(map(repr, sorted(unknown)))}, which agents do not know. "
+                f"They know: {', '.join(sorted(known))}."
+            )
+        return cls(**options)
+
+
+class _Nothing:
+    """What a handler that does nothing returns: ``super().on_start()`` may be awaited, and need not be."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_NOTHING = _Nothing()
+
+
+class _NotImplemented(Response):
+    """The answer of an agent that answers no requests; it may be awaited, and need not be."""
+
+    def __await__(self) -> Generator[None, None, Response]:
+        return self
+        yield
+
+
+class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
+    """A Durable Object with state that its clients see, methods that they may call, and connections.
+
+    ``Agent[Env, State]`` tells a type checker what ``env`` and ``state`` are. All handlers (``on_...``) are optional,
+    may be sync or async, and may leave out trailing parameters. A sync one runs in the agent's own thread.
+    """
+
+    initial_state: Any = UNSET
+    """The state before one was set. None is a state too, and is sent to clients."""
+
+    options: ClassVar[AgentOptions | Mapping[str, Any]] = AgentOptions()
+
+    capability_types: ClassVar[tuple[type[Capability], ...]] = ()
+    """Further capabilities that agents of this class are composed of."""
+
+    capabilities: tuple[Capability, ...]
+    """What this agent is composed of, in the order in which each hears of an event."""
+
+    __hook_rooms: ClassVar[Mapping[str, int]] = {}
+    __callables: ClassVar[Mapping[str, CallableMetadata]] = {}
+    __options: ClassVar[AgentOptions] = AgentOptions()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "on_state_update"):
+            raise ConfigError(f"{cls.__name__}.on_state_update() is never called: its name is on_state_changed().")
+        if inspect.iscoroutinefunction(cls.validate_state_change):
+            raise ConfigError(
+                f"{cls.__name__}.validate_state_change() cannot be async: a change is accepted or refused at once."
+            )
+        cls.__hook_rooms = defined_hooks(cls, Agent)
+        cls.__callables = find_callables(cls)
+        cls.__options = AgentOptions.of(cls.options, cls.__name__)
+
+    def __init__(self, ctx: ObjectContext, env: EnvT) -> None:
+        super().__init__(ctx, env)
+        cls = type(self)
+        self.__loop = asyncio.get_running_loop()
+        self.__hooks = hooks = Hooks(ctx, cls.__hook_rooms, partial(getattr, self), self._advise)
+        self.__connections = Connections(ctx)
+        host = CapabilityHost(
+            ctx=ctx,
+            env=env,
+            name=ctx.id.name or "",
+            class_name=cls.__name__,
+            connections=self.__connections,
+            report=hooks.report,
+        )
+        has_validator = cls.validate_state_change is not Agent.validate_state_change
+        self.__state = SyncedState(
+            host,
+            initial=lambda: self.initial_state,
+            validate=self.validate_state_change if has_validator else None,
+            changed=self._tell_state_changed if "on_state_changed" in hooks else None,
+        )
+        callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self._has_method)
+        self.capabilities = (
+            self.__state,
+            callables,
+            *(kind(host) for kind in (*cls.capability_types, *ctx.capabilities)),
+        )
+        self.__lifecycle = Lifecycle(
+            host,
+            hooks=hooks,
+            state=self.__state,
+            capabilities=self.capabilities,
+            options=cls.__options,
+            current=partial(CurrentAgent, self),
+        )
+
+    # Identity and state
+
+    @property
+    def name(self) -> str:
+        """The name that this agent was reached by: from a URL it is the raw path segment, still percent-encoded."""
+        name = self.ctx.id.name
+        if name is None:
+            raise AgentError(f"{type(self).__name__} {self.ctx.id} was not reached by a name, so it has none.")
+        return name
+
+    @property
+    def state(self) -> StateT:
+        """The state that all clients see: ``initial_state`` at first, None when there is none.
+
+        Replace it with ``set_state``; what is changed in place is neither kept nor sent.
+        """
+        return self.__state.get()
+
+    def set_state(self, state: StateT) -> None:
+        """Replace the state: validate it, write it down, and send it to all connected clients.
+
+        Any JSON value. Clients have it before the answer to the call in which it was set. Raises what
+        ``validate_state_change`` raises, and ``ReadonlyConnection`` when the client behind this event may not do that.
+        """
+        current = current_agent.get()
+        if current.connection is not None and current.connection.is_readonly and current.agent is self:
+            raise ReadonlyConnection
+        self.__state.set(state)
+
+    # Storage
+
+    def sql(self, query: Any, *bindings: Any, **named: Any) -> list[dict[str, Any]]:
+        """Run one SQL statement on the agent's own database and return its rows.
+
+        Values are bound, never put into the text: ``sql("select * from t where id = ?", 1)`` or
+        ``sql("select * from t where id = {id}", id=1)``; from Python 3.14 on also ``sql(t"... where id = {id}")``.
+        Raises ``SqlError``, which has ``query``.
+        """
+        statement, values = bind(query, bindings, named)
+        return [dict(row) for row in self.ctx.storage.sql.exec(statement, *values)]
+
+    @cached_property
+    def db(self) -> sqlite_utils.Database:
+        """The agent's database with the ``sqlite_utils`` API. The same connection as ``sql`` and ``ctx.storage``."""
+        import sqlite_utils
+
+        return sqlite_utils.Database(self.ctx.storage.database.connection)
+
+    # Connections
+
+    def get_connections(self, tag: str | None = None) -> Iterator[Connection[Any]]:
+        """Yield the open connections, those with ``tag`` if one is given."""
+        return self.__connections.open(tag)
+
+    def get_connection(self, id: str) -> Connection[Any] | None:
+        """Return the open connection with this id, or None. Raises ``AgentError`` when two share the id."""
+        return self.__connections.get(id)
+
+    def broadcast(self, message: str | bytes, without: Collection[str] = ()) -> None:
+        """Send a text or binary message to every open connection, except those with an id in ``without``."""
+        self.__connections.broadcast(message, (without,) if isinstance(without, str) else without)
+
+    def set_connection_readonly(self, connection: Connection[Any], readonly: bool = True) -> None:
+        """Forbid a client to change the state, or allow it again. It may still call methods and send messages."""
+        connection.set_readonly(readonly)
+
+    def is_connection_readonly(self, connection: Connection[Any]) -> bool:
+        """Return whether a client may not change the state."""
+        return connection.is_readonly
+
+    def is_connection_protocol_enabled(self, connection: Connection[Any]) -> bool:
+        """Return whether a client gets identity, state and MCP frames."""
+        return connection.is_protocol_enabled
+
+    # Life
+
+    def get_callable_methods(self) -> dict[str, CallableMetadata]:
+        """Return the methods that clients may call, by name, with what their ``@callable`` says."""
+        return dict(self.__callables)
+
+    def capability(self, kind: type[CapabilityT]) -> CapabilityT:
+        """Return this agent's capability of a type. Raises ``AgentError`` when it has none."""
+        for capability in self.capabilities:
+            if isinstance(capability, kind):
+                return capability
+        raise AgentError(f"{type(self).__name__} has no capability of the type {kind.__name__}.")
+
+    async def destroy(self) -> None:
+        """Close all connections with 1001, delete everything that is stored, and leave memory.
+
+        The same name is a fresh agent afterwards. What still runs is cancelled.
+        """
+        await self.__lifecycle.dispose()
+        await self.ctx.storage.delete_alarm()
+        await self.ctx.storage.delete_all()
+        # In a task of its own, so that whoever asked for it still gets an answer.
+        self.ctx.spawn(self._leave(), name="destroy")
+
+    async def _leave(self) -> None:
+        await self.ctx.flushed()
+        self.ctx.abort("destroyed")
+
+    # Handlers for subclasses to override
+
+    def on_start(self, props: Mapping[str, Any] | None = None) -> Any:
+        """Called once each time the agent wakes, before any event. ``props`` come from routing, or are None."""
+        return _NOTHING
+
+    def on_request(self, request: Request) -> Any:
+        """Answer a request: with a ``Response``, text, bytes, a JSON value, an iterator of chunks or an ASGI app."""
+        return _NotImplemented("Not implemented", status=404)
+
+    def on_connect(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
+        """Called when a client has connected and got identity and state. ``ctx.request`` is its handshake."""
+        return _NOTHING
+
+    def on_message(self, connection: Connection[Any], message: str | bytes) -> Any:
+        """Called with each message that is neither a change of the state nor a call."""
+        return _NOTHING
+
+    def on_close(self, connection: Connection[Any], code: int, reason: str, was_clean: bool) -> Any:
+        """Called when a connection is closed. It is not among ``get_connections()`` any more."""
+        return _NOTHING
+
+    def on_error(self, error: Exception, connection: Connection[Any] | None = None) -> Any:
+        """Called with what a handler raised. Return to make little of it, raise to let it be logged and answered."""
+        self._advise(error, connection)
+
+    def on_state_changed(self, state: StateT, source: Connection[Any] | Literal["server"]) -> Any:
+        """Called after a change of the state was kept and sent. ``source`` is who made it."""
+        return _NOTHING
+
+    def on_alarm(self) -> Any:
+        """Called when the alarm of ``ctx.storage`` goes off. An error makes it go off again."""
+        return _NOTHING
+
+    def validate_state_change(self, next_state: StateT, source: Connection[Any] | Literal["server"]) -> None:
+        """Raise to refuse a change of the state, before anything is kept or sent. Never ``async``.
+
+        A client is told no more than that its change was rejected.
+        """
+
+    def get_connection_tags(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
+        """Return up to 9 tags by which ``get_connections`` finds the connection, beside its id."""
+        return []
+
+    def should_connection_be_readonly(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
+        """Return True to let this client see the state but not change it."""
+        return False
+
+    def should_send_protocol_messages(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
+        """Return False to never send this client identity, state and MCP frames."""
+        return True
+
+    def select_subprotocol(self, offered: list[str], request: Request) -> Any:
+        """Return the one of the subprotocols offered by a client that the connection shall speak, or None."""
+        return None
+
+    # What the object's activation calls
+
+    async def fetch(self, request: Request) -> Any:
+        """Answer a request, or the handshake of a WebSocket."""
+        if request.is_websocket_upgrade:
+            return await self.__lifecycle.connect(request)
+        return await self.__lifecycle.request(request)
+
+    async def web_socket_message(self, ws: WebSocket, message: str | bytes) -> None:
+        """Handle a message."""
+        await self.__lifecycle.message(ws, message)
+
+    async def web_socket_close(self, ws: WebSocket, code: int, reason: str, was_clean: bool) -> None:
+        """Handle the end of a connection."""
+        await self.__lifecycle.close(ws, code, reason, was_clean)
+
+    async def web_socket_error(self, ws: WebSocket, error: BaseException) -> None:
+        """Handle a broken connection."""
+        await self.__lifecycle.error(ws, error)
+
+    async def alarm(self, info: AlarmInfo) -> None:
+        """Handle the alarm."""
+        await self.__lifecycle.alarm()
+
+    async def _activate(self, props: Mapping[str, Any] | None) -> None:
+        await self.__lifecycle.start(props)
+
+    def _begin_call(self) -> None:
+        current_agent.set(CurrentAgent(self))
+
+    def _has_method(self, name: str) -> bool:
+        return builtins.callable(inspect.getattr_static(self, name, None))
+
+    def _advise(self, error: Exception, connection: Connection[Any] | None) -> None:
+        where = f" on the connection {connection.id!r}" if connection is not None else ""
+        self.ctx.logger.error(
+            "%s %r: %s%s. Override on_error(self, error, connection=None) to handle errors of this agent.",
+            type(self).__name__,
+            self.ctx.id.name,
+            type(error).__name__,
+            where,
+        )
+        raise error
+
+    def _tell_state_changed(self, state: Any, source: Any) -> None:
+        if self.ctx.is_on_loop:
+            self._spawn_state_changed(state, source)
+        else:
+            self.__loop.call_soon_threadsafe(self._spawn_state_changed, state, source)
+
+    def _spawn_state_changed(self, state: Any, source: Any) -> None:
+        self.ctx.spawn(self._state_changed(state, source), name="on_state_changed")
+
+    async def _state_changed(self, state: Any, source: Any) -> None:
+        try:
+            await self.__hooks.run("on_state_changed", state, source)
+        except Exception as error:
+            await self.__hooks.report(error)

@@ -1,0 +1,68 @@
+"""Capabilities: the reusable parts that an agent is composed of.
+
+An agent's state and callables are capabilities, and so is what a plugin brings through ``register_capabilities``. Each
+is a class with hooks, made once per waking with what it needs, never with the agent itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeagents.agents.connections import Connection, Connections
+    from edgeagents.http import Request
+    from edgeagents.objects.context import ObjectContext
+
+__all__ = ["Capability", "CapabilityHost", "overrides"]
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilityHost:
+    """What a capability gets of the agent that it is part of."""
+
+    ctx: ObjectContext
+    env: Any
+    name: str
+    class_name: str
+    connections: Connections
+    report: Callable[[Exception, Connection[Any] | None], Awaitable[None]]
+    """Hand an error to the agent's ``on_error``. Raises it again unless that takes care of it."""
+
+
+class Capability:
+    """A part of an agent. Override the hooks that you need; those that you do not cost nothing.
+
+    Hooks run in the order of the capabilities, before the agent's own handler for the same event.
+    """
+
+    def __init__(self, host: CapabilityHost) -> None:
+        self.host = host
+
+    async def start(self, props: Mapping[str, Any] | None) -> None:
+        """The agent wakes; no event has reached it yet."""
+
+    async def request(self, request: Request) -> object | None:
+        """A request came that is no upgrade. Return an answer to it, or None to leave it to the next."""
+
+    async def connect(self, connection: Connection[Any], request: Request) -> None:
+        """A client connected and has got the agent's identity and state."""
+
+    async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
+        """A message came. ``frame`` is the JSON object in it, if there is one. Return True when it was yours."""
+        return False
+
+    async def close(self, connection: Connection[Any], code: int, reason: str, was_clean: bool) -> None:
+        """A connection was closed."""
+
+    async def alarm(self) -> None:
+        """The object's alarm went off."""
+
+    async def dispose(self) -> None:
+        """The agent is being destroyed: let go of what would outlive its storage."""
+
+
+def overrides(capability: object, hook: str) -> bool:
+    """Return whether ``capability`` does anything in ``hook``."""
+    return getattr(type(capability), hook) is not getattr(Capability, hook)

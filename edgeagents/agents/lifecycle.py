@@ -1,0 +1,261 @@
+"""An agent's life: what happens, in which order, when it wakes, is asked, connected to, spoken to and left.
+
+The order is the protocol: clients rely on the identity coming before the state, and on both coming before whatever
+``on_connect`` sends. The parts that do the work are handed in as capabilities and hooks; the frames are ``protocol``'s.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from edgeagents.agents import protocol
+from edgeagents.agents.capability import Capability, CapabilityHost, overrides
+from edgeagents.agents.connections import Connection, ConnectionContext, prepare_tags
+from edgeagents.agents.context import CurrentAgent, carry, current_agent
+from edgeagents.agents.hooks import Hooks
+from edgeagents.agents.kebab import kebab_case
+from edgeagents.agents.state import SyncedState
+from edgeagents.errors import AgentError, HttpError, WebSocketError
+from edgeagents.http import Request, Response
+from edgeagents.objects.ids import nanoid
+from edgeagents.objects.websocket import WebSocket, web_socket_pair
+
+if TYPE_CHECKING:
+    from edgeagents.agents.agent import AgentOptions
+
+__all__ = ["Lifecycle"]
+
+_SETUP_FAILED = "Uncaught exception during session setup"
+_TRANSPORT_PARAMETER = "__agents_transport"
+
+
+class Lifecycle:
+    """Runs the events of one agent through its capabilities and hooks, with ``get_current_agent`` filled in."""
+
+    def __init__(
+        self,
+        host: CapabilityHost,
+        *,
+        hooks: Hooks,
+        state: SyncedState,
+        capabilities: Sequence[Capability],
+        options: AgentOptions,
+        current: Callable[..., CurrentAgent],
+    ) -> None:
+        self._host, self._hooks, self._state, self._options = host, hooks, state, options
+        self._ctx, self._connections, self._logger = host.ctx, host.connections, host.ctx.logger
+        self._current = current
+        self._capabilities = capabilities
+        self._on_request = [each.request for each in capabilities if overrides(each, "request")]
+        self._on_connect = [each.connect for each in capabilities if overrides(each, "connect")]
+        self._on_message = [each.message for each in capabilities if overrides(each, "message")]
+        self._on_close = [each.close for each in capabilities if overrides(each, "close")]
+
+    async def start(self, props: Mapping[str, Any] | None) -> None:
+        """Start the capabilities in order, then call ``on_start``."""
+        if self._ctx.id.name is None:
+            raise AgentError(
+                f"{self._host.class_name} has no name. Reach an agent by its name: with get_agent_by_name(), "
+                "get_by_name() or id_from_name(), not by a unique id or an id from a string."
+            )
+        token = current_agent.set(self._current())
+        try:
+            for each in self._capabilities:
+                if overrides(each, "start"):
+                    await each.start(props)
+            try:
+                await self._hooks.run("on_start", props)
+            except Exception as error:
+                await self._hooks.report(error)
+        finally:
+            current_agent.reset(token)
+
+    async def request(self, request: Request) -> object:
+        """Answer a request: by the first capability that does, else by ``on_request``."""
+        current = self._current(request=request)
+        token = current_agent.set(current)
+        try:
+            for hook in self._on_request:
+                answer = await hook(request)
+                if answer is not None:
+                    return _carried(answer, current)
+            if "on_request" not in self._hooks:
+                return Response("Not implemented", status=404)
+            try:
+                return _carried(await self._hooks.run("on_request", request), current)
+            except HttpError:
+                raise  # An answer rather than a fault.
+            except Exception as error:
+                await self._hooks.report(error)
+                return Response("Internal Server Error", status=500)
+        finally:
+            current_agent.reset(token)
+
+    async def connect(self, request: Request) -> Response:
+        """Answer the handshake of a WebSocket with a connection of this agent."""
+        query = request.query
+        if query.get(_TRANSPORT_PARAMETER) == "capnweb":
+            # A terminal code: the client would otherwise come back for ever.
+            return _closed_socket(1008, "The capnweb transport is not supported")
+        client, server = web_socket_pair()
+        connection: Connection[Any] = Connection(server, query.get("_pk") or nanoid(self._ctx.rng), request.url)
+        context = ConnectionContext(request)
+        token = current_agent.set(self._current(connection=connection, request=request))
+        try:
+            await self._settle(connection, context)
+            protocol_name = await self._subprotocol(request)
+            self._connections.accept(connection)
+            if connection.is_protocol_enabled:
+                self._greet(connection)
+            for hook in self._on_connect:
+                await hook(connection, request)
+            try:
+                await self._hooks.run("on_connect", connection, context)
+            except Exception as error:
+                await self._hooks.report(error, connection)
+        except Exception as error:
+            self._logger.error("A client could not connect to %s", self._host.name, exc_info=error)
+            return self._refuse(connection, error)
+        finally:
+            current_agent.reset(token)
+        headers = {"sec-websocket-protocol": protocol_name} if protocol_name else None
+        return Response(status=101, websocket=client, headers=headers)
+
+    async def message(self, socket: WebSocket, message: str | bytes) -> None:
+        """Give a message to the first capability that takes it, else to ``on_message``. The socket outlives errors."""
+        connection = self._connections.of(socket)
+        if connection is None:
+            return
+        token = current_agent.set(self._current(connection=connection))
+        try:
+            frame = protocol.decode(message) if isinstance(message, str) else None
+            for hook in self._on_message:
+                if await hook(connection, message, frame):
+                    return
+            await self._hooks.run("on_message", connection, message)
+        except Exception as error:
+            await self._report(error, connection, "A message from %r could not be handled")
+        finally:
+            current_agent.reset(token)
+
+    async def close(self, socket: WebSocket, code: int, reason: str, was_clean: bool) -> None:
+        """Tell that a connection was closed, and close our side with the same code."""
+        connection = self._connections.of(socket)
+        if connection is None:
+            return
+        token = current_agent.set(self._current(connection=connection))
+        try:
+            for hook in self._on_close:
+                await hook(connection, code, reason, was_clean)
+            await self._hooks.run("on_close", connection, code, reason, was_clean)
+        except Exception as error:
+            await self._report(error, connection, "on_close() failed for %r")
+        finally:
+            current_agent.reset(token)
+            self._connections.forget(connection)
+            try:
+                socket.close(code, reason)
+            except (ValueError, WebSocketError):
+                # 1005, 1006 and 1015 tell of a peer that sent no close frame: there is nobody to answer.
+                pass
+
+    async def error(self, socket: WebSocket, error: BaseException) -> None:
+        """Tell that a connection broke, unless it was closing anyway."""
+        connection = self._connections.of(socket)
+        if connection is None or connection.ready_state >= WebSocket.CLOSING:
+            return
+        token = current_agent.set(self._current(connection=connection))
+        try:
+            broken = error if isinstance(error, Exception) else WebSocketError(f"The connection broke: {error!r}")
+            await self._report(broken, connection, "The connection %r broke")
+        finally:
+            current_agent.reset(token)
+
+    async def alarm(self) -> None:
+        """Run what is due in the capabilities, then ``on_alarm``. An error makes the alarm be tried again."""
+        token = current_agent.set(self._current())
+        try:
+            for each in self._capabilities:
+                if overrides(each, "alarm"):
+                    await each.alarm()
+            await self._hooks.run("on_alarm")
+        finally:
+            current_agent.reset(token)
+
+    async def dispose(self) -> None:
+        """Let go of everything that outlives storage: connections last, so that capabilities can still say goodbye."""
+        for each in reversed(self._capabilities):
+            if overrides(each, "dispose"):
+                await each.dispose()
+        self._connections.close_all(1001, "Durable Object destroyed")
+
+    async def _settle(self, connection: Connection[Any], context: ConnectionContext) -> None:
+        # All of this before the connection is accepted: once it is, a broadcast would reach it, and nothing may come
+        # before its identity frame.
+        tags = await self._hooks.run("get_connection_tags", connection, context)
+        connection.tags = prepare_tags(connection.id, tags or ())
+        if await self._hooks.run("should_connection_be_readonly", connection, context):
+            connection.set_readonly()
+        if "should_send_protocol_messages" in self._hooks and not await self._hooks.run(
+            "should_send_protocol_messages", connection, context
+        ):
+            connection.disable_protocol()
+
+    async def _subprotocol(self, request: Request) -> str | None:
+        offered = request.subprotocols
+        if not offered or "select_subprotocol" not in self._hooks:
+            return None
+        chosen = await self._hooks.run("select_subprotocol", offered, request)
+        if chosen is not None and chosen not in offered:
+            raise AgentError(f"select_subprotocol() chose {chosen!r}, but the client offers only {', '.join(offered)}.")
+        return chosen
+
+    def _greet(self, connection: Connection[Any]) -> None:
+        state = self._state.frame()
+        if self._options.send_identity_on_connect:
+            agent = kebab_case(self._host.class_name)
+            connection.send(protocol.identity_frame(self._host.name, agent, state_follows=state is not None))
+        if state is not None:
+            connection.send(state)
+        connection.send(protocol.EMPTY_MCP_FRAME)
+
+    def _refuse(self, connection: Connection[Any], error: Exception) -> Response:
+        # What the client has been sent so far must not reach it: it gets a socket that holds the error alone. Without
+        # its attachment the first socket is no connection any more, so nobody hears of its end.
+        self._connections.forget(connection)
+        connection.socket.serialize_attachment(None)
+        connection.close(1011, _SETUP_FAILED)
+        text = "".join(traceback.format_exception(error)) if self._ctx.debug else str(error)
+        return _closed_socket(1011, _SETUP_FAILED, json.dumps({"error": text}))
+
+    async def _report(self, error: Exception, connection: Connection[Any], text: str) -> None:
+        try:
+            await self._hooks.report(error, connection)
+        except Exception as left:
+            self._logger.error(text, connection, exc_info=left)
+
+
+def _closed_socket(code: int, reason: str, message: str | None = None) -> Response:
+    """Accept a WebSocket only to say why it is closed: browsers show nothing of a refused handshake."""
+    client, server = web_socket_pair()
+    server.accept()
+    if message is not None:
+        server.send(message)
+    server.close(code, reason)
+    return Response(status=101, websocket=client)
+
+
+def _carried(answer: Any, current: CurrentAgent) -> Any:
+    """Return a handler's answer such that a body that is still to be made is made as ``current``."""
+    if isinstance(answer, Response):
+        answer.map_body(partial(carry, current=current))
+        return answer
+    if isinstance(answer, AsyncIterable):
+        return carry(aiter(answer), current)
+    if isinstance(answer, Iterator):
+        return carry(answer, current)
+    return answer

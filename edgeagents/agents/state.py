@@ -1,0 +1,170 @@
+"""Synced state: one JSON value that an agent keeps, and that all its clients see.
+
+Always the whole value, last write wins. The order of a change is fixed: validated, written, remembered, sent to the
+clients, then told to the agent. Whoever is told, and how frames are sent, is handed in.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgeagents.agents import protocol
+from edgeagents.agents.capability import Capability, CapabilityHost
+from edgeagents.errors import ReadonlyConnection, SqlError
+
+if TYPE_CHECKING:
+    from edgeagents.agents.connections import Connection
+
+__all__ = ["UNSET", "SyncedState"]
+
+_ROW = "cf_state_row_id"
+_REPLACE = "INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES (?, ?)"
+_CREATE = "CREATE TABLE IF NOT EXISTS cf_agents_state (id TEXT PRIMARY KEY NOT NULL, state TEXT)"
+
+
+class _Unset:
+    """No state: neither given nor stored. None is a state like any other."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Any = _Unset()
+
+
+class SyncedState(Capability):
+    """Keeps the state and passes it on."""
+
+    def __init__(
+        self,
+        host: CapabilityHost,
+        *,
+        initial: Callable[[], Any],
+        validate: Callable[[Any, Any], object] | None,
+        changed: Callable[[Any, Any], object] | None,
+    ) -> None:
+        super().__init__(host)
+        self._database = host.ctx.storage.database
+        self._connections = host.connections
+        self._logger: logging.Logger = host.ctx.logger
+        self._initial, self._validate, self._changed = initial, validate, changed
+        self._value: Any = UNSET
+        self._is_seeding = False
+        self._is_read = False
+        self._has_table = False
+        # Sync handlers run in a thread: what is written, remembered and sent must stay in one order.
+        self._lock = threading.RLock()
+        self._text: str | None = None
+
+    @property
+    def value(self) -> Any:
+        """The state, or ``UNSET``. Seeded with the initial state when it is first looked at."""
+        if self._value is UNSET:
+            self._load()
+        return self._value
+
+    def get(self) -> Any:
+        """Return the state, None also when there is none."""
+        return None if self.value is UNSET else self.value
+
+    def frame(self) -> str | None:
+        """Return the frame that carries the state, or None when there is none."""
+        with self._lock:
+            value = self.value
+            if value is UNSET:
+                return None
+            if self._text is None:
+                self._text = protocol.encode(value, strict=True)
+            return protocol.state_frame(self._text)
+
+    def set(self, value: Any, source: Connection[Any] | Literal["server"] = "server") -> None:
+        """Make ``value`` the state. ``source`` is the connection that asked for it, which is not told.
+
+        Raises what the validator raises, and TypeError or ValueError when the value is no JSON.
+        """
+        if self._validate is not None:
+            self._validate(value, source)
+        text = protocol.encode(value, strict=True)
+        with self._lock:
+            self._write(text)
+            self._value, self._text = value, text
+            self._connections.broadcast_protocol(
+                protocol.state_frame(text), None if isinstance(source, str) else source
+            )
+        if self._changed is not None:
+            self._changed(value, source)
+
+    async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
+        """Take a client's change of the state."""
+        change = protocol.read_state_change(frame) if frame is not None else None
+        if change is None:
+            return False
+        if connection.is_readonly:
+            self._connections.send(connection, protocol.state_error_frame(str(ReadonlyConnection())))
+            return True
+        try:
+            self.set(change.state, connection)
+        except Exception as error:
+            # What is wrong with it may be no business of the client's.
+            self._logger.warning("The state sent by %r was rejected: %s", connection, error, exc_info=error)
+            self._connections.send(connection, protocol.state_error_frame("State update rejected"))
+        return True
+
+    def _load(self) -> None:
+        with self._lock:
+            if self._value is not UNSET:
+                return
+            if not self._is_read:
+                self._is_read = True
+                text = self._read()
+                if text is not UNSET:
+                    try:
+                        self._value, self._text = json.loads(text), text
+                        return
+                    except (TypeError, ValueError):
+                        self._logger.error("The stored state is not JSON: falling back to initial_state.")
+            initial = self._initial()
+            if initial is UNSET:
+                return
+            if self._is_seeding:
+                # A validator looks at the state that it is asked to let in.
+                self._value = initial
+                return
+            self._is_seeding = True
+            try:
+                # A copy: the initial state belongs to the class, and one agent must not change another's.
+                self.set(json.loads(protocol.encode(initial, strict=True)))
+            except BaseException:
+                self._value = UNSET
+                raise
+            finally:
+                self._is_seeding = False
+
+    def _read(self) -> Any:
+        if not self._database.exists:
+            return UNSET
+        known = self._database.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cf_agents_state'")
+        if not list(known):
+            return UNSET
+        rows = list(self._database.execute("SELECT state FROM cf_agents_state WHERE id = ?", (_ROW,)))
+        return rows[0][0] if rows else UNSET
+
+    def _write(self, text: str) -> None:
+        if not self._has_table:
+            self._database.execute(_CREATE)
+            self._has_table = True
+        try:
+            self._database.execute(_REPLACE, (_ROW, text))
+        except SqlError as error:
+            # storage.delete_all() takes the table away too.
+            if "no such table" not in str(error):
+                raise
+            self._database.execute(_CREATE)
+            self._database.execute(_REPLACE, (_ROW, text))

@@ -50,6 +50,9 @@ class Counter(Agent):
     def get_connection_tags(self, connection: Connection, ctx: Any) -> list[str]:
         return [tag for tag in query(ctx.request.url).get("tags", "").split(",") if tag]
 
+    def select_subprotocol(self, offered: list[str], request: Request) -> str:
+        return offered[0]
+
     async def on_connect(self, connection: Connection, ctx: Any) -> None:
         if "refuse" in (options := query(ctx.request.url)):
             connection.close(int(options["refuse"]), "refused")

@@ -83,10 +83,16 @@ class Activation:
 
     # Life
 
-    async def start(self) -> None:
-        """Construct the object and make it ready. When that fails, every event that waits gets the error."""
+    def start(self) -> Coroutine[Any, Any, None]:
+        """Construct the object and make it ready. When that fails, every event that waits gets the error.
+
+        Events wait from this call on, whenever the coroutine begins to run.
+        """
         turn = Turn(self.input, self._start())
         self.input.close_at_once(turn)
+        return self._run_start(turn)
+
+    async def _run_start(self, turn: Turn) -> None:
         limit = self._limit_section()
         try:
             await turn
@@ -275,6 +281,9 @@ class Activation:
         if not is_callable_name(type(self.instance), event.method):
             name = type(self.instance).__name__
             raise AttributeError(f"{name} has no method {event.method!r} to call through a stub.")
+        begin_call = getattr(self.instance, "_begin_call", None)
+        if begin_call is not None:
+            begin_call()
         result = await self.invoke(getattr(self.instance, event.method), *event.args, **event.kwargs)
         return copy_result(result)
 

@@ -33,3 +33,6 @@ class DurableObject(Generic[Env]):
 
         ``props`` are those of the stub whose event woke the object, or None.
         """
+
+    def _begin_call(self) -> None:
+        """Note that a method is about to be called through a stub, in the task of this call."""

@@ -126,6 +126,16 @@ class Response:
         if self.is_streaming:
             self._maps = [*(self._maps or ()), fn]
 
+    async def aclose(self) -> None:
+        """Close a streamed body that nobody will read: what made it cleans up. A body that is there stays."""
+        if self._body is None or isinstance(self._body, bytes):
+            return
+        # A generator that never ran does not close what it was given, so the source is closed by itself too.
+        for stream in (self.stream(), ByteStream(self._body)):
+            aclose = getattr(stream, "aclose", None)
+            if aclose is not None:
+                await aclose()
+
     async def bytes(self) -> builtins.bytes:
         """Return the body, all of it."""
         if self._body is None or isinstance(self._body, bytes):

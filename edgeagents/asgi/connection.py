@@ -1,0 +1,204 @@
+"""One WebSocket between a server and the end that an object answered a handshake with.
+
+Frames from the client are fed one by one: what an object cannot take yet stays with the server. Frames to the client
+wait in a queue of bounded size; a client that lets it fill up is dropped, so that it never holds up the object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+from edgeagents.asgi.settings import Settings
+from edgeagents.asgi.types import Message, Receive, Send
+from edgeagents.objects.websocket import WebSocket
+
+__all__ = ["WebSocketConnection"]
+
+_log = logging.getLogger("edgeagents.asgi")
+
+TRY_AGAIN_LATER = 1013
+TOO_BIG = 1009
+SERVICE_RESTART = 1012
+INTERNAL_ERROR = 1011
+NO_STATUS = 1005
+LOST = 1006
+
+
+class WebSocketConnection:
+    """Carries the frames of an accepted WebSocket. It is the sink of ``socket``."""
+
+    __slots__ = (
+        "_close_frame",
+        "_done",
+        "_is_gone",
+        "_name",
+        "_queue",
+        "_queued_bytes",
+        "_receive",
+        "_send",
+        "_settings",
+        "_socket",
+        "_told",
+        "_writer",
+    )
+
+    def __init__(self, name: str, socket: WebSocket, receive: Receive, send: Send, settings: Settings) -> None:
+        self._name = name
+        self._socket = socket
+        self._receive, self._send, self._settings = receive, send, settings
+        self._queue: deque[str | bytes] = deque()
+        self._queued_bytes = 0
+        self._close_frame: tuple[int, str] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._is_gone = False
+        self._told = False
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Carry frames until the connection is over. The handshake must have been accepted."""
+        reader = asyncio.get_running_loop().create_task(self._read(), name="edgeagents: read a WebSocket")
+        self._settings.connections.add(self)
+        try:
+            self._socket.attach(self)
+            await self._done
+        finally:
+            self._settings.connections.discard(self)
+            self._is_gone = True
+            self._tell(*(self._close_frame or (LOST, "")), was_clean=False)
+            # Neither is waited for: receive() may never return, and send() may be stuck with the client.
+            reader.cancel()
+            if self._writer is not None:
+                self._writer.cancel()
+
+    # To the client.
+
+    def send(self, message: str | bytes) -> None:
+        """Queue ``message`` for the client."""
+        if self._is_gone or self._close_frame is not None:
+            return
+        self._queue.append(message)
+        self._queued_bytes += len(message)
+        limits = self._settings.limits
+        if self._queued_bytes > limits.send_queue_bytes or len(self._queue) > limits.send_queue_frames:
+            self._drop_stalled()
+        else:
+            self._write_soon()
+
+    def close(self, code: int | None, reason: str) -> None:
+        """Close the connection after what is queued."""
+        if self._is_gone or self._close_frame is not None:
+            return
+        self._close_frame = (1000 if code is None else code, reason)
+        self._write_soon()
+
+    def drain(self) -> None:
+        """Close, because the server wants to stop: the client comes back."""
+        self.close(SERVICE_RESTART, "Service restart")
+        self._settings.clock.call_later(self._settings.closing_seconds, self._finish)
+
+    def _write_soon(self) -> None:
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write(), name="edgeagents: write a WebSocket")
+            self._writer.add_done_callback(self._written)
+
+    async def _write(self) -> None:
+        while self._queue:
+            message = self._queue[0]
+            if isinstance(message, str):
+                await self._send({"type": "websocket.send", "text": message})
+            else:
+                await self._send({"type": "websocket.send", "bytes": message})
+            self._queue.popleft()
+            self._queued_bytes -= len(message)
+        if self._close_frame is not None:
+            await self._send_close(*self._close_frame)
+
+    async def _send_close(self, code: int, reason: str) -> None:
+        # The client's answer ends it. One that does not answer is not waited for.
+        self._settings.clock.call_later(self._settings.closing_seconds, self._finish)
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    def _written(self, writer: asyncio.Task[None]) -> None:
+        if self._writer is writer:
+            self._writer = None
+        if writer.cancelled():
+            return
+        error = writer.exception()
+        if error is not None:
+            # Servers differ in what they raise once the client has left; its leaving is reported by receive().
+            _log.debug("%s: a frame could not be sent", self._name, exc_info=error)
+            self._is_gone = True
+            self._queue.clear()
+            self._settings.clock.call_later(self._settings.closing_seconds, self._finish)
+
+    def _drop_stalled(self) -> None:
+        _log.warning(
+            "%s: the client is dropped because it reads too slowly: %d frames of %d bytes wait for it.",
+            self._name,
+            len(self._queue),
+            self._queued_bytes,
+        )
+        self._break_off(TRY_AGAIN_LATER, "The client reads too slowly")
+
+    def _break_off(self, code: int, reason: str) -> None:
+        """Close at once, without what is queued."""
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._close_frame = (code, reason)
+        if self._writer is not None:
+            # It is stuck in send(): the close frame goes past it.
+            self._writer.cancel()
+            self._writer = None
+        self._write_soon()
+        self._tell(code, reason, was_clean=False)
+
+    # From the client.
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    self._disconnected(message)
+                    return
+                frame = message.get("text")
+                if frame is None:
+                    frame = message.get("bytes") or b""
+                if self._is_too_big(frame):
+                    limit = self._settings.limits.frame_bytes
+                    _log.warning("%s: a message of more than %d bytes is refused.", self._name, limit)
+                    self._break_off(TOO_BIG, f"A message is at most {limit} bytes long")
+                elif not self._told:
+                    fed = self._socket.feed(frame)
+                    if fed is not None:
+                        await fed
+        except Exception:
+            _log.exception("%s: the WebSocket failed", self._name)
+            self._break_off(INTERNAL_ERROR, "Internal error")
+
+    def _is_too_big(self, frame: str | bytes) -> bool:
+        limit = self._settings.limits.frame_bytes
+        if len(frame) > limit:
+            return True
+        return isinstance(frame, str) and len(frame) * 4 > limit and len(frame.encode("utf-8", "replace")) > limit
+
+    def _disconnected(self, message: Message) -> None:
+        if self._close_frame is not None:
+            # The answer to our own close frame; not every server passes on which code it had.
+            code, reason = self._close_frame
+        else:
+            code, reason = message.get("code") or NO_STATUS, message.get("reason") or ""
+        self._is_gone = True
+        self._tell(code, reason, was_clean=code != LOST)
+        self._finish()
+
+    def _tell(self, code: int, reason: str, *, was_clean: bool) -> None:
+        if not self._told:
+            self._told = True
+            self._socket.feed_close(code, reason, was_clean)
+
+    def _finish(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)

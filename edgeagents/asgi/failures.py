@@ -1,0 +1,27 @@
+"""Failures: what a client is told when its request could not be answered, and what the log is."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from edgeagents.errors import ClientDisconnected, HttpError
+from edgeagents.http import Request, Response
+
+__all__ = ["answer_failure"]
+
+_log = logging.getLogger("edgeagents.asgi")
+
+
+def answer_failure(error: Exception, request: Request, *, debug: bool) -> Response:
+    """Return the answer to a request whose handler raised ``error``, and log what the client does not see."""
+    if isinstance(error, HttpError):
+        _log.debug("%s %s was refused: %s", request.method, request.path, error)
+        return Response(str(error), status=error.status)
+    if isinstance(error, ClientDisconnected):
+        _log.debug("%s %s: the client left before it was answered", request.method, request.path)
+        return Response(status=499)
+    _log.error("%s %s: the handler failed", request.method, request.path, exc_info=error)
+    if debug:
+        return Response("".join(traceback.format_exception(error)), status=500)
+    return Response("Internal Server Error", status=500)

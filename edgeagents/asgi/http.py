@@ -1,0 +1,217 @@
+"""HTTP: one request from a server to a handler, and the response back as it is made.
+
+The request's body is read when the handler asks for it. A response that is streamed goes out chunk by chunk, at the
+speed of the client; when the client leaves, the body is closed and ``request.signal`` aborted, and the handler's own
+work goes on. There is no limit to how long a response may take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from edgeagents.asgi.channel import RequestChannel
+from edgeagents.asgi.failures import answer_failure
+from edgeagents.asgi.keep_alive import EventStreamSender
+from edgeagents.asgi.request import ServerRequest
+from edgeagents.asgi.response_head import head_fields
+from edgeagents.asgi.settings import Settings
+from edgeagents.asgi.types import Handle, Message, Receive, Scope, Send
+from edgeagents.errors import BodyTooLarge, ClientDisconnected
+from edgeagents.http import Request, Response
+
+__all__ = ["BrokenOff", "serve_http"]
+
+_log = logging.getLogger("edgeagents.asgi")
+_LENGTH = frozenset({"content-length"})
+_NOTHING: frozenset[str] = frozenset()
+
+
+class BrokenOff(Exception):
+    """A response ended before its end. It is raised to the server, which must not end the response properly."""
+
+
+async def serve_http(scope: Scope, receive: Receive, send: Send, handle: Handle, settings: Settings) -> bool:
+    """Answer one request. Return False when ``handle`` returned None: then nothing was received and nothing sent.
+
+    Raises ``BrokenOff`` when a streamed body failed on its way.
+    """
+    limits = settings.limits
+    channel = RequestChannel(receive, limits.body_bytes)
+    request = ServerRequest(scope, channel, limits.buffered_body_bytes)
+    try:
+        try:
+            if limits.body_bytes is not None and (request.content_length or 0) > limits.body_bytes:
+                raise BodyTooLarge(limits.body_bytes)
+            response = await handle(request)
+        except Exception as error:
+            response = answer_failure(error, request, debug=settings.debug)
+        if response is None:
+            return False
+        if response.websocket is not None or response.status < 200:
+            _log.error(
+                "%s %s was answered with status %d and %s WebSocket, but it asked for plain HTTP.",
+                request.method,
+                request.path,
+                response.status,
+                "no" if response.websocket is None else "a",
+            )
+            if response.websocket is not None:
+                response.websocket.feed_close(1006, "", was_clean=False)
+            await response.aclose()
+            response = Response("Internal Server Error", status=500)
+        await _send_response(response, request, channel, send, settings)
+        return True
+    finally:
+        channel.close()
+        if request._body is not None:
+            request._body.close()
+
+
+async def _send_response(
+    response: Response, request: Request, channel: RequestChannel, send: Send, settings: Settings
+) -> None:
+    status = response.status
+    has_body = request.method != "HEAD" and status not in (204, 304)
+    if response.is_streaming and has_body:
+        await _Stream(response, request, channel, send, settings).run()
+        return
+    if response.is_streaming or status in (204, 304):
+        fields = head_fields(response, _LENGTH if status == 204 else _NOTHING)
+        body = b""
+        await response.aclose()
+    else:
+        body = await response.bytes()
+        if has_body or body:
+            fields = head_fields(response, _LENGTH)
+            fields.append((b"content-length", str(len(body)).encode()))
+        else:
+            # The answer to HEAD may tell the length of a body that was never made.
+            fields = head_fields(response)
+    try:
+        await send({"type": "http.response.start", "status": status, "headers": fields})
+        await send({"type": "http.response.body", "body": body if has_body else b""})
+    except OSError:
+        _log.debug("%s %s: the client left before it was answered", request.method, request.path)
+
+
+class _Stream:
+    """A response that is made while it is sent."""
+
+    def __init__(
+        self, response: Response, request: Request, channel: RequestChannel, send: Send, settings: Settings
+    ) -> None:
+        self._response, self._request, self._channel = response, request, channel
+        self._server_send = send
+        self._settings = settings
+        self._is_events = _is_event_stream(response)
+        self._is_draining = False
+        self._has_begun = False
+        self._task: asyncio.Task[None]
+
+    async def run(self) -> None:
+        """Send all of it."""
+        response, channel, connections = self._response, self._channel, self._settings.connections
+        self._task = asyncio.get_running_loop().create_task(self._pump(), name="edgeagents: stream a response")
+        channel.watch(on_gone=self._task.cancel)
+        connections.add(self)
+        try:
+            # Not awaited directly: a task that is cancelled must not look like this one's being cancelled.
+            await asyncio.wait((self._task,))
+        finally:
+            connections.discard(self)
+            if not self._task.done():
+                self._task.cancel()
+                await asyncio.wait((self._task,))
+            if not self._has_begun:
+                await response.aclose()
+        if self._task.cancelled():
+            error: BaseException | None = None
+        else:
+            error = self._task.exception()
+        where = f"{self._request.method} {self._request.path}"
+        if channel.gone or isinstance(error, ClientDisconnected):
+            if error is not None and not isinstance(error, OSError):
+                _log.error("%s: the body of the response failed when it was closed", where, exc_info=error)
+            _log.debug("%s: the client left in the middle of the response", where)
+        elif error is not None:
+            _log.error("%s: the body of the response failed in mid-stream", where, exc_info=error)
+            raise BrokenOff(f"{where}: the body of the response failed; see the log of edgeagents.asgi.") from None
+        elif self._task.cancelled() and not self._is_events:
+            raise BrokenOff(f"{where}: the response was cut because the server stops.")
+        else:
+            # An event stream may end at any time: its reader comes back and resumes.
+            with contextlib.suppress(OSError):
+                await self._server_send({"type": "http.response.body", "body": b""})
+
+    def drain(self) -> None:
+        if self._is_draining:
+            return
+        self._is_draining = True
+        if self._is_events:
+            self._task.cancel()
+        else:
+            # What is nearly done may end properly.
+            self._settings.clock.call_later(self._settings.drain_seconds, self._task.cancel)
+
+    async def _pump(self) -> None:
+        self._has_begun = True
+        stream = self._response.stream()
+        beat: asyncio.Task[None] | None = None
+        try:
+            await self._start()
+            if self._is_events:
+                settings = self._settings
+                send_chunk = EventStreamSender(self._send, settings.clock, settings.keep_alive_seconds)
+                if not _is_encoded(self._response):
+                    beat = asyncio.get_running_loop().create_task(
+                        send_chunk.keep_alive(), name="edgeagents: keep alive"
+                    )
+                async for chunk in stream:
+                    await send_chunk(chunk)
+                    if self._is_draining:
+                        break
+            else:
+                async for chunk in stream:
+                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        finally:
+            if beat is not None:
+                beat.cancel()
+            await _close(stream)
+
+    async def _start(self) -> None:
+        headers = self._response.headers
+        if self._is_events:
+            headers.setdefault("cache-control", "no-cache")
+            headers.setdefault("x-accel-buffering", "no")
+        # Comments would make a length untrue that was right for the events alone.
+        fields = head_fields(self._response, _LENGTH if self._is_events else _NOTHING)
+        await self._send({"type": "http.response.start", "status": self._response.status, "headers": fields})
+        # Some servers and middlewares hold the head back until there is a body.
+        await self._send({"type": "http.response.body", "body": b"", "more_body": True})
+
+    async def _send(self, message: Message) -> None:
+        if self._channel.gone:
+            # The body did not let itself be cancelled.
+            raise ClientDisconnected
+        try:
+            await self._server_send(message)
+        except OSError as error:
+            self._channel.lost()
+            raise ClientDisconnected from error
+
+
+async def _close(stream: AsyncIterator[bytes]) -> None:
+    aclose = getattr(stream, "aclose", None)
+    if aclose is not None:
+        await aclose()
+
+
+def _is_event_stream(response: Response) -> bool:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def _is_encoded(response: Response) -> bool:
+    return response.headers.get("content-encoding", "identity").lower() != "identity"

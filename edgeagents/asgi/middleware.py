@@ -1,0 +1,107 @@
+"""The middleware: agents inside of an ASGI app that is there already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from edgeagents.asgi.addresses import route_path
+from edgeagents.asgi.app_response import respond
+from edgeagents.asgi.serving import Serving
+from edgeagents.asgi.settings import Settings
+from edgeagents.asgi.types import ASGIApp, Receive, Scope, Send
+from edgeagents.objects import Durability, Limits
+from edgeagents.runtime import Runtime
+
+__all__ = ["AgentsMiddleware"]
+
+
+class AgentsMiddleware:
+    """Serves agents under ``/{prefix}/{agent}/{name}`` and passes everything else to ``app`` untouched.
+
+    ``app.add_middleware(AgentsMiddleware, agents=[Counter], storage="state")`` in FastAPI and Starlette,
+    ``AgentsMiddleware(app, agents=[Counter])`` around any other ASGI app. In the code of ``app``,
+    ``get_agent_by_name(Counter, name)`` finds the agents.
+
+    The runtime starts with the server's lifespan, or with the first request where there is none. One that is given
+    as ``runtime`` takes the place of the arguments that would make one. The other arguments are those of ``Runtime``.
+    ``keep_alive_seconds`` is how long an event stream may be silent before a comment is sent.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        agents: Sequence[type] = (),
+        *,
+        storage: str | os.PathLike[str] | None = "state",
+        prefix: str = "agents",
+        cors: bool | Mapping[str, str] | None = None,
+        env: Mapping[str, Any] | None = None,
+        plugins: Sequence[object] = (),
+        discover_plugins: bool = True,
+        on_before_connect: Callable[..., Any] | None = None,
+        on_before_request: Callable[..., Any] | None = None,
+        limits: Limits | None = None,
+        durability: Durability = "full",
+        model_fallback: str | None = None,
+        debug: bool = False,
+        keep_alive_seconds: float = 15.0,
+        runtime: Runtime | None = None,
+    ) -> None:
+        if runtime is not None and agents:
+            raise TypeError("Give AgentsMiddleware either agents or a runtime: a runtime has its agents.")
+
+        def make() -> Runtime:
+            if runtime is not None:
+                return runtime
+            return Runtime(
+                agents=agents,
+                storage=storage,
+                prefix=prefix,
+                cors=cors,
+                env=env,
+                plugins=plugins,
+                discover_plugins=discover_plugins,
+                on_before_connect=on_before_connect,
+                on_before_request=on_before_request,
+                limits=limits,
+                durability=durability,
+                model_fallback=model_fallback,
+                respond=respond,
+                debug=debug,
+            )
+
+        first = runtime or make()
+        settings = Settings(
+            limits=first.limits, clock=first.clock, keep_alive_seconds=keep_alive_seconds, debug=first.debug
+        )
+        self._app = app
+        self._serving = Serving(make, settings, self._serve)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime that serves the agents now."""
+        return self._serving.runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        serving = self._serving
+        if kind in ("http", "websocket"):
+            agents = await serving.ready()
+            runtime = serving.runtime
+            if runtime.transports or runtime.router.claims(route_path(scope)):
+                await agents(scope, receive, send)
+                return
+            with runtime.in_context():
+                await self._app(scope, receive, send)
+        elif kind == "lifespan":
+            await serving.lifespan(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        runtime = self._serving.runtime
+        with runtime.in_context():
+            if not await self._serving.answer(scope, receive, send, runtime.route):
+                await self._app(scope, receive, send)

@@ -1,0 +1,66 @@
+"""A request made from a scope. Everything is worked out when it is asked for: most requests ask for little."""
+
+from __future__ import annotations
+
+from edgeagents.asgi.addresses import full_url, route_path
+from edgeagents.asgi.channel import ChannelBody, RequestChannel
+from edgeagents.asgi.types import Scope
+from edgeagents.http import AbortSignal, Body, Headers, Request
+
+__all__ = ["ServerRequest"]
+
+
+class ServerRequest(Request):
+    """The request of an ASGI scope. Its body and its signal come from ``channel``."""
+
+    __slots__ = ("_channel", "_scope")
+
+    def __init__(self, scope: Scope, channel: RequestChannel, buffer_limit: int) -> None:
+        self._url = self._path = self._headers = self._query = None
+        self._head = self._body = self._signal = self._origin_of_signal = None
+        self._scope = scope
+        self._channel = channel
+        self.scope = scope
+        self.method = scope.get("method") or "GET"
+        client = scope.get("client")
+        self.client = (client[0], client[1]) if client else None
+        self.root_path = scope.get("root_path") or ""
+        self.buffer_limit = buffer_limit
+
+    def _make_url(self) -> str:
+        return full_url(self._scope)
+
+    @property
+    def path(self) -> str:
+        """The path that routing looks at: still percent-encoded, without the ``root_path`` it is mounted under."""
+        if self._path is None:
+            self._path = route_path(self._scope)
+        return self._path
+
+    def _make_headers(self) -> Headers:
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._scope.get("headers") or ()]
+        if self._scope["type"] == "websocket" and not any(name == "upgrade" for name, _ in fields):
+            # HTTP/2 asks for a WebSocket in another way; handlers look for this one.
+            fields.append(("upgrade", "websocket"))
+        try:
+            return Headers(fields)
+        except ValueError:
+            # A line break within a field: no real server lets it through.
+            return Headers([(name, " ".join(value.splitlines())) for name, value in fields])
+
+    @property
+    def is_websocket_upgrade(self) -> bool:
+        """Whether this asks for a WebSocket: only then may the answer be one."""
+        return self._scope["type"] == "websocket"
+
+    @property
+    def subprotocols(self) -> list[str]:
+        """The WebSocket subprotocols that the client offers, the ones it likes best first."""
+        offered = self._scope.get("subprotocols")
+        return super().subprotocols if offered is None else list(offered)
+
+    def _make_body(self) -> Body:
+        return ChannelBody(self._channel)
+
+    def _make_signal(self) -> AbortSignal:
+        return self._channel.signal

@@ -1,0 +1,139 @@
+"""WebSockets: a handshake from a server to a handler, and its answer back.
+
+A handler says yes with status 101 and one end of a pair; every other answer refuses the handshake with that very
+response where the server can send one, else with 403.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from edgeagents.asgi.channel import RequestChannel
+from edgeagents.asgi.connection import INTERNAL_ERROR, LOST, WebSocketConnection
+from edgeagents.asgi.failures import answer_failure
+from edgeagents.asgi.request import ServerRequest
+from edgeagents.asgi.response_head import head_fields
+from edgeagents.asgi.settings import Settings
+from edgeagents.asgi.types import Handle, Message, Receive, Scope, Send
+from edgeagents.http import Request, Response
+from edgeagents.objects.websocket import WebSocket
+
+__all__ = ["serve_websocket"]
+
+_log = logging.getLogger("edgeagents.asgi")
+_NOT_OF_ACCEPT = frozenset({"content-length", "content-type", "sec-websocket-protocol"})
+_LENGTH = frozenset({"content-length"})
+_NOTHING: frozenset[str] = frozenset()
+
+
+async def serve_websocket(scope: Scope, receive: Receive, send: Send, handle: Handle, settings: Settings) -> bool:
+    """Answer one handshake and carry its WebSocket. Return False when ``handle`` returned None: nothing was received.
+
+    ``request.signal`` is aborted when the connection is over.
+    """
+    channel = _HandshakeChannel()
+    request = ServerRequest(scope, channel, settings.limits.buffered_body_bytes)
+    try:
+        response = await handle(request)
+    except Exception as error:
+        response = answer_failure(error, request, debug=settings.debug)
+    if response is None:
+        return False
+    message = await receive()
+    socket = response.websocket
+    if message["type"] == "websocket.disconnect":
+        if socket is not None:
+            socket.feed_close(LOST, "", was_clean=False)
+        await response.aclose()
+        channel.lost()
+        return True
+    if (response.status == 101) != (socket is not None):
+        _log.error(
+            "%s was answered with status %d and %s WebSocket; status 101 and a WebSocket belong together.",
+            request.path,
+            response.status,
+            "no" if socket is None else "a",
+        )
+        if socket is not None:
+            socket.feed_close(LOST, "", was_clean=False)
+        await response.aclose()
+        response, socket = Response("Internal Server Error", status=500), None
+    try:
+        if socket is None:
+            await _deny(response, scope, send)
+        else:
+            await _accept(response, socket, request, receive, send, settings)
+    finally:
+        channel.lost()
+    return True
+
+
+async def _accept(
+    response: Response, socket: WebSocket, request: Request, receive: Receive, send: Send, settings: Settings
+) -> None:
+    chosen = response.headers.get("sec-websocket-protocol")
+    if chosen is not None and chosen not in request.subprotocols:
+        _log.warning(
+            "%s: the WebSocket subprotocol %r is not chosen, because the client did not offer it.", request.path, chosen
+        )
+        chosen = None
+    fields = head_fields(response, _NOT_OF_ACCEPT)
+    try:
+        # Not every server sends the fields: nothing may depend on them.
+        await send({"type": "websocket.accept", "subprotocol": chosen, "headers": fields})
+    except OSError:
+        socket.feed_close(LOST, "", was_clean=False)
+        return
+    connection = WebSocketConnection(f"WebSocket {request.path}", socket, receive, send, settings)
+    try:
+        await connection.run()
+    except Exception:
+        _log.exception("WebSocket %s failed", request.path)
+        with contextlib.suppress(Exception):
+            await send({"type": "websocket.close", "code": INTERNAL_ERROR, "reason": "Internal error"})
+
+
+async def _deny(response: Response, scope: Scope, send: Send) -> None:
+    with contextlib.suppress(OSError):
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await response.aclose()
+            # The server makes 403 of it.
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        if response.is_streaming:
+            await _send_denial(send, response, _NOTHING, [])
+            stream = response.stream()
+            try:
+                async for chunk in stream:
+                    await send({"type": "websocket.http.response.body", "body": chunk, "more_body": True})
+            finally:
+                await response.aclose()
+            await send({"type": "websocket.http.response.body", "body": b""})
+        else:
+            body = await response.bytes()
+            await _send_denial(send, response, _LENGTH, [(b"content-length", str(len(body)).encode())])
+            await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def _send_denial(send: Send, response: Response, drop: frozenset[str], more: list[tuple[bytes, bytes]]) -> None:
+    fields = head_fields(response, drop) + more
+    await send({"type": "websocket.http.response.start", "status": response.status, "headers": fields})
+
+
+async def _no_body() -> Message:
+    return {"type": "http.disconnect"}
+
+
+class _HandshakeChannel(RequestChannel):
+    """A handshake has no body, and its client is watched by the connection."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(_no_body, None)
+        self.is_complete = True
+
+    def watch(self, on_gone: Callable[[], object] | None = None) -> None:
+        return

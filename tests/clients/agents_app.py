@@ -21,6 +21,7 @@ from edgeagents import (
     callable,
     get_agent_by_name,
     get_current_agent,
+    hookimpl,
 )
 
 
@@ -283,10 +284,21 @@ async def deny(request: Request, lobby: Any) -> Response | None:
     return None
 
 
-async def choose(request: Request) -> Any:
-    """Answer ``/mine`` with the counter of whoever asks: the server decides which agent that is."""
-    counter = await get_agent_by_name(Counter, query(request.url)["user"])
-    return await counter.fetch(request)
+class Mine:
+    """Answers ``/mine`` with the counter of whoever asks: the server decides which agent that is."""
+
+    name = "mine"
+
+    def claims(self, request: Request) -> bool:
+        return request.path == "/mine"
+
+    async def serve(self, request: Request, fetch: Any) -> Response:
+        counter = await get_agent_by_name(Counter, query(request.url)["user"])
+        return await counter.fetch(request)
+
+    @hookimpl
+    def register_transports(self) -> list[Mine]:
+        return [self]
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -307,4 +319,5 @@ app = AgentsMiddleware(
     cors=bool(os.environ.get("AGENTS_CORS")),
     on_before_connect=deny,
     on_before_request=deny,
+    plugins=[Mine()],
 )

@@ -108,9 +108,13 @@ class Lifecycle:
         try:
             await self._settle(connection, context)
             protocol_name = await self._subprotocol(request)
-            self._connections.accept(connection)
             if connection.is_protocol_enabled:
-                self._greet(connection)
+                # Looked at first: that may seed the state, which is then sent to all who are connected.
+                state = self._state.frame()
+                self._connections.accept(connection)
+                self._greet(connection, state)
+            else:
+                self._connections.accept(connection)
             for hook in self._on_connect:
                 await hook(connection, request)
             try:
@@ -214,8 +218,7 @@ class Lifecycle:
             raise AgentError(f"select_subprotocol() chose {chosen!r}, but the client offers only {', '.join(offered)}.")
         return chosen
 
-    def _greet(self, connection: Connection[Any]) -> None:
-        state = self._state.frame()
+    def _greet(self, connection: Connection[Any], state: str | None) -> None:
         if self._options.send_identity_on_connect:
             agent = kebab_case(self._host.class_name)
             connection.send(protocol.identity_frame(self._host.name, agent, state_follows=state is not None))

@@ -91,7 +91,7 @@ RetryOption = RoutingRetry | Mapping[str, Any] | Literal[False] | None
 
 
 class AgentRouter:
-    """Routes requests to the agents of ``namespaces``, which are named by their bindings.
+    """Routes requests to the agents of ``namespaces``, which are named by their bindings and may still be added to.
 
     The options are those of ``route_agent_request``.
     """
@@ -112,7 +112,8 @@ class AgentRouter:
         _check_retry(routing_retry)
         self._prefix = _parts(prefix or "agents")
         self._head = "".join(f"/{part}" for part in self._prefix) + "/"
-        self._targets = {kebab_case(name): (name, namespace) for name, namespace in namespaces.items()}
+        self._namespaces = namespaces
+        self._targets: dict[str, tuple[str, Namespace[Any]]] = {}
         self._cors = _OPEN_CORS if cors is True else dict(cors) if cors else None
         self._props = props
         self._on_before_connect, self._on_before_request = on_before_connect, on_before_request
@@ -135,7 +136,7 @@ class AgentRouter:
         if match is None:
             return None
         segment, name = match
-        target = self._targets.get(segment)
+        target = self._target(segment)
         if target is None:
             known = ", ".join(sorted(self._targets)) or "none"
             logger.warning("No agent class is called %.100r in a URL. There is: %s", segment, known)
@@ -158,6 +159,12 @@ class AgentRouter:
         stub = namespace.get_by_name(name, props=self._props)
         response = await stub.fetch(request)
         return response if is_upgrade else self._with_cors(response)
+
+    def _target(self, segment: str) -> tuple[str, Namespace[Any]] | None:
+        if len(self._targets) < len(self._namespaces):
+            # A runtime makes its router first, and its namespaces when it starts.
+            self._targets = {kebab_case(name): (name, namespace) for name, namespace in self._namespaces.items()}
+        return self._targets.get(segment)
 
     def _match(self, path: str) -> tuple[str, str] | None:
         parts = _parts(path)

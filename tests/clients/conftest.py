@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,24 +97,46 @@ def driver() -> Iterator[Driver]:
     driver.close()
 
 
+@dataclass
+class Elsewhere:
+    """A server that somebody else started, such as the TypeScript SDK on workerd with the same agents."""
+
+    url: str
+    server: str = "elsewhere"
+
+
 def chosen_servers() -> list[str]:
-    """The servers to test on: hypercorn, or those that ``EDGEAGENTS_SERVERS`` names (``all``, or with commas)."""
+    """The servers to test on: hypercorn, or those that ``EDGEAGENTS_SERVERS`` names (``all``, or with commas).
+
+    With ``EDGEAGENTS_BASE_URL`` the scenarios run against the server that stands there, to settle a doubt.
+    """
+    if "EDGEAGENTS_BASE_URL" in os.environ:
+        return ["elsewhere"]
     names = os.environ.get("EDGEAGENTS_SERVERS", "hypercorn")
     return list(SERVERS) if names == "all" else names.split(",")
 
 
 @pytest.fixture(scope="session", params=chosen_servers())
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server | Elsewhere]:
     """The fixture agents, on a real server, for all tests that do not kill it."""
+    if request.param == "elsewhere":
+        yield Elsewhere(os.environ["EDGEAGENTS_BASE_URL"])
+        return
     env = {"AGENTS_STORAGE": str(tmp_path_factory.mktemp("state"))}
     server = Server("tests.clients.agents_app:app", server=request.param, env=env)
     yield server.start()
     server.close()
 
 
+def _skip_elsewhere() -> None:
+    if "EDGEAGENTS_BASE_URL" in os.environ:
+        pytest.skip("needs a server of its own")
+
+
 @pytest.fixture
 def cors_server() -> Iterator[Server]:
     """The fixture agents with ``cors=True``, in memory."""
+    _skip_elsewhere()
     server = Server("tests.clients.agents_app:app", env={"AGENTS_CORS": "1"})
     yield server.start()
     server.close()
@@ -122,6 +145,7 @@ def cors_server() -> Iterator[Server]:
 @pytest.fixture(params=chosen_servers())
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """The fixture agents on a server that the test may kill."""
+    _skip_elsewhere()
     server = Server("tests.clients.agents_app:app", server=request.param, env={"AGENTS_STORAGE": str(tmp_path)})
     yield server.start()
     server.close()

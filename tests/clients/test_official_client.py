@@ -133,7 +133,8 @@ STATE: dict[str, Any] = {
         "allowed": {"value": 0},
     },
     "state_of_another_name": {"there": 0, "updates": [ZERO]},
-    "on_state_changed": [[1, "connection"], [2, "server"]],
+    # The initial state is a change too: the server's.
+    "on_state_changed": [[0, "server"], [1, "connection"], [2, "server"]],
     "twenty_watchers": {"inOrder": True},
 }
 

@@ -46,6 +46,7 @@ export async function result_that_is_no_json(stage) {
 
 export async function stub_keeps_to_itself(stage) {
   const client = await stage.ready();
+  await until(() => client.heard.length >= 4, "the frames of a new connection");
   const { stub } = client;
   const before = client.heard.length;
   JSON.stringify(stub);

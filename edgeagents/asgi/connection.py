@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from typing import TYPE_CHECKING
 
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Message, Receive, Send
-from edgeagents.objects.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from edgeagents.objects.websocket import WebSocket
 
 __all__ = ["WebSocketConnection"]
 
@@ -152,7 +155,10 @@ class WebSocketConnection:
             self._writer.cancel()
             self._writer = None
         self._write_soon()
-        self._tell(code, reason, was_clean=False)
+        # Not within the send() of the object that found its reader stalled.
+        if not self._told:
+            self._told = True
+            asyncio.get_running_loop().call_soon(self._socket.feed_close, code, reason, False)
 
     # From the client.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from edgeagents.asgi.http import serve_http
 from edgeagents.asgi.lifespan import serve_lifespan
@@ -13,7 +13,9 @@ from edgeagents.asgi.settings import OpenConnections, Settings
 from edgeagents.asgi.stop_notice import StopNotice
 from edgeagents.asgi.types import ASGIApp, Handle, Receive, Scope, Send
 from edgeagents.asgi.websocket import serve_websocket
-from edgeagents.runtime import Runtime
+
+if TYPE_CHECKING:
+    from edgeagents.runtime import Runtime
 
 __all__ = ["Serving"]
 

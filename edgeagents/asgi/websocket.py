@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from edgeagents.asgi.channel import RequestChannel
 from edgeagents.asgi.connection import INTERNAL_ERROR, LOST, WebSocketConnection
@@ -18,7 +19,9 @@ from edgeagents.asgi.response_head import head_fields
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Handle, Message, Receive, Scope, Send
 from edgeagents.http import Request, Response
-from edgeagents.objects.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from edgeagents.objects.websocket import WebSocket
 
 __all__ = ["serve_websocket"]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgeagents.asgi.serving import Serving
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Receive, Scope, Send
-from edgeagents.runtime import Runtime
+
+if TYPE_CHECKING:
+    from edgeagents.runtime import Runtime
 
 __all__ = ["WorkerApp"]
 

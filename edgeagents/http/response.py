@@ -131,7 +131,8 @@ class Response:
         if self._body is None or isinstance(self._body, bytes):
             return
         # A generator that never ran does not close what it was given, so the source is closed by itself too.
-        for stream in (self.stream(), ByteStream(self._body)):
+        streams = (self.stream(), ByteStream(self._body)) if self._maps else (self.stream(),)
+        for stream in streams:
             aclose = getattr(stream, "aclose", None)
             if aclose is not None:
                 await aclose()

@@ -137,9 +137,9 @@ def read_value(hint: Any, value: Json, where: str = "input") -> Any:
             raise InvalidValue(f"{where} must be a list, not {value!r}")
         items = cast("list[Json]", value)
         found = [read_value(args[0] if args else Any, item, f"{where}[{i}]") for i, item in enumerate(items)]
-        return (
-            found if base not in (tuple, set, frozenset, AbstractSet) else (set if base is AbstractSet else base)(found)
-        )
+        if base in (set, AbstractSet):
+            return set(found)
+        return base(found) if base in (tuple, frozenset) else found
     if base in _MAPPINGS:
         entries = _entries(value, where)
         return {key: read_value(args[1] if args else Any, item, f"{where}.{key}") for key, item in entries.items()}

@@ -38,7 +38,7 @@ from edgeagents.objects.clock import Clock
 __all__ = ["OfflineProvider"]
 
 DEFAULT_PAUSE_MS = 40
-MOST_WORDS = 1_000_000
+MOST_WORDS = 100_000
 LONGEST_PAUSE_MS = 3_600_000
 
 _SUBJECTS = (
@@ -94,7 +94,7 @@ class OfflineProvider:
         calls = cast("Sequence[Mapping[str, Json]]", options.get("tool_calls") or ())
         if calls and request.tool_choice != "none" and request.messages[-1].role != "tool" and not request.prefix:
             for part in _scripted_calls(calls, len(request.messages)):
-                await self._clock.sleep(pause)
+                await self._pause(pause)
                 yield part
             yield FinishStep("tool-calls", _usage(request.messages, 0))
             return
@@ -106,10 +106,14 @@ class OfflineProvider:
         text_id = "answer"
         yield TextStart(text_id)
         for word in _after_prefix(words, request.prefix):
-            await self._clock.sleep(pause)
+            await self._pause(pause)
             yield TextDelta(text_id, word)
         yield TextEnd(text_id)
         yield FinishStep("length" if cut else "stop", _usage(request.messages, len(words)))
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds:
+            await self._clock.sleep(seconds)
 
 
 def answer_words(request: ModelRequest, wanted: int) -> list[str]:
@@ -135,7 +139,8 @@ def _sentences(request: ModelRequest, prompt: str, rng: random.Random, wanted: i
         yield "(This is the built-in offline model, not a real one.) "
     results = [part for part in request.messages[-1].content if isinstance(part, ToolResultContent)]
     for result in results:
-        yield f"The tool {result.tool_name} {'failed' if result.is_error else 'answered'}: {output_text(result.output)}. "
+        outcome = "failed" if result.is_error else "answered"
+        yield f"The tool {result.tool_name} {outcome}: {output_text(result.output)}. "
     asked = " ".join(prompt.split())
     if asked:
         yield f"You asked: “{asked if len(asked) <= 120 else asked[:119] + '…'}”. "

@@ -117,7 +117,7 @@ def read_tools(tools: ToolSet | None) -> dict[str, Tool]:
         return {}
     found: dict[str, Tool] = {}
     if isinstance(tools, Mapping):
-        for name, each in tools.items():
+        for name, each in cast("Mapping[str, ToolLike]", tools).items():
             made = each if isinstance(each, Tool) else _make(each, name, None, None)
             found[name] = Tool(
                 name, made.description, made.input_schema, made.read, made.execute, made.context_parameter

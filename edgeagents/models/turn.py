@@ -10,6 +10,7 @@ Where the parts go is not known here: ``stream_text`` keeps them in memory, an a
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -81,7 +82,7 @@ class Turn:
 
 async def run_tool_in_thread(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Await a coroutine function; run a plain function in a thread, so that it may block."""
-    if asyncio.iscoroutinefunction(fn) or asyncio.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
+    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
         return await fn(**arguments)
     result = await asyncio.to_thread(lambda: fn(**arguments))
     return await result if isinstance(result, Awaitable) else result

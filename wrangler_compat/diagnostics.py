@@ -44,6 +44,12 @@ class Diagnostics:
     def path(self) -> str:
         return self._path
 
+    def at_top(self, *steps: str | int) -> Diagnostics:
+        """Return the same collection at a field of the top level."""
+        top = Diagnostics()
+        top._found = self._found
+        return top.at(*steps)
+
     def at(self, *steps: str | int) -> Diagnostics:
         """Return the same collection at a field below: names are joined with dots, numbers are indices."""
         below = Diagnostics()

@@ -1,7 +1,8 @@
 """TOML 1.1, as wrangler reads it.
 
-``tomlrt`` does the work: it takes what TOML 1.1 adds (line ends and a trailing comma in inline tables, ``\\e``, ``\\xHH``,
-times without seconds), keeps CRLF inside multi-line strings and knows where a fault is. Python's ``tomllib`` is of 1.0.
+``tomlrt`` does the work: it takes what TOML 1.1 adds (line ends and a trailing comma in inline tables, ``\\e``,
+``\\xHH``, times without seconds), keeps CRLF inside multi-line strings and knows where a fault is. Python's
+``tomllib`` is of TOML 1.0.
 """
 
 from __future__ import annotations

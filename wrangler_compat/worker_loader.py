@@ -1,0 +1,210 @@
+"""Loading a worker: from its configuration to imported code with an entrypoint and object classes.
+
+The code runs in this process, on this Python. What it imports is found beside ``main`` first, then in
+``python_modules`` beside the configuration, then where Python finds everything else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgeagents.bindings import BindingDeclaration
+from edgeagents.objects import DurableObject
+from edgeagents.worker import FetchFunction, Worker, WorkerEntrypoint
+from wrangler_compat.config import Config
+from wrangler_compat.diagnostics import Diagnostics, did_you_mean
+
+__all__ = ["WorkerModule", "import_main", "make_worker"]
+
+_JAVASCRIPT = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
+# What only Cloudflare's SDK for Python Workers and the runtime under it have.
+_SDK = frozenset({"workers", "js", "pyodide", "pyodide_js", "_pyodide", "_cloudflare", "_workers", "cloudflare"})
+
+
+@dataclass
+class WorkerModule:
+    """A worker's imported code. After use you must call ``unload()``, or its modules stay in ``sys.modules``."""
+
+    module: ModuleType
+    file: Path
+    _paths: list[str] = field(default_factory=list[str])
+    _before: frozenset[str] = frozenset()
+
+    def unload(self) -> None:
+        """Forget the module and what it imported from its own folders, so that the next worker finds its own."""
+        for path in self._paths:
+            if path in sys.path:
+                sys.path.remove(path)
+        roots = tuple(Path(path) for path in self._paths)
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if name not in self._before and file and any(root in Path(file).parents for root in roots):
+                del sys.modules[name]
+
+
+def import_main(config: Config, script: Path | None = None) -> WorkerModule | None:
+    """Import the worker's ``main``, or ``script`` in its place; None when it cannot be, which the diagnostics tell.
+
+    What the code itself raises passes through.
+    """
+    here = config.diagnostics.at("main")
+    file = script or config.main
+    if file is None:
+        here.error("invalid", 'is required: the path of the worker\'s Python file, such as "src/entry.py"')
+        return None
+    shown = _shown(file, config)
+    if file.suffix in _JAVASCRIPT:
+        here.error(
+            "invalid",
+            f"{shown} is JavaScript or TypeScript, which only Cloudflare's own tools run. "
+            "Write the worker in Python and name its .py file here",
+        )
+        return None
+    if not file.is_file():
+        here.error("invalid", f"{shown} does not exist.{_did_you_mean_file(file)}")
+        return None
+    if file.suffix != ".py":
+        here.error("invalid", f"{shown} is no Python file: its name must end in .py")
+        return None
+    worker = WorkerModule(ModuleType(file.stem), file, _add_paths(file, config), frozenset(sys.modules))
+    try:
+        worker.module = _import_file(file)
+    except ModuleNotFoundError as error:
+        if not _explain_missing(error, config, here):
+            raise
+        worker.unload()
+        return None
+    except BaseException:
+        worker.unload()
+        raise
+    return worker
+
+
+def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDeclaration]) -> Worker:
+    """Return the worker that ``code`` makes with these ``bindings``.
+
+    What the configuration asks for and the code lacks goes into the diagnostics.
+    """
+    module = code.module
+    own = dict(_object_classes(module))
+    classes = dict(own)
+    for place, declaration in config.bindings:
+        is_own = declaration.options.get("script_name") in (None, config.name)
+        if declaration.kind != "durable_object_namespace" or not is_own:
+            continue
+        class_name: str = declaration.options["class_name"]
+        found = getattr(module, class_name, None)
+        if isinstance(found, type) and issubclass(found, DurableObject):
+            classes[class_name] = found
+        else:
+            _refuse_class(class_name, found, own, config.at(*place, "class_name"), _shown(code.file, config))
+    return Worker(
+        name=config.name,
+        classes=classes,
+        bindings=tuple(bindings),
+        entrypoint=_entrypoint(module, config.diagnostics.at("main"), _shown(code.file, config)),
+        compatibility_date=config.values.get("compatibility_date"),
+        compatibility_flags=frozenset(config.values["compatibility_flags"]),
+    )
+
+
+def _add_paths(file: Path, config: Config) -> list[str]:
+    folders = [str(file.parent)]
+    modules = config.directory / "python_modules"
+    if modules.is_dir():
+        folders.append(str(modules))
+    sys.path[:0] = folders
+    return folders
+
+
+def _import_file(file: Path) -> ModuleType:
+    name = file.stem
+    taken = sys.modules.get(name)
+    if taken is not None and getattr(taken, "__file__", None) != str(file):
+        # A worker may be called entry.py, as the one before it, or email.py, as a module that Python has loaded.
+        name = f"{name}@{file.parent.name}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = _module(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _module(spec: ModuleSpec) -> ModuleType:
+    return importlib.util.module_from_spec(spec)
+
+
+def _object_classes(module: ModuleType) -> Iterator[tuple[str, type]]:
+    for name, value in vars(module).items():
+        if (
+            isinstance(value, type)
+            and issubclass(value, DurableObject)
+            and not value.__module__.startswith("edgeagents.")
+        ):
+            yield name, value
+
+
+def _refuse_class(name: str, found: object, own: dict[str, type], here: Diagnostics, file: str) -> None:
+    if found is not None:
+        here.error("class", f"{name!r} in {file} is no agent and no Durable Object: derive it from edgeagents.Agent")
+    else:
+        here.error("class", f"{name!r} is not exported by {file}.{did_you_mean(name, own)}")
+
+
+def _entrypoint(module: ModuleType, here: Diagnostics, file: str) -> type[WorkerEntrypoint[Any]] | FetchFunction | None:
+    default = getattr(module, "Default", None)
+    if isinstance(default, type) and issubclass(default, WorkerEntrypoint):
+        return default
+    if default is not None:
+        here.error("class", f"Default in {file} is no entrypoint: derive it from edgeagents.WorkerEntrypoint")
+        return None
+    function = getattr(module, "fetch", None)
+    return function if callable(function) else None
+
+
+def _explain_missing(error: ModuleNotFoundError, config: Config, here: Diagnostics) -> bool:
+    """Tell what to do about a module that is not there. False when a library lacks something of its own."""
+    name = (error.name or "").partition(".")[0]
+    place = _place_in_own_code(error, config)
+    if name in _SDK:
+        here.error(
+            "module",
+            f"{place} imports {name!r}, which Cloudflare's SDK for Python Workers needs and this version does not "
+            "provide. Import Agent, WorkerEntrypoint, Request and Response from edgeagents instead",
+        )
+        return True
+    if name == "agents":
+        here.error("module", f"{place} imports 'agents'. Write: from edgeagents import Agent")
+        return True
+    if not name or name in sys.modules:
+        return False
+    here.error("module", f"{place} imports {name!r}, which is not installed. Install it: pip install {name}")
+    return True
+
+
+def _place_in_own_code(error: BaseException, config: Config) -> str:
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if config.directory in Path(frame.filename).parents and "site-packages" not in frame.filename
+    ]
+    return f"{_shown(Path(frames[-1].filename), config)}:{frames[-1].lineno}" if frames else "the worker"
+
+
+def _did_you_mean_file(file: Path) -> str:
+    siblings = [path.name for path in file.parent.glob("*.py")] if file.parent.is_dir() else []
+    return did_you_mean(file.name, siblings)
+
+
+def _shown(file: Path, config: Config) -> str:
+    return str(file.relative_to(config.directory)) if file.is_relative_to(config.directory) else str(file)

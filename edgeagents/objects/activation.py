@@ -131,9 +131,9 @@ class Activation:
             if task is not current:
                 task.cancel()
         self.world.storage.release(self.database, discard=True)
-        # 1012 makes clients come back: the next message wakes a new activation.
-        self.slot.drop_sockets(1012, "Durable Object reset")
         self.slot.left(self)
+        # 1012 makes clients come back; what they then send wakes a new activation.
+        self.slot.drop_sockets(1012, "Durable Object reset")
 
     def abort(self, reason: str | None) -> NoReturn:
         """Reset from within; leaves the handler that called it."""
@@ -397,10 +397,7 @@ class Activation:
     def wait_until(self, awaitable: Awaitable[object]) -> None:
         """See ``ObjectContext``."""
 
-        async def wait() -> None:
-            await awaitable
-
-        self.spawn(wait(), name="wait_until")
+        self.keep_task(asyncio.ensure_future(awaitable))
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """See ``ObjectContext``."""
@@ -412,6 +409,7 @@ class Activation:
                 raise self.failure or ObjectReset(str(aborted)) from None
 
         task = asyncio.get_running_loop().create_task(run(), name=f"{self.slot.directory.class_name}: {name}")
+        task.add_done_callback(lambda _: coroutine.close())  # It may have been cancelled before its first step.
         self.keep_task(task)
         return task
 

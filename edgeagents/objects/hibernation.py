@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgeagents.errors import ObjectOverloaded
@@ -135,7 +135,7 @@ class Slot:
         task.add_done_callback(lambda done: self._message_done(socket, done))
         if in_flight[socket] < self.directory.world.limits.messages_in_flight:
             return None
-        return _settled(task)
+        return _Settled(task)
 
     def socket_closed(self, socket: WebSocket, code: int, reason: str, was_clean: bool) -> None:
         """See ``SocketOwner``."""
@@ -167,8 +167,16 @@ class Slot:
             self.directory.logger.error("A WebSocket handler of %s failed", self.id.name or self.id, exc_info=error)
 
 
-async def _settled(task: asyncio.Task[Any]) -> None:
-    await asyncio.wait([task])
+class _Settled:
+    """Awaitable: returns when the task has ended, however it ended. May be left unawaited."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from asyncio.wait([self._task]).__await__()
 
 
 if sys.version_info >= (3, 12):

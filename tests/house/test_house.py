@@ -1,0 +1,78 @@
+"""The house itself: floors, style, types, public names, what the wheel holds."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ["edgeagents", "wrangler_compat", "edgeagents_emulator", "edgeagents_openai"]
+
+
+def run(*command: str, cwd: Path = ROOT) -> str:
+    found = shutil.which(command[0], path=f"{Path(sys.executable).parent}") or shutil.which(command[0])
+    if found is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run([found, *command[1:]], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_each_floor_imports_only_what_stands_below_it():
+    run("lint-imports", "--no-cache")
+
+
+def test_the_code_is_formatted_and_clean():
+    run("ruff", "format", "--check", ".")
+    run("ruff", "check", ".")
+
+
+def test_the_types_hold():
+    run("pyright", "--pythonpath", sys.executable)
+
+
+def modules() -> list[str]:
+    names = []
+    for package in PACKAGES:
+        names.append(package)
+        path = importlib.import_module(package).__path__
+        names += [info.name for info in pkgutil.walk_packages(path, f"{package}.")]
+    return names
+
+
+@pytest.mark.parametrize("name", modules())
+def test_public_names_are_listed_sorted_and_there(name):
+    module = importlib.import_module(name)
+    listed = getattr(module, "__all__", [])
+    assert list(listed) == sorted(listed)
+    assert [entry for entry in listed if not hasattr(module, entry)] == []
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_module_says_what_it_is_about(name):
+    assert (importlib.import_module(name).__doc__ or "").strip()
+
+
+def test_importing_the_package_starts_nothing():
+    code = (
+        "import sys, threading, edgeagents, edgeagents.emulator\n"
+        "assert threading.active_count() == 1\n"
+        "assert 'hypercorn' not in sys.modules and 'openai' not in sys.modules\n"
+    )
+    run(sys.executable, "-W", "error", "-c", code)
+
+
+def test_the_wheel_holds_three_packages_and_nothing_generic(tmp_path):
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"edgeagents", "wrangler_compat", "edgeagents_emulator"}
+    assert all(f"{top}/py.typed" in names for top in tops)

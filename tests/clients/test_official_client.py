@@ -244,6 +244,8 @@ ROWS = {**CONNECT, **STATE, **RPC, **MESSAGES, **RECONNECT, **HTTP}
 
 @pytest.mark.parametrize("scenario", ROWS)
 def test_scenario(scenario: str, driver: Driver, server: Server) -> None:
+    if scenario == "fetch_stream" and server.server == "elsewhere":
+        pytest.skip("one request cannot wake another there")
     assert driver.run(scenario, server.url) == ROWS[scenario]
 
 

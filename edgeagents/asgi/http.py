@@ -25,6 +25,7 @@ from edgeagents.http import Request, Response
 __all__ = ["BrokenOff", "serve_http"]
 
 _log = logging.getLogger("edgeagents.asgi")
+CHUNKS_IN_A_ROW = 8
 _LENGTH = frozenset({"content-length"})
 _NOTHING: frozenset[str] = frozenset()
 
@@ -109,6 +110,7 @@ class _Stream:
         self._is_events = _is_event_stream(response)
         self._is_draining = False
         self._has_begun = False
+        self._since_others_ran = 0
         self._task: asyncio.Task[None]
 
     async def run(self) -> None:
@@ -173,13 +175,23 @@ class _Stream:
                     await send_chunk(chunk)
                     if self._is_draining:
                         break
+                    await self._let_others_run()
             else:
                 async for chunk in stream:
                     await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    await self._let_others_run()
         finally:
             if beat is not None:
                 beat.cancel()
             await _close(stream)
+
+    async def _let_others_run(self) -> None:
+        # A body that never waits, sent to a server that never waits either (as when the client has just left),
+        # would keep the event loop for itself, and with it the news that the client has left.
+        self._since_others_ran += 1
+        if self._since_others_ran == CHUNKS_IN_A_ROW:
+            self._since_others_ran = 0
+            await asyncio.sleep(0)
 
     async def _start(self) -> None:
         headers = self._response.headers

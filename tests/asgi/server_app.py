@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from edgeagents.asgi.worker_app import WorkerApp
-from edgeagents.errors import BadRequest, WebSocketClosed
+from edgeagents.errors import BadRequest, WebSocketClosed, WebSocketError
 from edgeagents.http import Request, Response
 from edgeagents.objects import Limits, SystemClock
 from edgeagents.objects.websocket import WebSocket, web_socket_pair
@@ -177,9 +177,10 @@ async def _echo(socket: WebSocket) -> None:
             if message == "close":
                 socket.close(4001, "as you wish")
             elif message == "flood":
-                for _ in range(1000):
-                    socket.send(bytes(65_536))
-                    await asyncio.sleep(0)
+                with suppress(WebSocketError):
+                    for _ in range(1000):
+                        socket.send(bytes(65_536))
+                        await asyncio.sleep(0)
             else:
                 socket.send(message)
     except WebSocketClosed as closed:

@@ -162,7 +162,7 @@ class TestStreams:
         stream = wire().ask("/endless")
         stream.read_until(b"\r\n\r\n")
         for _ in range(20):
-            assert Wire(server).ask("/", headers="connection: close\r\n").read_all().endswith(b"hello")
+            assert wire().ask("/", headers="connection: close\r\n").read_all().endswith(b"hello")
         stream.close()
 
         until_seen(server, "endless closed after few")

@@ -235,6 +235,8 @@ class WebSocket:
         for frame in early or ():
             if frame[0] == "message":
                 self._receive(frame[1])
+            elif self._sink is not None:
+                self._sink.close(None if frame[1] == 1005 else frame[1], frame[2])
             else:
                 self._end(*frame[1:])
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgeagents.asgi.serving import Serving
 from edgeagents.asgi.settings import Settings
-from edgeagents.asgi.types import Receive, Scope, Send
+from edgeagents.asgi.types import Handle, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from edgeagents.runtime import Runtime
@@ -15,13 +15,14 @@ __all__ = ["WorkerApp"]
 
 
 class WorkerApp:
-    """Serves ``runtime.fetch``. The runtime starts and stops with the server's lifespan."""
+    """Serves ``runtime.fetch``, or ``fetch`` in its place. The runtime starts and stops with the server's lifespan."""
 
-    def __init__(self, runtime: Runtime, *, keep_alive_seconds: float = 15.0) -> None:
+    def __init__(self, runtime: Runtime, *, fetch: Handle | None = None, keep_alive_seconds: float = 15.0) -> None:
         settings = Settings(
             limits=runtime.limits, clock=runtime.clock, keep_alive_seconds=keep_alive_seconds, debug=runtime.debug
         )
         self.runtime = runtime
+        self._fetch = fetch or runtime.fetch
         self._serving = Serving(lambda: runtime, settings, self._serve)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,4 +37,4 @@ class WorkerApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.runtime.in_context():
-            await self._serving.answer(scope, receive, send, self.runtime.fetch)
+            await self._serving.answer(scope, receive, send, self._fetch)

@@ -1,0 +1,183 @@
+"""The host: an ASGI app that boots the project it is started in, and serves it.
+
+Making one has no effects. It boots in the server's lifespan, or with the first request where there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgeagents.asgi.app_response import respond
+from edgeagents.asgi.http import serve_http
+from edgeagents.asgi.settings import Settings
+from edgeagents.asgi.types import Message, Receive, Scope, Send
+from edgeagents.asgi.websocket import serve_websocket
+from edgeagents.asgi.worker_app import WorkerApp
+from edgeagents.errors import ClientDisconnected, EdgeAgentsError, HttpError
+from edgeagents.http import Request, Response
+from edgeagents.plugins import load_plugins, unique
+from edgeagents.runtime import Runtime
+from edgeagents_emulator.access_log import with_request_lines
+from edgeagents_emulator.banner import banner
+from edgeagents_emulator.error_page import error_page
+from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
+from edgeagents_emulator.log import configure_logging, user_traceback
+from edgeagents_emulator.options import Options
+from edgeagents_emulator.project import Project, load_project
+
+__all__ = ["BootFailed", "EmulatorApp"]
+
+_log = logging.getLogger("edgeagents.emulator")
+
+
+class BootFailed(EdgeAgentsError):
+    """The project cannot be started. The message is for the developer, with a traceback only of the worker's code."""
+
+
+class EmulatorApp:
+    """The project of the current directory as an ASGI app, or the one that ``options`` name."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        self._options = options
+        self._session: _Session | None = None
+        self._fault: BootFailed | None = None
+        self._booting = asyncio.Lock()
+        self._serve = with_request_lines(self._answer)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            session = await self._ready()
+        except BootFailed as fault:
+            await _serve_fault(fault, scope, receive, send)
+            return
+        await session.app(scope, receive, send)
+
+    async def _ready(self) -> _Session:
+        if self._session is None:
+            async with self._booting:
+                if self._fault is not None:
+                    raise self._fault
+                if self._session is None:
+                    await self._boot()
+        assert self._session is not None
+        return self._session
+
+    async def _boot(self) -> None:
+        options = self._options or Options.from_environment(os.environ, Path.cwd())
+        configure_logging(options.log_level)
+        mend_hypercorn()
+        try:
+            self._session = await _boot(options, os.environ)
+        except BootFailed as fault:
+            _log.error("%s", fault)
+            if options.serves_when_broken:
+                self._fault = fault
+            raise
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        startup = await receive()
+        try:
+            session = await self._ready()
+        except BootFailed as fault:
+            if self._fault is None:
+                headline = str(fault).partition("\n")[0]
+                await _refuse_to_start(headline, send)
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        pending = [startup]
+
+        async def again() -> Message:
+            return pending.pop() if pending else await receive()
+
+        async def told(message: Message) -> None:
+            if message["type"] == "lifespan.shutdown.complete":
+                self._session = None
+                await session.stop()
+            await send(message)
+
+        await session.app(scope, again, told)
+
+
+class _Session:
+    """A project that runs."""
+
+    def __init__(self, project: Project, runtime: Runtime) -> None:
+        self.project, self.runtime = project, runtime
+        self.app = WorkerApp(runtime, fetch=self._fetch)
+
+    async def _fetch(self, request: Request) -> Response:
+        try:
+            return await self.runtime.fetch(request)
+        except (HttpError, ClientDisconnected):
+            raise
+        except Exception as error:
+            _log.error("%s %s failed: %s", request.method, request.path, _in_a_line(error), exc_info=error)
+            return error_page(request)
+
+    async def stop(self) -> None:
+        await self.runtime.stop()
+        self.project.code.unload()
+
+
+async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
+    try:
+        # Asked of a runtime that never starts: which kinds there are is needed before there is a worker.
+        hook = load_plugins().hook
+        kinds = unique(hook.register_bindings(runtime=Runtime(storage=None)), "kind", "binding type")
+        project = load_project(options, process, kinds)
+    except EdgeAgentsError as error:
+        raise BootFailed(str(error)) from error
+    except (Exception, SystemExit) as error:
+        raise BootFailed(f"The worker cannot be imported.\n{user_traceback(error)}") from error
+    runtime = Runtime(
+        project.worker, storage=project.state_folder, model_fallback="offline", respond=respond, debug=False
+    )
+    try:
+        await runtime.start()
+    except EdgeAgentsError as error:
+        project.code.unload()
+        raise BootFailed(str(error)) from error
+    _log.info("%s", banner(project))
+    if project.config.diagnostics.warnings:
+        _log.warning("%s", project.config.diagnostics.render(project.config.title))
+    return _Session(project, runtime)
+
+
+async def _refuse_to_start(message: str, send: Send) -> None:
+    try:
+        await send({"type": "lifespan.startup.failed", "message": message})
+    except Exception as error:
+        if type(error).__name__ != "LifespanFailureError":
+            raise
+        # Hypercorn raises what it is told, and its traceback would bury what the developer must read.
+        raise SystemExit(1) from None
+
+
+async def _serve_fault(fault: BootFailed, scope: Scope, receive: Receive, send: Send) -> None:
+    async def tell(request: Request) -> Response:
+        return error_page(
+            request,
+            title="The worker could not be started",
+            text=str(fault),
+            hint="Save the file when it is mended: the emulator tries again.",
+        )
+
+    serve = serve_http if scope["type"] == "http" else serve_websocket
+    await serve(scope, receive, send, tell, Settings())
+
+
+def _in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]

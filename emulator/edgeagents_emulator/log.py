@@ -1,0 +1,98 @@
+"""What a developer reads: request lines, warnings, and tracebacks that begin in the developer's own file."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import TextIO
+
+import edgeagents
+import wrangler_compat
+
+__all__ = ["LineFormatter", "configure_logging", "user_traceback"]
+
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "log": logging.INFO, "warn": logging.WARNING,
+           "warning": logging.WARNING, "error": logging.ERROR, "none": logging.CRITICAL + 1}  # fmt: skip
+
+
+def _package_folder(module: object) -> str:
+    return str(Path(str(getattr(module, "__file__", ""))).parent)
+
+
+# Frames in these say how a call came to the developer's code, which is not what failed.
+_NOT_THEIRS = tuple(
+    {
+        _package_folder(edgeagents),
+        _package_folder(wrangler_compat),
+        str(Path(__file__).parent),
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+        "<frozen",
+    }
+)
+
+
+def user_traceback(error: BaseException) -> str:
+    """Return the traceback of ``error``, from the first frame of the developer's own code on."""
+    report = traceback.TracebackException.from_exception(error)
+    _trim(report, set())
+    return "".join(report.format()).rstrip()
+
+
+def _trim(report: traceback.TracebackException, seen: set[int]) -> None:
+    if id(report) in seen:
+        return
+    seen.add(id(report))
+    frames = list(report.stack)
+    first = next((i for i, frame in enumerate(frames) if not frame.filename.startswith(_NOT_THEIRS)), 0)
+    report.stack = traceback.StackSummary.from_list(frames[first:])
+    for inner in (report.__cause__, report.__context__, *(report.exceptions or ())):
+        if inner is not None:
+            _trim(inner, seen)
+
+
+class LineFormatter(logging.Formatter):
+    """A line a record: plain for information, marked for what needs attention. Colours only where they show."""
+
+    def __init__(self, *, has_colour: bool) -> None:
+        super().__init__()
+        self._has_colour = has_colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            text = f"{self.paint('[error]', 'red')} {text}"
+        elif record.levelno >= logging.WARNING:
+            text = f"{self.paint('[warning]', 'yellow')} {text}"
+        elif record.levelno < logging.INFO:
+            text = f"[debug] {text}"
+        status = getattr(record, "status", None)
+        if isinstance(status, str):
+            text = text.replace(status, self.paint(status, _status_colour(status)), 1)
+        if record.exc_info and record.exc_info[1] is not None:
+            text = f"{text}\n{user_traceback(record.exc_info[1])}"
+        return text
+
+    def paint(self, text: str, colour: str) -> str:
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self._has_colour else text
+
+
+def _status_colour(status: str) -> str:
+    return {"1": "cyan", "2": "green", "3": "cyan", "4": "yellow"}.get(status[:1], "red")
+
+
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
+    """Show what edgeagents logs, unless the program that we are in has decided about logging already."""
+    logger = logging.getLogger("edgeagents")
+    if logger.handlers or logging.getLogger().handlers:
+        return
+    out: TextIO = stream or sys.stderr
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(LineFormatter(has_colour=out.isatty()))
+    logger.addHandler(handler)
+    logger.setLevel(_LEVELS.get(level, logging.INFO))

@@ -1,0 +1,56 @@
+"""Options: what a person may say about a session, on the command line or in environment variables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["HANDED_DOWN", "Options"]
+
+HANDED_DOWN = "EDGEAGENTS_DEV_OPTIONS"
+"""The environment variable in which ``edgeagents dev`` gives its options to the process that serves."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """One session. Paths are relative to ``directory``, but those of ``env_files``, which lie beside the config.
+
+    ``environment`` is None when nobody said; an empty one is the top level, whatever ``CLOUDFLARE_ENV`` says.
+    ``serves_when_broken`` has a worker that cannot start answer with what is wrong, for a session that reloads.
+    """
+
+    directory: str = ""
+    config: str | None = None
+    script: str | None = None
+    environment: str | None = None
+    persist_to: str | None = None
+    env_files: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    log_level: str = "info"
+    serves_when_broken: bool = False
+
+    @classmethod
+    def from_environment(cls, process: Mapping[str, str], directory: Path) -> Options:
+        """Return what the environment variables say."""
+        if HANDED_DOWN in process:
+            handed: dict[str, Any] = json.loads(process[HANDED_DOWN])
+            handed["env_files"] = tuple(handed["env_files"])
+            return cls(**handed)
+        return cls(
+            directory=str(directory),
+            config=process.get("EDGEAGENTS_CONFIG") or None,
+            persist_to=process.get("EDGEAGENTS_PERSIST_TO") or None,
+            log_level=process.get("EDGEAGENTS_LOG_LEVEL") or "info",
+        )
+
+    def to_json(self) -> str:
+        """Return the text for ``HANDED_DOWN``."""
+        return json.dumps(asdict(self))
+
+    def chosen_environment(self, process: Mapping[str, str]) -> str | None:
+        if self.environment is not None:
+            return self.environment or None
+        return process.get("CLOUDFLARE_ENV") or None

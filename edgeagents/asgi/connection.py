@@ -36,9 +36,11 @@ class WebSocketConnection:
         "_close_frame",
         "_done",
         "_is_gone",
+        "_is_receiving",
         "_name",
         "_queue",
         "_queued_bytes",
+        "_reader",
         "_receive",
         "_send",
         "_settings",
@@ -55,13 +57,15 @@ class WebSocketConnection:
         self._queued_bytes = 0
         self._close_frame: tuple[int, str] | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._is_gone = False
+        self._is_receiving = False
         self._told = False
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Carry frames until the connection is over. The handshake must have been accepted."""
-        reader = asyncio.get_running_loop().create_task(self._read(), name="edgeagents: read a WebSocket")
+        self._read_soon()
         self._settings.connections.add(self)
         try:
             self._socket.attach(self)
@@ -71,7 +75,8 @@ class WebSocketConnection:
             self._is_gone = True
             self._tell(*(self._close_frame or (LOST, "")), was_clean=False)
             # Neither is waited for: receive() may never return, and send() may be stuck with the client.
-            reader.cancel()
+            if self._reader is not None:
+                self._reader.cancel()
             if self._writer is not None:
                 self._writer.cancel()
 
@@ -121,7 +126,14 @@ class WebSocketConnection:
     async def _send_close(self, code: int, reason: str) -> None:
         # The client's answer ends it. One that does not answer is not waited for.
         self._settings.clock.call_later(self._settings.closing_seconds, self._finish)
+        if self._reader is not None and self._is_receiving:
+            # Granian sends no close frame while somebody waits in receive().
+            self._reader.cancel()
+            self._reader = None
+            await asyncio.sleep(0)
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        if not self._done.done():
+            self._read_soon()
 
     def _written(self, writer: asyncio.Task[None]) -> None:
         if self._writer is writer:
@@ -162,10 +174,18 @@ class WebSocketConnection:
 
     # From the client.
 
+    def _read_soon(self) -> None:
+        self._reader = asyncio.get_running_loop().create_task(self._read(), name="edgeagents: read a WebSocket")
+
     async def _read(self) -> None:
         try:
-            while True:
-                message = await self._receive()
+            # Once the connection is being closed, another reader waits for the client's answer.
+            while self._reader is asyncio.current_task():
+                self._is_receiving = True
+                try:
+                    message = await self._receive()
+                finally:
+                    self._is_receiving = False
                 if message["type"] == "websocket.disconnect":
                     self._disconnected(message)
                     return

@@ -356,6 +356,15 @@ class DurableStreams:
 
     # Reading
 
+    def kept(self, stream_id: str) -> list[Json]:
+        """Return all chunks that are there now."""
+        row = self._row(stream_id)
+        if row is None:
+            return []
+        query = "select chunks from cf_agents_stream_blocks where stream = ? order by first"
+        blocks = [block.split("\n") for (block,) in self._database.execute(query, (row.number,))]
+        return [json.loads(text) for block in blocks for text in block]
+
     async def read(
         self, stream_id: str, *, from_: int = 0, signal: AbortSignal | None = None
     ) -> AsyncGenerator[tuple[int, Json], None]:

@@ -215,15 +215,15 @@ def _fields(hint: Any) -> dict[str, _Field] | None:
         return found
     if typing_extensions.is_typeddict(hint):
         hints = typing_extensions.get_type_hints(hint, include_extras=True)
-        required_keys = cast("frozenset[str]", hint.__required_keys__)
-        return {name: _Field(_unwrap(each), name in required_keys, _NO_DEFAULT) for name, each in hints.items()}
+        # Under postponed annotations the class itself knows only of total=, not of NotRequired.
+        found = {}
+        for name, each in hints.items():
+            mark = typing.get_origin(each)
+            marks = (typing_extensions.Required, typing_extensions.NotRequired)
+            required = mark is marks[0] if mark in marks else name in hint.__required_keys__
+            found[name] = _Field(typing.get_args(each)[0] if mark in marks else each, required, _NO_DEFAULT)
+        return found
     return None
-
-
-def _unwrap(hint: Any) -> Any:
-    if typing.get_origin(hint) in (typing_extensions.Required, typing_extensions.NotRequired):
-        return typing.get_args(hint)[0]
-    return hint
 
 
 def _is_pydantic(hint: Any) -> bool:

@@ -15,6 +15,7 @@ from edgeagents.objects import Limits, SystemClock
 from edgeagents.objects.websocket import WebSocket, web_socket_pair
 
 seen: list[str] = []
+made: list[int] = []
 tasks: set[asyncio.Task[None]] = set()
 
 
@@ -130,18 +131,19 @@ async def serve_upper(request: Request) -> Response:
 
 
 async def serve_endless(request: Request) -> Response:
-    made = 0
-
     async def chunks() -> AsyncIterator[bytes]:
-        nonlocal made
         try:
             while True:
-                made += 1
+                made.append(1)
                 yield bytes(65_536)
         finally:
-            seen.append(f"endless closed after {'few' if made < 2000 else 'many'}")
+            seen.append("endless closed")
 
     return Response(chunks())
+
+
+async def serve_made(request: Request) -> Response:
+    return Response.from_json(len(made))
 
 
 async def serve_head(request: Request) -> Response:

@@ -59,19 +59,20 @@ class Slot:
     async def _handle(self, event: Event, props: Mapping[str, Any] | None) -> Any:
         self.directory.world.enter()
         try:
-            if self.activation is None:
-                self.wake(props)
-            activation = self.activation
-            assert activation is not None
+            activation = self.activation or self.wake(props)
             return await activation.handle(event)
         finally:
             self._events -= 1
             self._forget_if_empty()
 
-    def wake(self, props: Mapping[str, Any] | None) -> None:
-        """Begin to wake the object. Its input gate holds events back until it has started."""
+    def wake(self, props: Mapping[str, Any] | None) -> Activation:
+        """Begin to wake the object. Its input gate holds events back until it has started.
+
+        A start that fails at once has left again when this returns; its error waits for the event.
+        """
         self.activation = activation = Activation(self, props)
         activation.keep_task(_start_task(activation.start()))
+        return activation
 
     def left(self, activation: Activation) -> None:
         """Note that ``activation`` has left memory."""

@@ -12,6 +12,7 @@ from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.client import AgentClient, Reconnect
 from edgeagents.agents.connections import Connection, ConnectionContext
 from edgeagents.agents.context import CurrentAgent, get_current_agent
+from edgeagents.agents.generation import DurableTextStream
 from edgeagents.agents.kebab import kebab_case
 from edgeagents.agents.routing import (
     AgentRouter,
@@ -20,6 +21,7 @@ from edgeagents.agents.routing import (
     get_agent_by_name,
     route_agent_request,
 )
+from edgeagents.agents.streams import DurableStreams
 from edgeagents.objects.namespace import Namespace as AgentNamespace
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "Connection",
     "ConnectionContext",
     "CurrentAgent",
+    "DurableStreams",
+    "DurableTextStream",
     "Reconnect",
     "RouteInfo",
     "RoutingRetry",

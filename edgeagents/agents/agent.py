@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import functools
 import inspect
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, ParamSpec
 
 from typing_extensions import TypeVar
 
@@ -20,10 +21,12 @@ from edgeagents.agents.callables import CallableMetadata, Callables, find_callab
 from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.connections import Connection, ConnectionContext, Connections
 from edgeagents.agents.context import CurrentAgent, current_agent
+from edgeagents.agents.generation import Generation
 from edgeagents.agents.hooks import Hooks, defined_hooks
 from edgeagents.agents.lifecycle import Lifecycle
 from edgeagents.agents.sql import bind
 from edgeagents.agents.state import UNSET, SyncedState
+from edgeagents.agents.streams import DurableStreams
 from edgeagents.errors import AgentError, ConfigError, ReadonlyConnection
 from edgeagents.http import Request, Response
 from edgeagents.objects.context import ObjectContext
@@ -38,6 +41,8 @@ __all__ = ["Agent", "AgentOptions"]
 
 EnvT = TypeVar("EnvT", default=Any)
 StateT = TypeVar("StateT", default=Any)
+P = ParamSpec("P")
+R = TypeVar("R")
 CapabilityT = TypeVar("CapabilityT", bound=Capability)
 
 
@@ -60,6 +65,28 @@ class AgentOptions:
                 f"They know: {', '.join(sorted(known))}."
             )
         return cls(**options)
+
+
+class _Turns(Capability):
+    """Turns of models and the streams that they are written to: goes on with what the last end of the server cut."""
+
+    def __init__(self, host: CapabilityHost, streams: DurableStreams, generation: Generation) -> None:
+        super().__init__(host)
+        self._streams, self._generation = streams, generation
+
+    async def start(self, props: Mapping[str, Any] | None) -> None:
+        await self._streams.start()
+        await self._generation.start()
+
+
+def _of_generation(method: Callable[Concatenate[Generation, P], R]) -> Callable[Concatenate[Agent[Any, Any], P], R]:
+    """Return a method of the agent that does what ``method`` of its ``Generation`` does."""
+
+    @functools.wraps(method)
+    def call(self: Agent[Any, Any], *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self._text_generation, *args, **kwargs)
+
+    return call
 
 
 class _Nothing:
@@ -95,6 +122,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     capability_types: ClassVar[tuple[type[Capability], ...]] = ()
     """Further capabilities that agents of this class are composed of."""
+
+    streams: DurableStreams
+    """Append-only logs that many readers follow, each from its own cursor."""
 
     capabilities: tuple[Capability, ...]
     """What this agent is composed of, in the order in which each hears of an event."""
@@ -137,7 +167,11 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             changed=self._tell_state_changed if "on_state_changed" in hooks else None,
         )
         callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self._has_method)
+        self.streams = DurableStreams(ctx)
+        values: Mapping[str, Any] = env if isinstance(env, Mapping) else getattr(env, "__dict__", {})
+        self._text_generation = Generation(ctx, values, self.streams, ctx.models, find_tool=self._find_tool)
         self.capabilities = (
+            _Turns(host, self.streams, self._text_generation),
             self.__state,
             callables,
             *(kind(host) for kind in (*cls.capability_types, *ctx.capabilities)),
@@ -224,6 +258,12 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     def is_connection_protocol_enabled(self, connection: Connection[Any]) -> bool:
         """Return whether a client gets identity, state and MCP frames."""
         return connection.is_protocol_enabled
+
+    # Models
+
+    stream_text = _of_generation(Generation.stream_text)
+    resume_stream = _of_generation(Generation.resume_stream)
+    get_stream = _of_generation(Generation.get_stream)
 
     # Life
 
@@ -338,6 +378,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     def _begin_call(self) -> None:
         current_agent.set(CurrentAgent(self))
+
+    def _find_tool(self, name: str) -> Any:
+        return getattr(self, name, None)
 
     def _has_method(self, name: str) -> bool:
         return builtins.callable(inspect.getattr_static(self, name, None))

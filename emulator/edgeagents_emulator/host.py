@@ -54,6 +54,12 @@ class EmulatorApp:
         else:
             await self._serve(scope, receive, send)
 
+    async def stop(self) -> None:
+        """Stop the project, where no lifespan does it. Harmless when it does not run."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.stop()
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             session = await self._ready()
@@ -104,8 +110,7 @@ class EmulatorApp:
 
         async def told(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
-                self._session = None
-                await session.stop()
+                await self.stop()
             await send(message)
 
         await session.app(scope, again, told)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
+import json
 import logging
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +22,34 @@ def failing(tmp_path: Path) -> Any:
     return names["fetch"]
 
 
-def raised_by(function: Any) -> BaseException:
-    async def call() -> None:
-        # Through the event loop and a thread, as sync handlers are.
-        await asyncio.to_thread(function)
-
-    try:
-        asyncio.new_event_loop().run_until_complete(call())
-    except ZeroDivisionError as error:
-        # The frame of this test is none of the standard library's: leave it out, as the runtime's are.
-        error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
-        return error
-    raise AssertionError
+def raised_in_a_pool(function: Callable[[], object]) -> BaseException:
+    """Return what ``function`` raised below frames of the standard library, without this test's own frames."""
+    with ThreadPoolExecutor() as pool:
+        future = pool.submit(function)
+        error = future.exception()
+    assert error is not None
+    return error
 
 
 def test_a_traceback_begins_in_the_developers_file(tmp_path: Path) -> None:
-    error = raised_by(failing(tmp_path))
-    lines = user_traceback(error).splitlines()
-    assert "asyncio" in str(error.__traceback__.tb_frame.f_code.co_filename)  # type: ignore[union-attr]
-    frames = [line for line in lines if line.startswith('  File "')]
-    assert str(Path(__file__)) in frames[0] or str(tmp_path) in frames[0]
-    assert "concurrent" not in frames[0]
-    assert lines[-1] == "ZeroDivisionError: division by zero"
+    error = raised_in_a_pool(failing(tmp_path))
+    whole = "".join(traceback.format_exception(error))
+    assert "concurrent" in whole
+    shown = user_traceback(error)
+    assert "concurrent" not in shown
+    assert str(tmp_path / "entry.py") in shown
+    assert shown.endswith("ZeroDivisionError: division by zero")
+
+
+def test_the_cause_begins_in_the_developers_file_too(tmp_path: Path) -> None:
+    cause = raised_in_a_pool(failing(tmp_path))
+    error = RuntimeError("outer")
+    error.__cause__ = cause
+    assert "concurrent" not in user_traceback(error)
 
 
 def test_a_traceback_without_the_developers_code_is_whole() -> None:
-    try:
-        asyncio.new_event_loop().run_until_complete(asyncio.sleep("x"))  # type: ignore[arg-type]
-    except TypeError as error:
-        error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
-        assert "asyncio" in user_traceback(error)
+    assert "concurrent" in user_traceback(raised_in_a_pool(functools.partial(json.loads, "?")))
 
 
 def record(level: int, message: str, **extra: Any) -> logging.LogRecord:

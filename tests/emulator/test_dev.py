@@ -1,0 +1,205 @@
+"""``edgeagents dev``: the command as a person runs it, with files that change under it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from click.testing import CliRunner
+from edgeagents_emulator.cli import main
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.servers import ROOT, Server, until
+
+MakeProject = Callable[..., Path]
+
+
+class Dev:
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        probe = Server("unused")
+        env = probe.env
+        probe.close()
+        self._output = tempfile.NamedTemporaryFile(suffix=".log")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from edgeagents_emulator.cli import main; main()", "dev", *arguments],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+        )
+
+    @property
+    def log(self) -> str:
+        return Path(self._output.name).read_text()
+
+    @property
+    def address(self) -> str:
+        found = until(lambda: re.search(r"Listening on http://localhost:(\d+)", self.log), "the address")
+        assert isinstance(found, re.Match)
+        return f"127.0.0.1:{found[1]}"
+
+    def get(self, path: str = "/") -> tuple[int, str]:
+        try:
+            # The socket listens before the worker is there: this waits and is not refused.
+            with urlopen(f"http://{self.address}{path}", timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+        self._output.close()
+
+
+@contextmanager
+def dev(folder: Path, *arguments: str) -> Iterator[Dev]:
+    running = Dev(folder, "--port", "0", *arguments)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.mark.server
+def test_a_change_reloads_and_the_state_stays(project: MakeProject) -> None:
+    folder = project()
+    entry = folder / "src" / "entry.py"
+    with dev(folder) as running:
+        assert '"n":1' in running.get("/count")[1].replace(" ", "")
+        with connect(f"ws://{running.address}/ws", proxy=None) as client:
+            entry.write_text(entry.read_text().replace('"one"', '"two"'))
+            with pytest.raises(ConnectionClosed) as closed:
+                until(lambda: client.recv(timeout=20) is None, "the close")
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012
+        count = until(lambda: (answer := running.get("/count")[1]) and '"two"' in answer and answer, "the new code")
+        assert '"n":2' in str(count).replace(" ", "")
+        assert "Reloading the local server: entry.py changed" in running.log
+
+
+@pytest.mark.server
+def test_a_worker_that_breaks_says_so_until_it_is_mended(project: MakeProject) -> None:
+    folder = project()
+    entry = folder / "src" / "entry.py"
+    whole = entry.read_text()
+    with dev(folder) as running:
+        assert running.get() == (200, "hello")
+        entry.write_text("def broken(:\n")
+        answer = until(lambda: (told := running.get())[0] == 500 and told[1], "the fault to be told")
+        assert "SyntaxError" in str(answer)
+        entry.write_text(whole)
+        until(lambda: running.get() == (200, "hello"), "the worker to be mended")
+
+
+@pytest.mark.server
+def test_a_changed_variable_reloads_too(project: MakeProject) -> None:
+    folder = project()
+    with dev(folder) as running:
+        assert running.get("/secret") == (200, "hi sesame")
+        (folder / ".dev.vars").write_text("KEY=open")
+        until(lambda: running.get("/secret") == (200, "hi open"), "the new secret")
+
+
+@pytest.mark.server
+def test_options_of_the_command_line_arrive(project: MakeProject, tmp_path: Path) -> None:
+    project()
+    arguments = ("--config", "project/wrangler.jsonc", "--var", "GREETING:hey:you", "--persist-to", "kept")
+    with dev(tmp_path, *arguments) as running:
+        assert running.get("/secret") == (200, "hey:you sesame")
+        assert (tmp_path / "kept").is_dir()
+
+
+@pytest.mark.server
+def test_a_project_that_cannot_start_ends_the_command(project: MakeProject) -> None:
+    with dev(project(main="src/nope.py")) as running:
+        assert running.process.wait(20) == 1
+        assert "main: src/nope.py does not exist" in running.log
+        assert "Traceback" not in running.log
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_it_is_told_to_with_a_socket_open(project: MakeProject, number: int) -> None:
+    with dev(project()) as running, connect(f"ws://{running.address}/ws", proxy=None) as client:
+        client.send("hi")
+        running.process.send_signal(number)
+        assert running.process.wait(20) == 0
+        assert "Traceback" not in running.log
+
+
+@pytest.mark.server
+def test_the_serving_process_ends_with_the_one_that_started_it(project: MakeProject) -> None:
+    folder = project()
+    with dev(folder) as running:
+        assert running.get() == (200, "hello")
+        address = running.address
+        running.process.kill()
+        running.process.wait(20)
+
+        def is_gone() -> bool:
+            host, _, port = address.partition(":")
+            try:
+                socket.create_connection((host, int(port)), 1).close()
+            except OSError:
+                return True
+            return False
+
+        until(is_gone, "the serving process to end")
+
+
+@pytest.mark.server
+def test_no_connection_is_refused_while_it_reloads(project: MakeProject) -> None:
+    folder = project()
+    entry = folder / "src" / "entry.py"
+    with dev(folder) as running:
+        assert running.get("/count")[0] == 200
+        entry.write_text(entry.read_text().replace('"one"', '"two"'))
+
+        def has_reloaded() -> bool:
+            status, answer = running.get("/count")
+            assert status == 200
+            return '"two"' in answer
+
+        until(has_reloaded, "the new code")
+
+
+def taken_port() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
+def test_an_explicit_port_that_is_taken_is_told(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project())
+    with taken_port() as listener:
+        port = listener.getsockname()[1]
+        result = CliRunner().invoke(main, ["dev", "--port", str(port)])
+    assert result.exit_code == 1
+    assert f"Port {port} is taken" in result.output
+
+
+@pytest.mark.parametrize("var", ["KEY", ":value"])
+def test_a_variable_without_a_value_is_told(project: MakeProject, monkeypatch: pytest.MonkeyPatch, var: str) -> None:
+    monkeypatch.chdir(project())
+    result = CliRunner().invoke(main, ["dev", "--var", var])
+    assert result.exit_code == 2
+    assert "is not of the form KEY:VALUE" in result.output
+
+
+def test_the_root_of_the_checkout_is_no_project() -> None:
+    assert not any((ROOT / name).exists() for name in ("wrangler.json", "wrangler.jsonc", "wrangler.toml"))

@@ -1,0 +1,216 @@
+"""Projects: what is loaded from a folder, and everything that is wrong told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from edgeagents_emulator.options import Options
+from edgeagents_emulator.project import Project, load_project
+
+from edgeagents.errors import ConfigError
+from wrangler_compat.diagnostics import InvalidConfig
+
+KINDS = ("durable_object_namespace", "plain_text", "json", "secret_text")
+AGENT = "from edgeagents import Agent\nclass Counter(Agent): pass\n"
+MakeProject = Callable[..., Path]
+
+
+@contextmanager
+def loaded(folder: Path, process: dict[str, str] | None = None, **options: Any) -> Iterator[Project]:
+    project = load_project(Options(directory=str(folder), **options), process or {}, KINDS)
+    try:
+        yield project
+    finally:
+        project.code.unload()
+
+
+def complaint(folder: Path, **options: Any) -> str:
+    with pytest.raises(InvalidConfig) as caught, loaded(folder, **options):
+        pass
+    return str(caught.value)
+
+
+def test_a_project_becomes_a_worker(project: MakeProject) -> None:
+    with loaded(project()) as made:
+        worker = made.worker
+        assert (worker.name, worker.compatibility_date) == ("counting", "2026-01-01")
+        assert list(worker.classes) == ["Counter"]
+        assert getattr(worker.entrypoint, "__name__", "") == "Default"
+        assert {(d.name, d.kind, d.options.get("value")) for d in worker.bindings} == {
+            ("Counter", "durable_object_namespace", None),
+            ("GREETING", "plain_text", "hi"),
+            ("KEY", "secret_text", "sesame"),
+        }
+        assert made.worker.bindings[0].options["storage"] == "sqlite"
+        assert made.state_folder == made.config.directory / ".edgeagents" / "state"
+        assert [file.name for file in made.secret_files] == [".dev.vars"]
+
+
+def test_a_module_level_fetch_is_an_entrypoint(project: MakeProject) -> None:
+    with loaded(project(AGENT + "def fetch(request): return 'x'\n")) as made:
+        assert getattr(made.worker.entrypoint, "__name__", "") == "fetch"
+
+
+def test_a_worker_may_have_agents_alone(project: MakeProject) -> None:
+    with loaded(project(AGENT)) as made:
+        assert made.worker.entrypoint is None
+
+
+def test_the_config_is_found_upward_and_by_name(project: MakeProject, tmp_path: Path) -> None:
+    folder = project()
+    with loaded(folder / "src") as made:
+        assert made.worker.name == "counting"
+    with loaded(tmp_path, config="project/wrangler.jsonc") as made:
+        assert made.worker.name == "counting"
+
+
+def test_a_folder_without_a_config_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"There is no wrangler\.json, .* Go to your project's folder"):
+        load_project(Options(directory=str(tmp_path)), {}, KINDS)
+
+
+def test_a_script_needs_no_config(tmp_path: Path) -> None:
+    (tmp_path / "alone.py").write_text("def fetch(request): return 'x'\n")
+    with loaded(tmp_path, script="alone.py") as made:
+        assert made.worker.name == "worker"
+
+
+def test_the_environment_is_chosen_by_option_before_variable(project: MakeProject) -> None:
+    folder = project(env={"a": {"vars": {"GREETING": "a"}}, "b": {}})
+    with loaded(folder, {"CLOUDFLARE_ENV": "a"}) as made:
+        assert made.worker.name == "counting-a"
+    with loaded(folder, {"CLOUDFLARE_ENV": "a"}, environment="b") as made:
+        assert made.worker.name == "counting-b"
+    with loaded(folder, {"CLOUDFLARE_ENV": "a"}, environment="") as made:
+        assert made.worker.name == "counting"
+
+
+def test_variables_of_the_command_line_win(project: MakeProject) -> None:
+    with loaded(project(), variables={"KEY": "line"}) as made:
+        assert ("KEY", "line") in {(d.name, d.options.get("value")) for d in made.worker.bindings}
+
+
+def test_the_state_folder_can_be_elsewhere(project: MakeProject, tmp_path: Path) -> None:
+    with loaded(project(), persist_to="../elsewhere") as made:
+        assert made.state_folder == tmp_path / "elsewhere"
+
+
+def test_modules_beside_main_come_before_python_modules(project: MakeProject) -> None:
+    folder = project("import near\nimport far\nWORDS = near.WORD + far.WORD\n", durable_objects=None)
+    (folder / "src" / "near.py").write_text("WORD = 'near '\n")
+    (folder / "python_modules").mkdir()
+    (folder / "python_modules" / "near.py").write_text("WORD = 'wrong '\n")
+    (folder / "python_modules" / "far.py").write_text("WORD = 'far'\n")
+    with loaded(folder) as made:
+        assert made.code.module.WORDS == "near far"
+
+
+def test_modules_of_one_worker_are_forgotten_before_the_next(project: MakeProject, tmp_path: Path) -> None:
+    folder = project("import helper\nWORD = helper.WORD\n", durable_objects=None)
+    (folder / "src" / "helper.py").write_text("WORD = 1\n")
+    with loaded(folder) as made:
+        assert made.code.module.WORD == 1
+    second = folder.rename(tmp_path / "second")
+    (second / "src" / "helper.py").write_text("WORD = 22\n")
+    with loaded(second) as made:
+        assert made.code.module.WORD == 22
+
+
+def test_main_may_have_the_name_of_a_module_that_python_has(project: MakeProject) -> None:
+    folder = project("def fetch(request): return 'x'\n", main="src/logging.py", durable_objects=None)
+    (folder / "src" / "entry.py").rename(folder / "src" / "logging.py")
+    with loaded(folder) as made:
+        import logging
+
+        assert made.code.module.__file__ == str(folder / "src" / "logging.py")
+        assert hasattr(logging, "getLogger")
+
+
+# What is wrong
+
+
+def test_a_class_that_is_not_there_has_a_near_one_named(project: MakeProject) -> None:
+    folder = project(durable_objects={"bindings": [{"name": "C", "class_name": "Conter"}]})
+    assert (
+        "\n  durable_objects.bindings[0].class_name: 'Conter' is not exported by src/entry.py. "
+        "Did you mean 'Counter'?\n" in complaint(folder)
+    )
+
+
+@pytest.mark.parametrize(
+    ("worker", "words"),
+    [
+        ("class Counter: pass", "'Counter' in src/entry.py is no agent and no Durable Object"),
+        (AGENT + "class Default:\n    def fetch(self, request): pass", "derive it from edgeagents.WorkerEntrypoint"),
+        ("from workers import Response", "src/entry.py:1 imports 'workers'"),
+        ("\nimport js", "src/entry.py:2 imports 'js'"),
+        ("from agents import Agent", "Write: from edgeagents import Agent"),
+        ("import not_there_at_all", "Install it: pip install not_there_at_all"),
+    ],
+)
+def test_a_worker_that_cannot_be_used_is_told_in_a_sentence(project: MakeProject, worker: str, words: str) -> None:
+    assert words in complaint(project(worker))
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (None, "main: is required"),
+        ("src/entri.py", "main: src/entri.py does not exist. Did you mean 'entry.py'?"),
+        ("src/index.ts", "main: src/index.ts is JavaScript or TypeScript"),
+        ("wrangler.jsonc", "main: wrangler.jsonc is no Python file"),
+    ],
+)
+def test_a_main_that_cannot_be_run_is_told(project: MakeProject, main: str | None, words: str) -> None:
+    assert words in complaint(project(main=main))
+
+
+def test_everything_is_told_at_once(project: MakeProject) -> None:
+    folder = project(
+        AGENT,
+        compatibility_date="soon",
+        kv_namespaces=[{"binding": "KV"}],
+        durable_objects={"bindings": [{"name": "C", "class_name": "Cuonter"}]},
+        migrations=[{"tag": "v1", "deleted_classes": ["Old"]}],
+        tipo=1,
+    )
+    told = complaint(folder)
+    assert told.startswith("wrangler.jsonc has 4 errors and ")
+    for words in (
+        "compatibility_date: 'soon' is not a date",
+        "kv_namespaces[0]: No installed plugin provides 'kv_namespace', needed for the binding 'KV'.",
+        "durable_objects.bindings[0].class_name: 'Cuonter' is not exported",
+        "migrations[0]: 'Old' is deleted, but no earlier step makes it",
+        "(warning) tipo: is not known here",
+    ):
+        assert words in told
+
+
+def test_a_binding_of_an_environment_is_told_at_its_own_path(project: MakeProject) -> None:
+    folder = project(env={"a": {"durable_objects": {"bindings": [{"name": "C", "class_name": "Nope"}]}}})
+    assert "env.a.durable_objects.bindings[0].class_name: 'Nope'" in complaint(folder, environment="a")
+
+
+def test_code_that_raises_is_not_hidden(project: MakeProject) -> None:
+    with pytest.raises(ZeroDivisionError), loaded(project("1 / 0")):
+        pass
+
+
+def test_data_that_a_deployment_would_move_is_warned_of(project: MakeProject) -> None:
+    migrations = [
+        {"tag": "v1", "new_sqlite_classes": ["Old"]},
+        {"tag": "v2", "renamed_classes": [{"from": "Old", "to": "Counter"}]},
+    ]
+    with loaded(project(migrations=migrations)) as made:
+        assert [
+            d.message for d in made.config.diagnostics.warnings
+        ] == ["stored data stays as it is: Old becomes Counter when deployed, but not in the state folder"]
+
+
+def test_the_flag_that_cloudflare_wants_is_a_warning_here(project: MakeProject) -> None:
+    with loaded(project(compatibility_flags=[])) as made:
+        assert [d.code for d in made.config.diagnostics.warnings] == ["python-flag"]

@@ -65,10 +65,10 @@ class WebSocketConnection:
 
     async def run(self) -> None:
         """Carry frames until the connection is over. The handshake must have been accepted."""
-        self._read_soon()
         self._settings.connections.add(self)
         try:
             self._socket.attach(self)
+            self._read_soon()
             await self._done
         finally:
             self._settings.connections.discard(self)
@@ -122,6 +122,8 @@ class WebSocketConnection:
             self._queued_bytes -= len(message)
         if self._close_frame is not None:
             await self._send_close(*self._close_frame)
+        # At once and not when the task is seen to be done: what is queued in between needs a writer of its own.
+        self._writer = None
 
     async def _send_close(self, code: int, reason: str) -> None:
         # The client's answer ends it. One that does not answer is not waited for.

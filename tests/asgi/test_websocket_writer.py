@@ -31,10 +31,12 @@ async def test_message_sent_just_when_the_last_one_has_gone_out_goes_out_too() -
     server.accept()
     server.send("first")
     sent: list[str] = []
+    received: list[str] = []
     both = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        if not sent:
+        if not received:
+            received.append("connect")
             return {"type": "websocket.connect"}
         await both.wait()
         return {"type": "websocket.disconnect", "code": 1000}

@@ -163,8 +163,9 @@ class Callables(Capability):
 
     async def _answer(self, name: str, args: list[Any], answer: StreamingResponse) -> None:
         method = self._find(name)
-        is_generator = inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method)
-        if self._metadata[name].streaming and not is_generator:
+        if self._metadata[name].streaming and not (
+            inspect.isasyncgenfunction(method) or inspect.isgeneratorfunction(method)
+        ):
             await self._ctx.invoke(method, answer, *args)
             return
         result = await self._ctx.invoke(method, *args)

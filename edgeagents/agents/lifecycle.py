@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from edgeagents.agents import protocol
@@ -261,4 +261,20 @@ def _carried(answer: Any, current: CurrentAgent) -> Any:
         return carry(aiter(answer), current)
     if isinstance(answer, Iterator):
         return carry(answer, current)
+    if callable(answer) and not isinstance(answer, type):
+        return _app_as(answer, current)
     return answer
+
+
+def _app_as(app: Callable[..., Any], current: CurrentAgent) -> Callable[..., Any]:
+    """Return an ASGI app, which is called later and in a task of its own, such that it runs as ``current``."""
+
+    @wraps(app)
+    async def call(*args: Any) -> None:
+        token = current_agent.set(current)
+        try:
+            await app(*args)
+        finally:
+            current_agent.reset(token)
+
+    return call

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgeagents.agents import Agent, Connection, ConnectionContext, callable, get_agent_by_name, get_current_agent
+from edgeagents.asgi.app_response import respond
 from edgeagents.http import Request, Response
 from edgeagents.testing import agent_runtime, connect, settle
 from tests.agents.frames import answer, heard
@@ -127,6 +128,24 @@ async def test_sync_bodies_run_as_the_agent() -> None:
         assert response is not None
         await response.bytes()
     assert told[-1] == "sync part: Tells x /agents/tells/x/sync"
+
+
+async def test_app_that_answers_runs_as_the_agent() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        who("app")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    class Hosts(Agent):
+        async def on_request(self, request: Request) -> Any:
+            return app
+
+    async with agent_runtime(Hosts, respond=respond) as runtime:
+        response = await runtime.route(Request("/agents/hosts/x"))
+        assert response is not None
+        await response.bytes()
+        assert get_current_agent().agent is None
+    assert told == ["app: Hosts x /agents/hosts/x"]
 
 
 async def test_connections() -> None:

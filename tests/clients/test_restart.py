@@ -19,6 +19,7 @@ def test_client_finds_its_state_after_a_sigkill(driver: Driver, own_server: Serv
 def test_client_comes_back_after_a_gentle_stop(driver: Driver, own_server: Server) -> None:
     got = driver.run("server_stopped", own_server.url, meet={"settled": own_server.stop, "closed": own_server.start})
 
-    assert got["opens"] == 2
+    # A server that stops may accept a client that is quick to come back once more, to send it away again.
+    assert got["opens"] >= 2
     # Clients take 1008 and 4000 to 4999 for final.
     assert got["code"] in {1000, 1001, 1006, 1012}

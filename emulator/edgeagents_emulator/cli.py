@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import sys
@@ -15,6 +16,8 @@ from edgeagents_emulator.log import configure_logging
 from edgeagents_emulator.options import Options
 from wrangler_compat.config import read_config
 from wrangler_compat.finding import find_config
+from wrangler_compat.normal_form import normal_form, variables_as_json
+from wrangler_compat.variables import VariableSources, read_variables
 
 __all__ = ["main"]
 
@@ -74,6 +77,37 @@ def dev(
         from edgeagents_emulator.reload import serve_and_reload
 
         sys.exit(asyncio.run(serve_and_reload(options, listener, folders)))
+
+
+@main.command("config")
+@click.option("-c", "--config", "path", metavar="PATH", help="The configuration file; default: as for dev.")
+@click.option("-e", "--env", metavar="NAME", help="The environment of the configuration; default: CLOUDFLARE_ENV.")
+@click.option("--env-file", multiple=True, metavar="PATH", help="A file of secrets in place of .env. Repeatable.")
+@click.option("--vars", "shows_variables", is_flag=True, help="Show variables and secrets instead, with their values.")
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON object and nothing else.")
+def show_config(
+    path: str | None, env: str | None, env_file: tuple[str, ...], shows_variables: bool, is_json: bool
+) -> None:
+    """Show what the configuration says, with everything that is wrong with it."""
+    options = Options(directory=str(Path.cwd()), config=path, environment=env, env_files=env_file)
+    requested = options.chosen_environment(os.environ)
+    file = Path(path) if path else find_config(Path.cwd())
+    config = read_config(file, environment=requested, directory=Path.cwd())
+    if shows_variables:
+        sources = VariableSources(env_file, {}, os.environ)
+        variables, _ = read_variables(config.values, config.directory, requested, sources, config.diagnostics)
+        form = variables_as_json(variables, config.diagnostics)
+    else:
+        form = normal_form(config, requested, Path.cwd())
+    if is_json:
+        click.echo(json.dumps(form, indent=2))
+    else:
+        for key, value in form.items():
+            if key not in ("errors", "warnings") and value not in (None, [], {}):
+                click.echo(f"{key:<28} {value if isinstance(value, str) else json.dumps(value)}")
+        if list(config.diagnostics):
+            click.echo(config.diagnostics.render(config.title), err=True)
+    sys.exit(1 if config.diagnostics.errors else 0)
 
 
 def _variable(text: str) -> tuple[str, str]:

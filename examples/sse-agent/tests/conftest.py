@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ def emulator_of(project: Path, *, base_url: str | None) -> Server:
 @pytest.fixture
 def emulator(project: Path, model: ModelServer) -> Iterator[Server]:
     """The example with a key and a model server, as ``hypercorn edgeagents.emulator:app`` serves it."""
+    if not any(found.name == "openai" for found in entry_points(group="edgeagents")):
+        pytest.skip("the plugin edgeagents-openai is not installed")
     (project / ".dev.vars").write_text('OPENAI_API_KEY="sk-from-dev-vars"\n')
     server = emulator_of(project, base_url=model.url)
     yield server.start()

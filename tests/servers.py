@@ -62,6 +62,7 @@ class Server:
         pythonpath: Sequence[Path] = (),
         options: Sequence[str] = (),
         ready: str = "/",
+        arguments: Sequence[str] = (),
     ) -> None:
         self.app, self.server, self.cwd, self.ready, self.options = app, server, cwd, ready, options
         paths = [*pythonpath, ROOT, ROOT / "emulator", ROOT / "plugins" / "openai"]

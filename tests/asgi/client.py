@@ -117,6 +117,37 @@ class Exchange:
         return self.result
 
 
+class Lifespan:
+    """A server's side of an app's lifespan: ``async with Lifespan(app)``."""
+
+    def __init__(self, app: Callable[..., Awaitable[Any]]) -> None:
+        self._app = app
+        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> Lifespan:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        self._task = asyncio.create_task(self._app(scope, self._to_app.get, self._from_app.put))  # type: ignore[arg-type]
+        await self._tell("startup")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._tell("shutdown")
+        await self._task
+
+    async def _tell(self, kind: str) -> None:
+        self._to_app.put_nowait({"type": f"lifespan.{kind}"})
+        getting = asyncio.create_task(self._from_app.get())
+        await asyncio.wait((getting, self._task), timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        if not getting.done():
+            getting.cancel()
+            self._task.result()
+        message = getting.result()
+        self.sent.append(message)
+        assert message["type"] == f"lifespan.{kind}.complete", message
+
+
 class Fixture:
     """Serves handlers with ``settings`` and keeps their exchanges tidy."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -288,6 +290,23 @@ class TestStopping:
 
         assert not stream.read_all().endswith(b"0\r\n\r\n")
         stream.close()
+
+    def test_a_supervised_worker_stops_with_an_open_event_stream(self):
+        # The supervisor gets the signal, and its worker an event that nobody but Hypercorn sees.
+        server = Server("tests.asgi.server_app:app", server="hypercorn", arguments=("--workers", "1"))
+        try:
+            server.start()
+            stream = Wire(server).ask("/events")
+            stream.read_until(b"data: first\n\n")
+
+            os.kill(server.pid, signal.SIGTERM)
+
+            assert stream.read_all().endswith(b"0\r\n\r\n")
+            until(lambda: not server.is_running, "the supervisor to stop")
+            assert "the runtime has stopped" in server.log
+            stream.close()
+        finally:
+            server.close()
 
     async def test_sockets_are_closed_with_1012(self, stopping: Server):
         async with websockets.connect(f"{stopping.ws_url}/socket", proxy=None) as socket:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 __all__ = [
     "AbortPart",
@@ -75,9 +75,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class StartStep:
-    """One call of the model begins. ``warnings`` say what it will not do as asked."""
-
-    warnings: tuple[str, ...] = ()
+    """One call of the model begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,14 +305,10 @@ def part_from_json(data: Mapping[str, Json]) -> Part:
     for name in ("usage", "total_usage"):
         if name in values:
             values[name] = Usage(**values[name])
-    if "warnings" in values:
-        values["warnings"] = tuple(values["warnings"])
     return kind(**values)
 
 
 def _plain(value: object) -> Json:
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: v for f in fields(value) if (v := getattr(value, f.name)) is not None}
-    if isinstance(value, tuple):
-        return list(cast("tuple[object, ...]", value))
     return value

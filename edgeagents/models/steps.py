@@ -57,7 +57,6 @@ class StepResult:
     tool_errors: list[ToolError] = field(default_factory=list[ToolError])
     sources: list[SourcePart] = field(default_factory=list[SourcePart])
     files: list[FilePart] = field(default_factory=list[FilePart])
-    warnings: tuple[str, ...] = ()
     finish_reason: FinishReason = "other"
     usage: Usage = field(default_factory=Usage)
 
@@ -177,7 +176,7 @@ class Collector:
             case FilePart():
                 self._step().files.append(part)
             case StartStep():
-                self.open_step = StepResult(warnings=part.warnings)
+                self.open_step = StepResult()
             case FinishStep():
                 step = self._step()
                 step.finish_reason, step.usage = part.finish_reason, part.usage

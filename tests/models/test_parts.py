@@ -28,7 +28,7 @@ from edgeagents.models import (
 
 PARTS: list[Part] = [
     Start(),
-    StartStep(("seed is ignored",)),
+    StartStep(),
     TextDelta("t", "hé 😀", {"openai": {"itemId": "x"}}),
     ReasoningDelta("r", "hm"),
     ToolInputStart("c", "add", provider_executed=False),

@@ -1,0 +1,128 @@
+"""The index of alarms: when which object wants to be woken.
+
+The alarm itself is the object's, in its own database. The index is a hint for the scheduler, which cannot look into
+every database: it may name a time that is too early, never one that is too late. It outlives the process.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.sqlite import Database
+from edgeagents.objects.sqlite_driver import DriverName
+
+__all__ = ["AlarmHint", "AlarmIndex", "from_ms", "to_ms"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS _cf_ALARMS (namespace TEXT, id TEXT, name TEXT, due INTEGER NOT NULL, "
+    "PRIMARY KEY (namespace, id)) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS _cf_ALARMS_due ON _cf_ALARMS (due)",
+)
+
+
+def to_ms(when: datetime) -> int:
+    """Return ``when`` in milliseconds since 1970, rounded up: an alarm is never early. Naive times are local ones."""
+    return -((_EPOCH - when.astimezone(UTC)) // _MILLISECOND)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Return the time that is so many milliseconds after 1970."""
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmHint:
+    """One object's entry."""
+
+    namespace: str
+    object_id: ObjectId
+    due: datetime
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the entry is found by."""
+        return self.namespace, self.object_id.digits
+
+
+class AlarmIndex:
+    """Any thread may call this. A change has survived the end of the process when its method returns, and the loss of
+    power after ``sync``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        self._has_table = False
+        self._changes = 0
+        self._synced = 0
+
+    @classmethod
+    def open(cls, path: Path | None, *, driver: DriverName | None = None) -> AlarmIndex:
+        """Return the index kept at ``path``, or one in memory."""
+        return cls(Database.open(path, driver=driver))
+
+    def set(self, namespace: str, object_id: ObjectId, due: datetime) -> None:
+        """Note that the object wants to be woken at ``due``, in place of what was noted before."""
+        self._change(
+            "INSERT INTO _cf_ALARMS VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, "
+            "name = coalesce(excluded.name, name)",
+            (namespace, object_id.digits, object_id.name, to_ms(due)),
+        )
+
+    def remove(self, namespace: str, object_id: ObjectId) -> None:
+        """Note that the object does not want to be woken."""
+        if self._database.exists:
+            self._change("DELETE FROM _cf_ALARMS WHERE namespace = ? AND id = ?", (namespace, object_id.digits))
+
+    def get(self, namespace: str, object_id: ObjectId) -> datetime | None:
+        """Return when the object wants to be woken, or None."""
+        rows = self._read("SELECT due FROM _cf_ALARMS WHERE namespace = ? AND id = ?", (namespace, object_id.digits))
+        return from_ms(rows[0][0]) if rows else None
+
+    def earliest(self, limit: int) -> list[AlarmHint]:
+        """Return the ``limit`` entries that are due first, in order."""
+        rows = self._read("SELECT namespace, id, name, due FROM _cf_ALARMS ORDER BY due LIMIT ?", (limit,))
+        return [AlarmHint(namespace, ObjectId(digits, name), from_ms(due)) for namespace, digits, name, due in rows]
+
+    def sync(self) -> None:
+        """Return when every change before survives a loss of power. Callers that wait together are served together."""
+        wanted = self._changes
+        with self._sync_lock:
+            if self._synced < wanted:
+                upto = self._changes
+                self._database.sync()
+                self._synced = upto
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _change(self, sql: str, parameters: tuple[object, ...]) -> None:
+        with self._lock:
+            if not self._has_table:
+                for statement in _SCHEMA:
+                    self._database.fetch(statement)
+                self._has_table = True
+            self._database.fetch(sql, parameters)
+            self._database.commit()
+            self._changes += 1
+
+    def _read(
+        self, sql: str, parameters: tuple[object, ...]
+    ) -> list[tuple[str, str, str | None, int]] | list[tuple[int]]:
+        if not self._database.exists:
+            return []
+        with self._lock:
+            if not self._has_table:
+                for statement in _SCHEMA:
+                    self._database.fetch(statement)
+                self._database.commit()
+                self._has_table = True
+            return self._database.fetch(sql, parameters)

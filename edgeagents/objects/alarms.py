@@ -1,0 +1,351 @@
+"""Alarms: an object's single timer, which wakes it at least once, never early, across restarts.
+
+The alarm is kept in the object's own database (``AlarmSlot``) and changes with its transactions. Beside it stands an
+entry in the index (``alarm_index``), by which the ``AlarmScheduler`` knows whom to wake. The order makes sure that no
+alarm is lost: an entry is written, and synced, before the commit that sets the alarm is kept; one is moved to a later
+time, or removed, after. Between the two the entry is too early, and a wake that finds nothing due puts it right.
+
+A handler that fails is run again after 2, 4, 8, ... seconds, six times. Until it ends well the alarm stays in the
+database, so one that the process did not survive runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import random
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from edgeagents.objects.alarm_index import AlarmHint, AlarmIndex, from_ms, to_ms
+from edgeagents.objects.clock import Clock, TimerHandle
+from edgeagents.objects.events import AlarmInfo
+from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.sqlite import Database
+from edgeagents.objects.values import decode, encode
+
+__all__ = ["AlarmHint", "AlarmIndex", "AlarmScheduler", "AlarmSlot", "Wake", "retry_delay"]
+
+_RETRIES: Final = 6
+_JITTER: Final = 0.25
+_LONGEST_SLEEP: Final = 60.0
+_LONGEST_BACKOFF: Final = 1024.0
+
+_GET: Final = "SELECT value FROM _cf_METADATA WHERE key = 'alarm'"
+_PUT: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('alarm', ?)"
+_DELETE: Final = "DELETE FROM _cf_METADATA WHERE key = 'alarm'"
+
+_log = logging.getLogger("edgeagents.alarms")
+
+
+def retry_delay(failures: int, rng: random.Random) -> timedelta | None:
+    """Return how long to wait before an alarm that has failed ``failures`` times runs again, or None to give up."""
+    if failures > _RETRIES:
+        return None
+    return timedelta(seconds=(2 << (failures - 1)) * (1 + _JITTER * rng.random()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Alarm:
+    due: int
+    scheduled: int
+    retries: int
+    number: int
+    """Tells an alarm from one that was set later, even for the same time."""
+
+
+class AlarmSlot:
+    """The one alarm of an object. Made by ``AlarmScheduler.slot``."""
+
+    def __init__(self, database: Database, entry: _Entry, clock: Clock, rng: random.Random) -> None:
+        self._database, self._entry, self._clock, self._rng = database, entry, clock, rng
+        self._taken: int | None = None
+        self._last_number = 0
+        database.on_open = self._reconcile
+
+    def get(self) -> datetime | None:
+        """Return when the alarm is due, or None. One whose handler runs now is none."""
+        alarm = self._read()
+        return None if alarm is None or alarm.number == self._taken else from_ms(alarm.due)
+
+    def set(self, when: datetime) -> None:
+        """Set the alarm, in place of the one before. A time that has passed means now."""
+        due = max(to_ms(when), to_ms(self._clock.now()))
+        self._write(_Alarm(due, due, 0, self._next_number()))
+
+    def delete(self) -> None:
+        """Have no alarm. In a handler this also means not to run it again when it fails."""
+        if self._read() is not None:
+            self._write(None)
+
+    def take_due(self, now: datetime) -> AlarmInfo | None:
+        """Return what to tell the handler if the alarm is due, else None. End with ``done`` or ``failed``."""
+        alarm = self._read()
+        if alarm is not None and alarm.number == self._taken:
+            return None  # Its handler runs already.
+        if alarm is None or alarm.due > to_ms(now):
+            if not self._database.in_transaction:
+                self._entry.put_right(None if alarm is None else alarm.due)
+            return None
+        self._taken = alarm.number
+        return AlarmInfo(from_ms(alarm.scheduled), alarm.retries)
+
+    def done(self) -> None:
+        """The handler has ended: forget the alarm, unless a new one was set meanwhile."""
+        alarm, self._taken = self._taken_alarm(), None
+        if alarm is not None:
+            self._write(None)
+
+    def failed(self) -> None:
+        """The handler has failed: set the alarm again for a retry, unless it was set or deleted meanwhile."""
+        alarm, self._taken = self._taken_alarm(), None
+        if alarm is None:
+            return
+        delay = retry_delay(alarm.retries + 1, self._rng)
+        if delay is None:
+            _log.error("The alarm of %s failed %d times. It is dropped.", self._entry, alarm.retries + 1)
+            self._write(None)
+        else:
+            due = to_ms(self._clock.now() + delay)
+            self._write(_Alarm(due, alarm.scheduled, alarm.retries + 1, self._next_number()))
+
+    def _taken_alarm(self) -> _Alarm | None:
+        alarm = self._read()
+        return alarm if alarm is not None and alarm.number == self._taken else None
+
+    def _next_number(self) -> int:
+        alarm = self._read()
+        self._last_number = max(self._last_number, 0 if alarm is None else alarm.number) + 1
+        return self._last_number
+
+    def _read(self) -> _Alarm | None:
+        if not self._database.exists:
+            return None
+        rows = self._database.fetch(_GET)
+        return _Alarm(*decode(rows[0][0])) if rows else None
+
+    def _write(self, alarm: _Alarm | None) -> None:
+        database = self._database
+        with database.lock:
+            change = self._entry.begin_change(None if alarm is None else alarm.due)
+            if change.is_earlier:
+                database.before_sync = self._entry.sync
+            if alarm is None:
+                database.fetch(_DELETE)
+            else:
+                database.fetch(_PUT, (encode([alarm.due, alarm.scheduled, alarm.retries, alarm.number]),))
+            database.before_commit = self._committing
+
+    def _committing(self) -> Callable[[], object]:
+        # What is in the database now is what the commit keeps: a part may have been rolled back since it was written.
+        alarm = self._read()
+        return functools.partial(self._entry.end_change, self._entry.version, None if alarm is None else alarm.due)
+
+    def _reconcile(self) -> None:
+        alarm = self._read()
+        if alarm is not None:
+            self._last_number = alarm.number
+            self._entry.repair(alarm.due)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    is_earlier: bool
+
+
+class _Entry:
+    """An object's entry in the index, and what is known of changes to it that are not kept yet."""
+
+    def __init__(self, scheduler: AlarmScheduler, namespace: str, object_id: ObjectId) -> None:
+        self._scheduler, self._namespace, self._id = scheduler, namespace, object_id
+        self._index = scheduler.index
+        self._lock = threading.Lock()
+        self.version = 0
+
+    def __str__(self) -> str:
+        return f"{self._namespace} {self._id.name or self._id.digits}"
+
+    def begin_change(self, due: int | None) -> _Change:
+        """An alarm is about to be written: see that the entry is not later."""
+        with self._lock:
+            self.version += 1
+            is_earlier = due is not None and self._bring_forward(due)
+        self._scheduler.changed(self._namespace, self._id)
+        return _Change(is_earlier)
+
+    def end_change(self, version: int, due: int | None) -> None:
+        """What was written at ``version`` is kept, so the entry may be later now, unless there is a newer change."""
+        with self._lock:
+            if self.version == version:
+                self._put(due)
+        self._scheduler.changed(self._namespace, self._id)
+
+    def put_right(self, due: int | None) -> None:
+        """Nothing is about to change, and the alarm is due at ``due``."""
+        self.end_change(self.version, due)
+
+    def repair(self, due: int) -> None:
+        """The database was opened and has an alarm: the entry may have been lost."""
+        with self._lock:
+            is_earlier = self._bring_forward(due)
+        if is_earlier:
+            self._scheduler.changed(self._namespace, self._id)
+
+    def sync(self) -> None:
+        """Return when the entry survives a loss of power."""
+        self._index.sync()
+
+    def _bring_forward(self, due: int) -> bool:
+        known = self._index.get(self._namespace, self._id)
+        if known is not None and to_ms(known) <= due:
+            return False
+        self._index.set(self._namespace, self._id, from_ms(due))
+        return True
+
+    def _put(self, due: int | None) -> None:
+        if due is None:
+            self._index.remove(self._namespace, self._id)
+        elif self._index.get(self._namespace, self._id) != from_ms(due):
+            self._index.set(self._namespace, self._id, from_ms(due))
+
+
+class Wake(Protocol):
+    """Brings an alarm event to an object, and returns when it was handled."""
+
+    def __call__(self, namespace: str, object_id: ObjectId, /) -> Awaitable[object]: ...
+
+
+class AlarmScheduler:
+    """Wakes objects whose alarm is due, at most ``at_once`` at a time.
+
+    A wake that raises, or after which the same entry is still due, is tried again after 2 seconds, then 4, up to 1024:
+    the object may be unable to start just now.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        index: AlarmIndex,
+        wake: Wake,
+        *,
+        at_once: int = 64,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.index = index
+        self._clock, self._wake, self._at_once = clock, wake, at_once
+        self._rng = rng or random.SystemRandom()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looks_soon = False
+        self._timer: TimerHandle | None = None
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._changed: set[tuple[str, str]] = set()
+        self._failures: dict[tuple[str, str], int] = {}
+        self._held_back: dict[tuple[str, str], TimerHandle] = {}
+
+    def slot(self, namespace: str, object_id: ObjectId, database: Database) -> AlarmSlot:
+        """Return the alarm of the object whose database this is."""
+        return AlarmSlot(database, _Entry(self, namespace, object_id), self._clock, self._rng)
+
+    async def start(self) -> None:
+        """Begin to wake objects."""
+        self._loop = asyncio.get_running_loop()
+        self._look_soon()
+
+    async def stop(self) -> None:
+        """Wake nobody any more. Wakes under way are cancelled; what they left undone is done after the next start."""
+        self._loop = None
+        for timer in (self._timer, *self._held_back.values()):
+            if timer is not None:
+                timer.cancel()
+        self._timer = None
+        self._held_back.clear()
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def changed(self, namespace: str, object_id: ObjectId) -> None:
+        """The object's entry has changed, or is about to. Any thread may call this."""
+        loop = self._loop
+        if loop is None:
+            return
+        key = (namespace, object_id.digits)
+        try:
+            is_on_loop = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            is_on_loop = False
+        if is_on_loop:
+            self._note_change(key)
+        else:
+            loop.call_soon_threadsafe(self._note_change, key)
+
+    def _note_change(self, key: tuple[str, str]) -> None:
+        if key in self._running:
+            self._changed.add(key)
+        held_back = self._held_back.pop(key, None)
+        if held_back is not None:
+            held_back.cancel()
+            self._failures.pop(key, None)
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        if not self._looks_soon and self._loop is not None:
+            self._looks_soon = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """Wake whoever is due, and come back when the next one is."""
+        self._looks_soon = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._loop is None or len(self._running) >= self._at_once:
+            return  # Each wake that ends looks again.
+        passed_over = len(self._running) + len(self._held_back)
+        now = self._clock.now()
+        for hint in self.index.earliest(passed_over + self._at_once - len(self._running) + 1):
+            if hint.key in self._running or hint.key in self._held_back:
+                continue
+            if hint.due > now:
+                # The clock may be set meanwhile, so no sleep is long.
+                seconds = min((hint.due - now).total_seconds(), _LONGEST_SLEEP)
+                self._timer = self._clock.call_later(seconds, self._look_soon)
+                return
+            if len(self._running) >= self._at_once:
+                return
+            self._running[hint.key] = self._loop.create_task(self._run(hint), name=f"alarm of {hint.namespace}")
+
+    async def _run(self, hint: AlarmHint) -> None:
+        key = hint.key
+        try:
+            await self._wake(hint.namespace, hint.object_id)
+        except Exception as error:
+            self._changed.discard(key)
+            _log.warning(
+                "The alarm of %s %s could not be run: %s", hint.namespace, hint.object_id.name or hint.object_id, error
+            )
+            self._hold_back(key)
+        else:
+            if key not in self._changed and self.index.get(hint.namespace, hint.object_id) == hint.due:
+                self._hold_back(key)
+            else:
+                self._failures.pop(key, None)
+        finally:
+            self._changed.discard(key)
+            self._running.pop(key, None)
+            self._look_soon()
+
+    def _hold_back(self, key: tuple[str, str]) -> None:
+        if self._loop is None:
+            return
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        seconds = min(2.0 * 2 ** min(failures - 1, 10), _LONGEST_BACKOFF) * (1 + _JITTER * self._rng.random())
+        self._held_back[key] = self._clock.call_later(seconds, functools.partial(self._let_go, key))
+
+    def _let_go(self, key: tuple[str, str]) -> None:
+        self._held_back.pop(key, None)
+        self._look_soon()

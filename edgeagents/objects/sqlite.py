@@ -1,0 +1,727 @@
+"""The database of one object: a SQLite file, one connection, one transaction at a time.
+
+A write begins an *implicit transaction*, which ends when the output gate commits it: so writes without an ``await``
+in between are kept together or not at all. An *explicit* one is a savepoint within it, and holds the commit back
+while it runs.
+
+Nothing here knows what is stored. ``storage``, ``sql`` and ``alarms`` stand on it, and ``sqlite_connection`` shows it
+to libraries that expect a DB-API connection. The driver is chosen in ``sqlite_driver``.
+
+How it lasts. The file is in WAL mode with ``synchronous=NORMAL``: a commit appends to ``<file>-wal`` and survives the
+end of the process. ``sync`` makes it survive the loss of power, from a thread, while the object goes on: it opens the
+log by its path and syncs it, so it needs nothing of the connection. A checkpoint may move the log's content into the
+database meanwhile, and the log may then be written from its start again; but SQLite syncs the log before it moves
+anything and the database before it reuses the log, so what was committed before ``sync`` began is on disk in one or
+the other when it ends. The database file must never be opened here while SQLite has it open: closing any descriptor
+of it would drop SQLite's locks.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgeagents.errors import SqlError, StorageError
+from edgeagents.objects.authorizer import INTERNAL, Authorizer
+from edgeagents.objects.sql_text import first_keyword, foreign_keys_setting, split
+from edgeagents.objects.sqlite_driver import Driver, DriverCursor, DriverName, Fault, Parameters, load_driver
+
+if TYPE_CHECKING:
+    from edgeagents.objects.sqlite_connection import Connection
+
+__all__ = ["NOT_AUTHORIZED", "Cursor", "Database", "Result"]
+
+SCHEMA_VERSION: Final = 1
+
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS _cf_METADATA (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    f"INSERT OR IGNORE INTO _cf_METADATA VALUES ('schema', {SCHEMA_VERSION})",
+)
+# Every text of our own that an object's code must not run has the mark in it, if only in a comment. A text with the
+# mark is compiled anew when the object runs it, and never taken from the driver's cache, where ours passed the
+# authorizer as trusted.
+_MARK: Final = f"/* {INTERNAL} */"
+_BEGIN: Final = f"BEGIN {_MARK}"
+_COMMIT: Final = f"COMMIT {_MARK}"
+_ROLLBACK: Final = f"ROLLBACK {_MARK}"
+_SET_UP: Final = (f"PRAGMA foreign_keys = ON {_MARK}", f"PRAGMA temp_store = MEMORY {_MARK}")
+_SET_UP_FILE: Final = (
+    # First, so that SQLite keeps the index of the log in memory and not in a third file.
+    f"PRAGMA locking_mode = EXCLUSIVE {_MARK}",
+    f"PRAGMA journal_mode = WAL {_MARK}",
+    f"PRAGMA synchronous = NORMAL {_MARK}",
+    f"PRAGMA journal_size_limit = 4194304 {_MARK}",
+)
+_SIZE: Final = (
+    "SELECT (page_count - freelist_count) * page_size "
+    f"FROM pragma_page_count, pragma_freelist_count, pragma_page_size {_MARK}"
+)
+NOT_AUTHORIZED: Final = "not authorized: SQLITE_AUTH"
+_NO_TRANSACTION_STATEMENTS: Final = (
+    "To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs "
+    "instead of the SQL BEGIN TRANSACTION or SAVEPOINT statements. In Python: ctx.storage.transaction() or "
+    "ctx.storage.transaction_sync(), which roll back when an exception leaves them."
+)
+_TRANSACTION_KEYWORDS: Final = frozenset({"BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT"})
+
+# Pages of the log (4 KiB each) from which on it is moved into the database by ``sync``; and by ``commit`` itself, where
+# nobody calls ``sync`` or it does not get a chance.
+_CHECKPOINT_PAGES: Final = 1_000
+_CHECKPOINT_AT_ONCE_PAGES: Final = 8_000
+_TEXTS_KEPT: Final = 1_000
+
+
+class Cursor:
+    """The rows of one of our own statements, as tuples, and what it did."""
+
+    __slots__ = ("columns", "rows", "rows_written")
+
+    def __init__(self, rows: list[tuple[Any, ...]], columns: tuple[str, ...], rows_written: int) -> None:
+        self.rows, self.columns, self.rows_written = rows, columns, rows_written
+
+    @property
+    def rows_read(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """Return the first row, or None."""
+        return self.rows[0] if self.rows else None
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return all rows."""
+        return self.rows
+
+
+class Result:
+    """What an object's statement gave: rows that were fetched already, or a cursor that stands at the first one."""
+
+    __slots__ = ("columns", "cursor", "rows", "rows_written")
+
+    def __init__(
+        self, columns: tuple[str, ...], rows: list[Any] | None, cursor: DriverCursor | None, rows_written: int
+    ) -> None:
+        self.columns, self.rows, self.cursor, self.rows_written = columns, rows, cursor, rows_written
+
+
+class _Text:
+    """What is known of a text of SQL that was run before. ``columns`` hold for one state of the schema."""
+
+    __slots__ = ("columns", "is_readonly", "schema", "statement")
+
+    def __init__(self, statement: str, columns: tuple[str, ...], is_readonly: bool, schema: int) -> None:
+        self.statement, self.columns, self.is_readonly, self.schema = statement, columns, is_readonly, schema
+
+
+def _nothing() -> None:
+    pass
+
+
+class Database:
+    """One object's database. Made by ``open``; there is no file, and no connection, before something needs them.
+
+    Methods may be called in any thread, one at a time: ``lock`` is held while a statement runs. ``on_write`` is
+    called when an implicit transaction begins, ``on_release`` when no explicit one holds the commit back any more.
+    """
+
+    def __init__(self, path: Path | None, driver: DriverName | None, on_write: Callable[[], object] | None) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self.on_write: Callable[[], object] = on_write or _nothing
+        self.on_release: Callable[[], object] = _nothing
+        self.before_commit: Callable[[], Callable[[], object] | None] | None = None
+        """Called within the next commit that has something to write; what it returns is called when that is kept."""
+        self.before_sync: Callable[[], object] | None = None
+        """Called once by the next ``sync``, before the database itself is synced."""
+        self.on_open: Callable[[], object] = _nothing
+        """Called when an existing database was opened."""
+        self.is_synced = path is not None
+        """Whether ``sync`` follows each commit, so that what waits for a commit to be kept waits for it."""
+        self._driver_name: DriverName | None = driver
+        self._driver: Driver | None = None
+        self._authorizer = Authorizer()
+        self._identity: str | None = None
+        self._has_begun = False
+        self._is_writing = False
+        self._lost: StorageError | None = None
+        self._levels = 0
+        self._texts: dict[str, _Text] = {}
+        self._own_texts: dict[str, _Text] = {}
+        self._hand_over = threading.Lock()
+        self._when_kept: Callable[[], object] | None = None
+        self._unsynced_folders: list[Path] = []
+        self._created_lock = threading.Lock()
+        self._created: int | None = None
+        self._is_closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | None,
+        *,
+        driver: DriverName | None = None,
+        on_write: Callable[[], object] | None = None,
+    ) -> Database:
+        """Return the database at ``path``, or one in memory. The file need not be there, nor its folder."""
+        return cls(path, driver, on_write)
+
+    # What it is
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever written, so that there is something to read."""
+        return self._driver is not None or (self.path is not None and _has_content(self.path))
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether something was written that is not committed."""
+        return self._is_writing
+
+    @property
+    def held(self) -> bool:
+        """Whether an explicit transaction runs, so that nothing can be committed now."""
+        return self._levels > 0
+
+    @property
+    def size(self) -> int:
+        """The bytes in use. Zero before something was written."""
+        return self.execute(_SIZE).rows[0][0] if self.exists else 0
+
+    @property
+    def identity(self) -> str | None:
+        """The object's name as it stands in the database, if the object has one."""
+        if self.exists:
+            for (name,) in self.execute("SELECT value FROM _cf_METADATA WHERE key = 'name'"):
+                return name
+        return self._identity
+
+    def set_identity(self, name: str | None) -> None:
+        """Keep ``name`` in the database from its first write on, so that the file tells whose it is."""
+        self._identity = name
+
+    @functools.cached_property
+    def connection(self) -> Connection:
+        """The same connection for libraries that expect a DB-API one. It obeys the rules for an object's SQL."""
+        from edgeagents.objects.sqlite_connection import Connection
+
+        return Connection(self)
+
+    @property
+    def driver(self) -> Driver:
+        """The open connection, opened if need be."""
+        return self._driver or self._connect()
+
+    # Statements
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Cursor:
+        """Run a statement of our own, which may do anything, and fetch its rows.
+
+        A text that an object's code must not be able to run needs ``_cf_`` in it, as all names of internal tables have.
+        """
+        with self.lock:
+            driver = self._driver or self._connect()
+            if not self._has_begun:
+                self._begin(driver)
+            authorizer = self._authorizer
+            authorizer.is_trusted = True
+            try:
+                known = self._own_texts.get(sql)
+                if known is not None and known.schema == authorizer.schema_changes:
+                    before = driver.total_changes()
+                    rows = driver.execute(sql, parameters).fetchall()
+                    columns = known.columns
+                else:
+                    before = driver.total_changes()
+                    cursor, columns, is_readonly = driver.execute_first(sql, parameters, keep=True)
+                    rows = cursor.fetchall()
+                    _remember(self._own_texts, sql, _Text(sql, columns, is_readonly, authorizer.schema_changes))
+            except driver.errors as error:
+                raise self.explain(error, sql) from error
+            finally:
+                authorizer.is_trusted = False
+            if not self._is_writing and driver.is_writing():
+                self._note_write()
+            return Cursor(rows, columns, driver.total_changes() - before)
+
+    def fetch(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """Run a statement of our own that is run often; return its rows."""
+        with self.lock:
+            driver = self._driver or self._connect()
+            if not self._has_begun:
+                self._begin(driver)
+            self._authorizer.is_trusted = True
+            try:
+                rows = driver.execute(sql, parameters).fetchall()
+            except driver.errors as error:
+                raise self.explain(error, sql) from error
+            finally:
+                self._authorizer.is_trusted = False
+            if not self._is_writing and driver.is_writing():
+                self._note_write()
+            return rows
+
+    def run(self, sql: str, parameters: Parameters) -> Result:
+        """Run SQL of the object's code, one statement or several; the parameters and the result are the last one's.
+
+        What only reads stands at its first row and is read on demand, anything else is done when this returns.
+        """
+        with self.lock:
+            text = self._texts.get(sql)
+            if text is None or text.schema != self._authorizer.schema_changes:
+                return self._run_first(sql, parameters)
+            driver = self._driver
+            assert driver is not None
+            if not self._has_begun:
+                self._begin(driver)
+            try:
+                if text.is_readonly:
+                    return Result(text.columns, None, driver.execute(text.statement, parameters), 0)
+                before = driver.total_changes()
+                rows = driver.execute(text.statement, parameters).fetchall()
+            except driver.errors as error:
+                raise self.explain(error, sql) from error
+            if not self._is_writing and driver.is_writing():
+                self._note_write()
+            return Result(text.columns, rows, None, driver.total_changes() - before)
+
+    def _run_first(self, sql: str, parameters: Parameters) -> Result:
+        driver = self._driver or self._connect()
+        statements = split(sql, driver.is_complete)
+        if not statements:
+            raise SqlError("SQL code did not contain a statement.", sql)
+        offset, last = statements.pop()
+        written = 0
+        for start, statement in statements:
+            result, _ = self._run_one(driver, sql, statement, start, None)
+            if result.cursor is not None:
+                result.cursor.fetchall()
+            written += result.rows_written
+        result, text = self._run_one(driver, sql, last, offset, parameters)
+        if text is not None and not statements:
+            _remember(self._texts, sql, text)
+        result.rows_written += written
+        return result
+
+    def _run_one(
+        self, driver: Driver, sql: str, statement: str, start: int, parameters: Parameters | None
+    ) -> tuple[Result, _Text | None]:
+        keyword = first_keyword(statement)
+        if keyword in _TRANSACTION_KEYWORDS:
+            raise SqlError(_NO_TRANSACTION_STATEMENTS, sql)
+        if keyword == "VACUUM":
+            raise SqlError(NOT_AUTHORIZED, sql)
+        enforced = foreign_keys_setting(statement) if keyword == "PRAGMA" else None
+        if enforced is not None:
+            # The pragma does nothing within a transaction, and there is always one.
+            if not driver.enforce_foreign_keys(enforced):
+                self._set_foreign_keys_between_transactions(driver, enforced)
+            return Result((), [], None, 0), None
+        if not self._has_begun:
+            self._begin(driver)
+        authorizer = self._authorizer
+        authorizer.mentions_internal = mentions_internal = INTERNAL in statement.lower()
+        before = driver.total_changes()
+        try:
+            cursor, columns, is_readonly = driver.execute_first(statement, parameters or (), keep=not mentions_internal)
+            rows = None if is_readonly else cursor.fetchall()
+        except driver.errors as error:
+            raise self.explain(error, sql, start, is_last=parameters is not None) from error
+        finally:
+            authorizer.mentions_internal = False
+        if not self._is_writing and driver.is_writing():
+            self._note_write()
+        result = Result(columns, rows, cursor if is_readonly else None, driver.total_changes() - before)
+        if mentions_internal:
+            return result, None
+        return result, _Text(statement, columns, is_readonly, authorizer.schema_changes)
+
+    def _set_foreign_keys_between_transactions(self, driver: Driver, enforced: bool) -> None:
+        if self.held:
+            raise SqlError("PRAGMA foreign_keys cannot be changed within a transaction with this driver.")
+        self.commit()
+        self._end_reading(driver)
+        self._trusted(driver, f"PRAGMA foreign_keys = {int(enforced)}")
+
+    def _trusted(self, driver: Driver, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        self._authorizer.is_trusted = True
+        try:
+            return driver.execute(sql, parameters).fetchall()
+        finally:
+            self._authorizer.is_trusted = False
+
+    def explain(self, error: Exception, sql: str, start: int = 0, *, is_last: bool = True) -> Exception:
+        """Return what the object's code is told of a driver's ``error``."""
+        driver = self._driver
+        assert driver is not None
+        if self._has_begun and not driver.in_transaction():
+            self._note_loss(error)
+        return _error(driver.explain(error), error, sql, start, is_last)
+
+    # Transactions
+
+    def _begin(self, driver: Driver) -> None:
+        # Also before a statement that only reads: SQLite alone knows, when it has run, whether it wrote.
+        self._trusted(driver, _BEGIN)
+        self._authorizer.saw_write = False
+        self._has_begun = True
+
+    def _note_write(self) -> None:
+        self._is_writing = True
+        self.on_write()
+
+    def _note_loss(self, error: Exception) -> None:
+        # The disk is full, or the object's SQL said ON CONFLICT ROLLBACK: SQLite has ended the whole transaction.
+        if self._is_writing:
+            self._lost = StorageError(f"SQLite has undone the whole transaction: {error}")
+        self._has_begun = False
+        self._authorizer.schema_changes += 1
+
+    def _end_reading(self, driver: Driver) -> None:
+        if self._has_begun and not self._is_writing:
+            self._trusted(driver, _COMMIT)
+            self._has_begun = False
+
+    def commit(self) -> bool:
+        """Commit the implicit transaction; return whether there was one to commit. Does not wait for the disk.
+
+        While an explicit transaction holds it, nothing is done. Raises ``StorageError`` when it cannot be kept: then
+        nothing of it is.
+        """
+        with self.lock:
+            if self._levels or not self._is_writing:
+                return False
+            if self._lost is not None:
+                raise self._lost
+            driver = self._driver
+            assert driver is not None
+            before_commit, self.before_commit = self.before_commit, None
+            when_kept = before_commit() if before_commit is not None else None
+            try:
+                self._trusted(driver, _COMMIT)
+            except driver.errors as error:
+                raise StorageError(f"The writes could not be committed: {error}") from error
+            self._has_begun = self._is_writing = False
+            if driver.wal_pages >= _CHECKPOINT_AT_ONCE_PAGES:
+                driver.checkpoint()
+        if when_kept is not None:
+            if self.is_synced:
+                with self._hand_over:
+                    self._when_kept = when_kept
+            else:
+                when_kept()
+        return True
+
+    def rollback(self) -> None:
+        """Undo everything that was not committed, explicit transactions too."""
+        with self.lock:
+            driver = self._driver
+            if driver is not None and self._has_begun and driver.in_transaction():
+                self._trusted(driver, _ROLLBACK)
+            self._has_begun = self._is_writing = False
+            self._lost = self.before_commit = None
+            self._levels = 0
+            # The schema may have gone back.
+            self._authorizer.schema_changes += 1
+
+    def savepoint(self) -> int:
+        """Begin an explicit transaction, within another one if one runs. End it with ``release``, in order."""
+        with self.lock:
+            driver = self._driver or self._connect()
+            if not self._has_begun:
+                self._begin(driver)
+            self._trusted(driver, f"SAVEPOINT _cf_{self._levels}")
+            self._levels += 1
+            return self._levels
+
+    def rollback_to(self, level: int) -> None:
+        """Undo what was written since ``savepoint`` returned ``level``. The transaction goes on."""
+        with self.lock:
+            driver = self._driver
+            if driver is not None and level <= self._levels and driver.in_transaction():
+                self._trusted(driver, f"ROLLBACK TO _cf_{level - 1}")
+                self._authorizer.schema_changes += 1
+
+    def release(self, level: int) -> None:
+        """End the explicit transaction that ``savepoint`` began with ``level``, and those within it."""
+        with self.lock:
+            driver = self._driver
+            if level > self._levels:
+                return  # A rollback of everything has ended it.
+            self._levels = level - 1
+            if driver is not None and driver.in_transaction() and self._has_begun:
+                self._trusted(driver, f"RELEASE _cf_{level - 1}")
+        if not self._levels:
+            self.on_release()
+
+    def drop_all(self) -> None:
+        """Drop what SQL has made: all tables but our own, views, triggers, indexes."""
+        with self.lock:
+            driver = self._driver or self._connect()
+            enforces = bool(self.fetch(f"PRAGMA foreign_keys {_MARK}")[0][0])
+            # Tables go in any order, whatever refers to them.
+            if enforces and not driver.enforce_foreign_keys(False):
+                self._set_foreign_keys_between_transactions(driver, False)
+            try:
+                self._drop("type IN ('view', 'trigger')")
+                self._drop("type = 'table' AND sql LIKE 'CREATE VIRTUAL%'")
+                self._drop("type = 'table'")
+            finally:
+                if enforces and not driver.enforce_foreign_keys(True):
+                    self._set_foreign_keys_between_transactions(driver, True)
+
+    def _drop(self, which: str) -> None:
+        entries = self.fetch(
+            f"SELECT type, name FROM sqlite_schema WHERE {which} "
+            "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'"
+        )
+        for kind, name in entries:
+            quoted = name.replace('"', '""')
+            self.fetch(f'DROP {kind} IF EXISTS "{quoted}" {_MARK}')
+
+    # Files
+
+    def sync(self) -> None:
+        """Return when what was committed before survives a loss of power. It waits for the disk: for threads."""
+        with self._hand_over:
+            before_sync, self.before_sync = self.before_sync, None
+            when_kept, self._when_kept = self._when_kept, None
+            folders, self._unsynced_folders = self._unsynced_folders, []
+        if before_sync is not None:
+            before_sync()
+        if self.path is not None:
+            try:
+                with self._created_lock:
+                    if self._created is not None and folders:
+                        _sync_file(self._created)
+                _sync_path(f"{self.path}-wal")
+                for folder in folders:
+                    _sync_folder(folder)
+            except OSError as error:
+                raise StorageError(f"{self.path} could not be synced: {error}") from error
+        if when_kept is not None:
+            when_kept()
+        driver = self._driver
+        if driver is not None and driver.wal_pages >= _CHECKPOINT_PAGES:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Move the log into the database file, unless something is written just now. Waits for the disk."""
+        with self.lock:
+            driver = self._driver
+            if driver is not None and not self._is_writing and not self._levels:
+                self._end_reading(driver)
+                driver.checkpoint()
+
+    def interrupt(self) -> None:
+        """Make the statement that runs now fail with SQLITE_INTERRUPT. Any thread may call this."""
+        driver = self._driver
+        if driver is not None:
+            driver.interrupt()
+
+    def close(self) -> None:
+        """Close the connection for good. What was not committed is lost, what was is kept. Does not wait for the
+        disk.
+        """
+        with self.lock:
+            driver, self._driver = self._driver, None
+            self._has_begun = self._is_writing = False
+            self._levels = 0
+            self._lost = self.before_commit = None
+            self._texts.clear()
+            self._is_closed = True
+            if driver is not None:
+                driver.close()
+            with self._created_lock:
+                # Not before SQLite has closed the file: see the top.
+                if self._created is not None:
+                    os.close(self._created)
+                    self._created = None
+
+    def _connect(self) -> Driver:
+        if self._is_closed:
+            raise StorageError("This object's storage is closed: the object has left memory.")
+        module = load_driver(self._driver_name)
+        path = self.path
+        is_new = path is None or not _has_content(path)
+        if path is not None:
+            if is_new:
+                self._create(path, _template(module))
+            with self._hand_over:
+                self._unsynced_folders.append(path.parent)  # The log will be a new entry in it.
+        driver: Driver | None = None
+        try:
+            driver = module.connect(":memory:" if path is None else str(path), self._authorizer)
+            for statement in _SET_UP if path is None else _SET_UP_FILE + _SET_UP:
+                self._trusted(driver, statement)
+            self._prepare_schema(driver, is_new)
+        except Exception as error:
+            if driver is None:
+                raise StorageError(f"The database {path} cannot be opened: {error}") from error
+            reason = error if isinstance(error, StorageError) else _opening_error(path, driver.explain(error))
+            driver.close()
+            raise reason from error
+        self._driver = driver
+        if not is_new:
+            self.on_open()
+        elif self._identity is not None:
+            self.fetch("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", (self._identity,))
+        return driver
+
+    def _create(self, path: Path, content: bytes) -> None:
+        """Put a new database at ``path``, whole or not at all. The first ``sync`` makes it last."""
+        folders: list[Path] = []
+        folder = path.parent
+        while not folder.exists():
+            folders.append(folder)
+            folder = folder.parent
+        for folder in reversed(folders):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for remains in (f"{path}-wal", f"{path}-shm", f"{path}-journal"):
+            Path(remains).unlink(missing_ok=True)
+        temporary = f"{path}-new"
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, content)
+            os.replace(temporary, path)
+        except OSError:
+            os.close(descriptor)
+            raise
+        with self._created_lock:
+            self._created = descriptor
+        with self._hand_over:
+            self._unsynced_folders += (folder.parent for folder in folders)
+
+    def _prepare_schema(self, driver: Driver, is_new: bool) -> None:
+        if is_new and self.path is not None:
+            return
+        if not is_new:
+            try:
+                ((version,),) = self._trusted(driver, "SELECT value FROM _cf_METADATA WHERE key = 'schema'")
+            except (*driver.errors, ValueError):
+                pass  # A SQLite file from elsewhere.
+            else:
+                if version > SCHEMA_VERSION:
+                    raise StorageError(
+                        f"{self.path} was written by a newer edgeagents (schema {version}, known: {SCHEMA_VERSION}). "
+                        "Update edgeagents."
+                    )
+                return
+        for statement in _SCHEMA:
+            self._trusted(driver, statement)
+
+
+@functools.cache
+def _template(module: Any) -> bytes:
+    """Return the content of a new database file: with our tables, in WAL mode."""
+    authorizer = Authorizer()
+    authorizer.is_trusted = True
+    driver: Driver = module.connect(":memory:", authorizer)
+    try:
+        for statement in _SCHEMA:
+            driver.execute(statement, ())
+        content = bytearray(driver.serialize())
+    finally:
+        driver.close()
+    # The read and write version of the file format: 2 is WAL.
+    content[18] = content[19] = 2
+    return bytes(content)
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        if not path.stat().st_size:
+            return False
+        with path.open("rb") as file:
+            # After a loss of power a file that was never synced may be there with its size and without its content.
+            return any(file.read(16))
+    except FileNotFoundError:
+        return False
+
+
+def _remember(texts: dict[str, _Text], sql: str, text: _Text) -> None:
+    if len(texts) >= _TEXTS_KEPT:
+        texts.clear()
+    texts[sql] = text
+
+
+def _opening_error(path: Path | None, fault: Fault) -> StorageError:
+    if fault.code in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+        return StorageError(f"Another process has the database {path} open. Objects live in one process at a time.")
+    return StorageError(f"The database {path} cannot be opened: {fault.message}: {fault.code}")
+
+
+def _error(fault: Fault, error: Exception, sql: str, start: int, is_last: bool) -> Exception:
+    match fault.kind:
+        case "bindings" if is_last:
+            return SqlError("Wrong number of parameter bindings for SQL query.", sql)
+        case "bindings":
+            return SqlError(
+                "When executing multiple SQL statements in a single call, only the last statement can have parameters.",
+                sql,
+            )
+        case "type":
+            kind = fault.message.rpartition("type ")[2]
+            return TypeError(
+                f"A value of type {kind} cannot be bound to SQL. Bind None, a bool, int, float, str or bytes."
+            )
+        case "integer":
+            return OverflowError("An int bound to SQL has at most 64 bits. Bind a larger one as text.")
+        case _:
+            pass
+    if fault.code == "SQLITE_AUTH" or fault.message.startswith("not authorized"):
+        return SqlError(NOT_AUTHORIZED, sql)
+    offset = f" at offset {start + fault.offset}" if fault.offset >= 0 else ""
+    extended = f" (extended: {fault.extended_code})" if fault.extended_code != fault.code else ""
+    return SqlError(f"{fault.message}{offset}: {fault.code}{extended}", sql)
+
+
+def _sync_file(descriptor: int) -> None:
+    if _full_sync is not None:
+        _full_sync(descriptor)
+    else:
+        os.fsync(descriptor)
+
+
+def _mac_sync() -> Callable[[int], object] | None:
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    command = getattr(fcntl, "F_FULLFSYNC", None)
+    # On macOS fsync leaves data in the drive's own cache.
+    return None if command is None else lambda descriptor: fcntl.fcntl(descriptor, command)
+
+
+_full_sync: Final = _mac_sync()
+
+
+def _sync_path(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return  # SQLite has moved all of the log into the database, which it has synced.
+    try:
+        _sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Folders cannot be opened there.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

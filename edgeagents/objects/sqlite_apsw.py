@@ -1,0 +1,133 @@
+"""SQLite through apsw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import apsw
+
+from edgeagents.objects.authorizer import Authorizer
+from edgeagents.objects.sqlite_driver import LIMITS, DriverCursor, Fault, Parameters
+
+__all__ = ["connect"]
+
+_CODES: dict[int, str] = {code: name for name, code in apsw.mapping_result_codes.items() if isinstance(name, str)}
+_EXTENDED_CODES: dict[int, str] = {
+    code: name for name, code in apsw.mapping_extended_result_codes.items() if isinstance(name, str)
+}
+_FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+
+
+def connect(path: str, authorizer: Authorizer) -> ApswDriver:
+    """Open the database at ``path``, which may be ``:memory:``."""
+    return ApswDriver(path, authorizer)
+
+
+class ApswDriver:
+    """See ``Driver``."""
+
+    errors = (apsw.Error, TypeError, OverflowError)
+
+    def __init__(self, path: str, authorizer: Authorizer) -> None:
+        self._connection = connection = apsw.Connection(path, flags=_FLAGS)
+        self.execute: Callable[[str, Parameters], DriverCursor] = cast(Any, connection.execute)
+        self._txn_state, self.total_changes = connection.txn_state, connection.total_changes
+        self.wal_pages = 0
+        connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        for limit, value in LIMITS.items():
+            connection.limit(limit, value)
+        # With a hook of our own SQLite does not checkpoint within a commit.
+        connection.set_wal_hook(self._note_wal)
+        connection.authorizer = cast(Any, authorizer)
+
+    def _note_wal(self, connection: apsw.Connection, database: str, pages: int) -> int:
+        self.wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def execute_first(
+        self, sql: str, parameters: Parameters, *, keep: bool
+    ) -> tuple[DriverCursor, tuple[str, ...], bool]:
+        facts: list[Any] = [(), True]
+
+        def note(cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+            facts[:] = tuple(name for name, _ in cursor.get_description()), cursor.is_readonly
+            return True
+
+        cursor = self._connection.cursor()
+        cursor.exec_trace = cast(Any, note)
+        cursor.execute(sql, cast(Any, parameters), can_cache=keep)
+        return cast(DriverCursor, cursor), facts[0], facts[1]
+
+    def explain(self, error: Exception) -> Fault:
+        if isinstance(error, apsw.BindingsError):
+            return Fault("bindings")
+        if isinstance(error, OverflowError):
+            return Fault("integer")
+        if isinstance(error, TypeError):
+            return Fault("type", str(error))
+        code = _CODES.get(getattr(error, "result", 1), "SQLITE_ERROR")
+        return Fault(
+            "sqlite",
+            str(error),
+            code,
+            _EXTENDED_CODES.get(getattr(error, "extendedresult", 1), code),
+            getattr(error, "error_offset", -1),
+        )
+
+    def is_writing(self) -> bool:
+        return self._txn_state() == 2  # SQLITE_TXN_WRITE
+
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def changes(self) -> int:
+        return self._connection.changes()
+
+    def last_insert_rowid(self) -> int:
+        return self._connection.last_insert_rowid()
+
+    def is_complete(self, sql: str) -> bool:
+        return apsw.complete(sql)
+
+    def enforce_foreign_keys(self, enforce: bool) -> bool:
+        # Unlike the pragma, this also works within a transaction.
+        self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enforce))
+        return True
+
+    def create_function(self, name: str, count: int, fn: Callable[..., Any] | None, deterministic: bool) -> None:
+        self._connection.create_scalar_function(name, fn, count, deterministic=deterministic)
+
+    def create_aggregate(self, name: str, count: int, factory: Callable[[], Any] | None) -> None:
+        make: Any = None
+        if factory is not None:
+
+            def make() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
+                return factory(), lambda state, *values: state.step(*values), lambda state: state.finalize()
+
+        self._connection.create_aggregate_function(name, make, count)
+
+    def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
+        self._connection.create_collation(name, fn)
+
+    def checkpoint(self) -> None:
+        try:
+            logged, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.BusyError, apsw.LockedError):
+            return  # A cursor still reads: another time.
+        if moved == logged:
+            self.wal_pages = 0
+
+    def serialize(self) -> bytes:
+        return self._connection.serialize("main")
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.authorizer = None
+        self._connection.close(True)

@@ -1,0 +1,150 @@
+"""SQLite drivers: the little that storage asks of one, and how each is chosen.
+
+``apsw`` brings a recent SQLite of its own and is the one to use. Python's ``sqlite3`` stands in where it is not
+installed: slower, and without the places of errors in a statement. Only ``sqlite_apsw`` and ``sqlite_stdlib`` name
+them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from edgeagents.objects.authorizer import Authorizer
+
+__all__ = ["LIMITS", "Driver", "DriverCursor", "DriverName", "Fault", "Parameters", "load_driver"]
+
+DriverName = Literal["apsw", "sqlite3"]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+# sqlite3_limit, with workerd's figures. The number of variables (9) is checked in ``sql.py``: what builds statements
+# for many rows at once, such as sqlite-utils, needs more of them.
+LIMITS: dict[int, int] = {
+    0: 4 * 1024 * 1024,  # bytes of a string, blob or row
+    1: 100_000,  # bytes of a statement
+    2: 100,  # columns
+    3: 100,  # depth of an expression
+    4: 5,  # terms of a compound SELECT
+    5: 25_000,  # instructions of a compiled statement
+    6: 127,  # arguments of a function
+    7: 0,  # attached databases
+    8: 50,  # bytes of a LIKE or GLOB pattern
+    10: 10,  # depth of triggers
+    11: 0,  # worker threads
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a driver's exception says. ``kind`` is SQLite's, or what SQLite has no code for."""
+
+    kind: Literal["sqlite", "bindings", "type", "integer"]
+    message: str = ""
+    code: str = ""
+    extended_code: str = ""
+    offset: int = -1
+
+
+class DriverCursor(Protocol):
+    """A statement that was run up to its first row."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+    def close(self) -> None: ...
+
+
+class Driver(Protocol):
+    """One open connection."""
+
+    errors: tuple[type[Exception], ...]
+    """What ``execute`` and cursors raise."""
+    execute: Callable[[str, Parameters], DriverCursor]
+    """Run one statement up to its first row."""
+    wal_pages: int
+    """Pages in the write-ahead log after the last commit, or 0 when SQLite looks after it by itself."""
+
+    def execute_first(
+        self, sql: str, parameters: Parameters, *, keep: bool
+    ) -> tuple[DriverCursor, tuple[str, ...], bool]:
+        """Run a statement that was not run before; return also its columns and whether it only reads.
+
+        Unless ``keep``, it is compiled anew and forgotten.
+        """
+        ...
+
+    def explain(self, error: Exception) -> Fault:
+        """Return what ``error`` says."""
+        ...
+
+    def is_writing(self) -> bool:
+        """Whether a write transaction is open."""
+        ...
+
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        ...
+
+    def total_changes(self) -> int:
+        """Return the number of rows changed so far."""
+        ...
+
+    def changes(self) -> int:
+        """Return the number of rows that the last INSERT, UPDATE or DELETE changed."""
+        ...
+
+    def last_insert_rowid(self) -> int:
+        """Return the id of the row that was inserted last."""
+        ...
+
+    def is_complete(self, sql: str) -> bool:
+        """Whether ``sql`` ends with the end of a statement."""
+        ...
+
+    def enforce_foreign_keys(self, enforce: bool) -> bool:
+        """Change whether foreign keys are enforced, also within a transaction. Return False if that cannot be done."""
+        ...
+
+    def create_function(self, name: str, count: int, fn: Callable[..., Any] | None, deterministic: bool) -> None:
+        """Make ``fn`` callable in SQL."""
+        ...
+
+    def create_aggregate(self, name: str, count: int, factory: Callable[[], Any] | None) -> None:
+        """Make a class with ``step`` and ``finalize`` callable in SQL."""
+        ...
+
+    def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
+        """Make ``fn`` usable after COLLATE."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the database as far as that is possible now."""
+        ...
+
+    def serialize(self) -> bytes:
+        """Return the database as it would stand in a file."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make what runs now fail. Any thread may call this."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection; cursors fail from now on."""
+        ...
+
+
+class _DriverModule(Protocol):
+    def connect(self, path: str, authorizer: Authorizer) -> Driver: ...
+
+
+def load_driver(name: DriverName | None = None) -> _DriverModule:
+    """Return the module of the driver ``name``; without a name the best that is installed."""
+    if name is None:
+        name = "apsw" if importlib.util.find_spec("apsw") is not None else "sqlite3"
+    module: Any = importlib.import_module(f"edgeagents.objects.{'sqlite_apsw' if name == 'apsw' else 'sqlite_stdlib'}")
+    return module

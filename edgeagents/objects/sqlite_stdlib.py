@@ -1,0 +1,143 @@
+"""SQLite through Python's own ``sqlite3``, where apsw is not installed.
+
+It compiles a statement each time it runs, so that the authorizer sees it each time, and knows no offsets of errors.
+Before Python 3.12 it cannot be told to refuse text in double quotes, nor to leave the write-ahead log alone when it
+closes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from edgeagents.objects.authorizer import Authorizer
+from edgeagents.objects.sqlite_driver import LIMITS, DriverCursor, Fault, Parameters
+
+__all__ = ["connect"]
+
+_CODES: dict[int, str] = {
+    value: name
+    for name, value in sorted(vars(sqlite3).items(), reverse=True)
+    if name.startswith("SQLITE_")
+    and isinstance(value, int)
+    and value < 256
+    and name[7:]
+    in {
+        *("ERROR", "INTERNAL", "PERM", "ABORT", "BUSY", "LOCKED", "NOMEM", "READONLY", "INTERRUPT", "IOERR", "CORRUPT"),
+        *("NOTFOUND", "FULL", "CANTOPEN", "PROTOCOL", "EMPTY", "SCHEMA", "TOOBIG", "CONSTRAINT", "MISMATCH", "MISUSE"),
+        *("NOLFS", "AUTH", "FORMAT", "RANGE", "NOTADB", "NOTICE", "WARNING"),
+    }
+}
+_BINDABLE = (str, int, float, bytes, bytearray, memoryview, type(None))
+_BINDING_COUNT = "Incorrect number of bindings"
+_NAMED_BINDING = "You did not supply a value for binding"
+_BINDING_TYPE = "Error binding parameter"
+
+
+def connect(path: str, authorizer: Authorizer) -> StdlibDriver:
+    """Open the database at ``path``, which may be ``:memory:``."""
+    return StdlibDriver(path, authorizer)
+
+
+class StdlibDriver:
+    """See ``Driver``."""
+
+    errors = (sqlite3.Error, sqlite3.Warning, TypeError, OverflowError)
+    wal_pages = 0
+
+    def __init__(self, path: str, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+        self._connection = connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=0
+        )
+        for limit, value in LIMITS.items():
+            connection.setlimit(limit, value)
+        setconfig: Callable[[int, bool], None] | None = getattr(connection, "setconfig", None)
+        self._setconfig = setconfig
+        if setconfig is not None:
+            for option, value in (("DEFENSIVE", True), ("TRUSTED_SCHEMA", False), ("NO_CKPT_ON_CLOSE", True)):
+                setconfig(getattr(sqlite3, f"SQLITE_DBCONFIG_{option}"), value)
+            for option in ("DQS_DML", "DQS_DDL"):
+                setconfig(getattr(sqlite3, f"SQLITE_DBCONFIG_{option}"), False)
+        connection.set_authorizer(authorizer)
+
+    def execute(self, sql: str, parameters: Parameters) -> DriverCursor:
+        # sqlite3 has adapters that would turn a datetime into text unasked.
+        values = cast("Any", parameters.values() if isinstance(parameters, Mapping) else parameters)
+        for value in values:
+            if not isinstance(value, _BINDABLE):
+                raise TypeError(f"type {type(value).__name__}")
+        return cast(DriverCursor, self._connection.execute(sql, cast(Any, parameters)))
+
+    def execute_first(
+        self, sql: str, parameters: Parameters, *, keep: bool
+    ) -> tuple[DriverCursor, tuple[str, ...], bool]:
+        seen, self._authorizer.saw_write = self._authorizer.saw_write, False
+        try:
+            cursor = self.execute(sql, parameters)
+            is_readonly = not self._authorizer.saw_write
+        finally:
+            self._authorizer.saw_write = self._authorizer.saw_write or seen
+        description = cast(Any, cursor).description
+        return cursor, tuple(column[0] for column in description or ()), is_readonly
+
+    def explain(self, error: Exception) -> Fault:
+        message = str(error)
+        if isinstance(error, OverflowError):
+            return Fault("integer")
+        if isinstance(error, TypeError) or message.startswith(_BINDING_TYPE):
+            return Fault("type", message)
+        if message.startswith((_BINDING_COUNT, _NAMED_BINDING)):
+            return Fault("bindings")
+        extended = getattr(error, "sqlite_errorcode", None)
+        if extended is None:
+            return Fault("sqlite", message, "SQLITE_MISUSE", "SQLITE_MISUSE")
+        code = _CODES.get(extended & 0xFF, "SQLITE_ERROR")
+        return Fault("sqlite", message, code, getattr(error, "sqlite_errorname", code))
+
+    def is_writing(self) -> bool:
+        return self._authorizer.saw_write and self._connection.in_transaction
+
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def total_changes(self) -> int:
+        return self._connection.total_changes
+
+    def changes(self) -> int:
+        return self._connection.execute("SELECT changes() /* _cf_ */").fetchone()[0]
+
+    def last_insert_rowid(self) -> int:
+        return self._connection.execute("SELECT last_insert_rowid() /* _cf_ */").fetchone()[0]
+
+    def is_complete(self, sql: str) -> bool:
+        return sqlite3.complete_statement(sql)
+
+    def enforce_foreign_keys(self, enforce: bool) -> bool:
+        if self._setconfig is None:
+            return False
+        self._setconfig(getattr(sqlite3, "SQLITE_DBCONFIG_ENABLE_FKEY"), enforce)  # noqa: B009  (new in Python 3.12)
+        return True
+
+    def create_function(self, name: str, count: int, fn: Callable[..., Any] | None, deterministic: bool) -> None:
+        self._connection.create_function(name, count, fn, deterministic=deterministic)
+
+    def create_aggregate(self, name: str, count: int, factory: Callable[[], Any] | None) -> None:
+        self._connection.create_aggregate(name, count, cast(Any, factory))
+
+    def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
+        self._connection.create_collation(name, cast(Any, fn))
+
+    def checkpoint(self) -> None:
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def serialize(self) -> bytes:
+        return self._connection.serialize()
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.set_authorizer(None)
+        self._connection.close()

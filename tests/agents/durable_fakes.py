@@ -7,7 +7,6 @@ import logging
 import random
 import sqlite3
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +16,8 @@ from tests.models.fakes import HandClock
 class PlainDatabase:
     """A database of one connection, as far as streams use it."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.exists = True
         self.held = False
         self.statements: list[str] = []
@@ -34,8 +33,8 @@ class PlainDatabase:
 class PlainContext:
     """What streams and turns are given of an object. ``stop`` cancels its tasks, as the end of a server does."""
 
-    def __init__(self, database: Any = None, clock: HandClock | None = None) -> None:
-        self.storage: Any = SimpleNamespace(database=database or PlainDatabase())
+    def __init__(self, database: Any, clock: HandClock | None = None) -> None:
+        self.storage: Any = SimpleNamespace(database=database)
         self.clock = clock or HandClock()
         self.rng = random.Random(0)
         self.logger = logging.getLogger("edgeagents.agent.Test")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,10 @@ class Server:
 
 
 @pytest.fixture
-def database() -> Database:
-    return Database.open(None)
+def database() -> Iterator[Database]:
+    database = Database.open(None)
+    yield database
+    database.close()
 
 
 def pending() -> asyncio.Future[None]:
@@ -243,8 +245,11 @@ async def cut(server: Server) -> None:
 
 @pytest.fixture
 async def offline_text() -> str:
-    server = await Server(Database.open(None)).start()
-    return await server.ask(model="offline:m", provider_options={"offline": {"pause_ms": 0, "words": 30}}).text
+    database = Database.open(None)
+    server = await Server(database).start()
+    text = await server.ask(model="offline:m", provider_options={"offline": {"pause_ms": 0, "words": 30}}).text
+    database.close()
+    return text
 
 
 @pytest.mark.parametrize("seconds", [0, 0.1, 0.15, 1.5, 2.9])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +17,17 @@ from tests.models.fakes import settle
 
 
 @pytest.fixture(params=["real", "plain"])
-def ctx(request: pytest.FixtureRequest) -> PlainContext:
-    return PlainContext(Database.open(None) if request.param == "real" else PlainDatabase())
+def ctx(request: pytest.FixtureRequest) -> Iterator[PlainContext]:
+    database = Database.open(None) if request.param == "real" else PlainDatabase()
+    yield PlainContext(database)
+    database.close()
 
 
 @pytest.fixture
-def plain() -> PlainContext:
-    return PlainContext()
+def plain() -> Iterator[PlainContext]:
+    database = PlainDatabase()
+    yield PlainContext(database)
+    database.close()
 
 
 @pytest.fixture

@@ -229,15 +229,14 @@ class AlarmScheduler:
     def __init__(
         self,
         clock: Clock,
+        rng: random.Random,
         index: AlarmIndex,
         wake: Wake,
         *,
         at_once: int = 64,
-        rng: random.Random | None = None,
     ) -> None:
         self.index = index
-        self._clock, self._wake, self._at_once = clock, wake, at_once
-        self._rng = rng or random.SystemRandom()
+        self._clock, self._rng, self._wake, self._at_once = clock, rng, wake, at_once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_soon = False
         self._timer: TimerHandle | None = None

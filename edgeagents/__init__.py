@@ -1,1 +1,73 @@
-"""edgeagents: every user, chat, document or device gets its own little Python server."""
+"""edgeagents: every user, chat, document or device gets its own little Python server.
+
+It remembers (its own SQLite), streams (HTTP, Server-Sent Events, WebSocket), wakes itself (alarms) and never runs
+twice: Cloudflare's Agents and Durable Objects inside the Python application that you have.
+
+    from edgeagents import Agent, AgentsMiddleware, callable, get_agent_by_name
+
+| to | look in |
+|---|---|
+| write an agent | `agents/`: `Agent`, `callable`, `route_agent_request`, `get_agent_by_name` |
+| write a plain Durable Object | `objects/`: `DurableObject`, its `ctx` and storage |
+| mount agents in an application | `asgi/`: `AgentsMiddleware` |
+| stream from a model | `models/`: `stream_text` and its providers |
+| write a plugin | `hookspecs.py` |
+| test | `testing.py` |
+"""
+
+from __future__ import annotations
+
+from edgeagents.agents import (
+    Agent,
+    AgentClient,
+    AgentNamespace,
+    Connection,
+    ConnectionContext,
+    StreamingResponse,
+    callable,
+    get_agent_by_name,
+    get_current_agent,
+    route_agent_request,
+)
+from edgeagents.asgi import AgentsMiddleware
+from edgeagents.hookspecs import hookimpl
+from edgeagents.http import Request, Response, ServerSentEvent
+from edgeagents.models import stream_text, tool
+from edgeagents.objects import (
+    DurableObject,
+    Limits,
+    WebSocket,
+    WebSocketRequestResponsePair,
+    web_socket_pair,
+)
+from edgeagents.runtime import Runtime
+from edgeagents.worker import Env, ExecutionContext, WorkerEntrypoint
+
+__all__ = [
+    "Agent",
+    "AgentClient",
+    "AgentNamespace",
+    "AgentsMiddleware",
+    "Connection",
+    "ConnectionContext",
+    "DurableObject",
+    "Env",
+    "ExecutionContext",
+    "Limits",
+    "Request",
+    "Response",
+    "Runtime",
+    "ServerSentEvent",
+    "StreamingResponse",
+    "WebSocket",
+    "WebSocketRequestResponsePair",
+    "WorkerEntrypoint",
+    "callable",
+    "get_agent_by_name",
+    "get_current_agent",
+    "hookimpl",
+    "route_agent_request",
+    "stream_text",
+    "tool",
+    "web_socket_pair",
+]

@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,7 +201,7 @@ class Runtime:
         capabilities = [c for group in reversed(self.hook.register_capabilities(runtime=self)) for c in group]
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="edgeagents-sync")
         self.alarms = AlarmScheduler(
-            self.clock, self._backend.alarm_index(), self._wake_for_alarm, at_once=self.limits.alarms_at_once
+            self.clock, self.rng, self._backend.alarm_index(), self._wake_for_alarm, at_once=self.limits.alarms_at_once
         )
         self._world = World(
             clock=self.clock,
@@ -283,17 +283,31 @@ class Runtime:
 
     async def route(self, request: Request) -> Response | None:
         """Answer a request to an agent's path; None when it is not one."""
-        for transport in self.transports:
-            if transport.claims(request):
-                return await self._refusal(request) or await transport.serve(request, self._fetch_agent)
-        return await self._refusal(request) or await self.router.route(request)
+        transport = self._transport_of(request)
+        if transport is None and not self.router.claims(request.path):
+            return None
+        refusal = await self._refusal(request)
+        if refusal is not None:
+            return refusal
+        if transport is not None:
+            return await transport.serve(request, self._fetch_agent)
+        return await self.router.route(request)
 
     async def fetch(self, request: Request) -> Response:
-        """Answer a request by the worker's entrypoint; without one, by its agents, else 404."""
-        for transport in self.transports:
-            if transport.claims(request):
-                return await self._refusal(request) or await transport.serve(request, self._fetch_worker)
-        return await self._refusal(request) or await self._fetch_worker(request)
+        """Answer a request by a developer route or the worker's entrypoint; without one, by its agents, else 404."""
+        refusal = await self._refusal(request)
+        if refusal is not None:
+            return refusal
+        for route in self.developer_routes:
+            if request.path == route.path or request.path.startswith(f"{route.path}/"):
+                return await route.serve(request)
+        transport = self._transport_of(request)
+        if transport is not None:
+            return await transport.serve(request, self._fetch_worker)
+        return await self._fetch_worker(request)
+
+    def _transport_of(self, request: Request) -> Transport | None:
+        return next((transport for transport in self.transports if transport.claims(request)), None)
 
     async def _fetch_worker(self, request: Request) -> Response:
         if self.worker.entrypoint is None:
@@ -328,7 +342,7 @@ class Runtime:
             _log.error("What a worker gave to wait_until() failed", exc_info=error)
 
     @contextmanager
-    def in_context(self) -> Iterator[None]:
+    def in_context(self) -> Generator[None]:
         """Make ``get_agent_by_name(Counter, ...)`` find this runtime in the code of the ``with`` block."""
         token = current_namespaces.set(self._by_class)
         try:

@@ -52,7 +52,9 @@ async def test_hook_register_bindings():
 
 async def test_a_binding_that_no_plugin_provides_is_an_error():
     worker = Worker(name="w", bindings=[BindingDeclaration("KV", "kv_namespace", {})])
-    with pytest.raises(UnknownBinding, match="No installed plugin provides 'kv_namespace', needed for the binding 'KV'"):
+    with pytest.raises(
+        UnknownBinding, match="No installed plugin provides 'kv_namespace', needed for the binding 'KV'"
+    ):
         await Runtime(worker, storage=None, discover_plugins=False).start()
 
 
@@ -80,7 +82,7 @@ class Parrot:
         yield TextStart("t")
         yield TextDelta("t", f"{request.model} repeats: {request.messages[-1].text}")
         yield TextEnd("t")
-        yield FinishStep()
+        yield FinishStep("stop")
 
 
 async def test_hook_register_model_providers():
@@ -153,9 +155,7 @@ async def test_hook_storage_backend(tmp_path):
         where.append(location)
         return Counting()
 
-    async with agent_runtime(
-        Counter, storage=tmp_path, plugins=[plugin(storage_backend=storage_backend)]
-    ) as runtime:
+    async with agent_runtime(Counter, storage=tmp_path, plugins=[plugin(storage_backend=storage_backend)]) as runtime:
         await runtime.namespaces["Counter"].get_by_name("x").add()
     assert (where, Counting.opened) == ([str(tmp_path)], 1)
     assert list(tmp_path.rglob("*.sqlite")) == []

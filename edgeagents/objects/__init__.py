@@ -13,8 +13,74 @@
 An object does not know where it lives (``edgeagents.placement``), nor what its messages mean (``edgeagents.agents``).
 """
 
+from edgeagents.objects.activation import Activation
+from edgeagents.objects.alarms import AlarmScheduler
+from edgeagents.objects.backend import FolderStorage, MemoryStorage, StorageBackend
 from edgeagents.objects.clock import Clock, SystemClock, TimerHandle
+from edgeagents.objects.context import ObjectContext
+from edgeagents.objects.durable_object import DurableObject
+from edgeagents.objects.events import (
+    AlarmEvent,
+    AlarmInfo,
+    CallEvent,
+    CloseEvent,
+    Event,
+    FetchEvent,
+    MessageEvent,
+    SocketErrorEvent,
+    StartEvent,
+)
+from edgeagents.objects.gates import Durability
 from edgeagents.objects.ids import Address, ObjectId, nanoid, uuid4
 from edgeagents.objects.limits import Limits
+from edgeagents.objects.namespace import Deliver, Directory, Namespace, Stub, World, current_namespaces
+from edgeagents.objects.observer import Observer
+from edgeagents.objects.storage import Storage
+from edgeagents.objects.websocket import (
+    WebSocket,
+    WebSocketRequestResponsePair,
+    WebSocketSink,
+    check_close,
+    web_socket_pair,
+)
 
-__all__ = ["Address", "Clock", "Limits", "ObjectId", "SystemClock", "TimerHandle", "nanoid", "uuid4"]
+__all__ = [
+    "Activation",
+    "Address",
+    "AlarmEvent",
+    "AlarmInfo",
+    "AlarmScheduler",
+    "CallEvent",
+    "Clock",
+    "CloseEvent",
+    "Deliver",
+    "Directory",
+    "Durability",
+    "DurableObject",
+    "Event",
+    "FetchEvent",
+    "FolderStorage",
+    "Limits",
+    "MemoryStorage",
+    "MessageEvent",
+    "Namespace",
+    "ObjectContext",
+    "ObjectId",
+    "Observer",
+    "SocketErrorEvent",
+    "StartEvent",
+    "Storage",
+    "StorageBackend",
+    "Stub",
+    "SystemClock",
+    "TimerHandle",
+    "WebSocket",
+    "WebSocketRequestResponsePair",
+    "WebSocketSink",
+    "World",
+    "check_close",
+    "current_namespaces",
+    "nanoid",
+    "uuid4",
+    "web_socket_pair",
+]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -78,6 +78,7 @@ class Activation:
             has_sql=directory.has_sql,
             has_alarm_handler=callable(getattr(directory.cls, "alarm", None)),
             critical=self._alone,
+            flushed=self.output.flushed,
         )
         self.ctx = ObjectContext(self)
 
@@ -381,7 +382,7 @@ class Activation:
         )
 
     @contextmanager
-    def _keep_awake(self) -> Iterator[None]:
+    def _keep_awake(self) -> Generator[None]:
         self._holds += 1
         try:
             yield

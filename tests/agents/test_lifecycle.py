@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -413,14 +414,14 @@ async def test_alarm_reaches_on_alarm() -> None:
     told: list[str] = []
 
     class Waker(Agent):
-        async def on_start(self) -> None:
-            await self.ctx.storage.set_alarm(60_000 + int(self.ctx.clock.now().timestamp() * 1000))
+        async def arm(self) -> None:
+            await self.ctx.storage.set_alarm(timedelta(minutes=1))
 
         def on_alarm(self) -> None:
             told.append(self.name)
 
     async with agent_runtime(Waker, clock=clock) as runtime:
-        await get_agent_by_name(runtime.namespaces["Waker"], "x")
+        await (await get_agent_by_name(runtime.namespaces["Waker"], "x")).arm()
         await clock.advance(59)
         assert told == []
         await clock.advance(2)

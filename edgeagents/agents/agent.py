@@ -224,7 +224,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         Raises ``SqlError``, which has ``query``.
         """
         statement, values = bind(query, bindings, named)
-        return [dict(row) for row in self.ctx.storage.sql.exec(statement, *values)]
+        return self.ctx.storage.sql.exec(statement, *values).to_array()
 
     @cached_property
     def db(self) -> sqlite_utils.Database:

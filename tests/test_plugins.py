@@ -72,12 +72,16 @@ def test_an_installed_plugin_is_found(installed):
     ("plugin", "message"),
     [
         pytest.param(
-            Misspelt(), r"acme-x is wrong: there is no hook 'register_bindngs'. Did you mean 'register_bindings'", id="name"
+            Misspelt(),
+            r"acme-x is wrong: there is no hook 'register_bindngs'. Did you mean 'register_bindings'",
+            id="name",
         ),
         pytest.param(WrongArgument(), r"acme-x is wrong: .*runtme", id="argument"),
         pytest.param(NoHooks(), r"acme-x implements no hook", id="none"),
         pytest.param(Greeter, r"acme-x is a class", id="class"),
-        pytest.param(ImportError("No module named 'acme'"), r"acme-x cannot be imported .*No module named", id="import"),
+        pytest.param(
+            ImportError("No module named 'acme'"), r"acme-x cannot be imported .*No module named", id="import"
+        ),
     ],
 )
 def test_a_wrong_plugin_is_an_error_that_names_its_distribution(installed, plugin, message):

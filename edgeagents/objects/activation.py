@@ -68,6 +68,7 @@ class Activation:
         self.input = InputGate()
         self.database = world.storage.open(directory.key, slot.id)
         self.output = OutputGate(self.database, world.durability, world.sync_executor, self.reset)
+        self.database.is_synced = world.durability == "full"
         self.database.on_write = self.output.note_write
         self.database.on_release = self._transaction_ended
         self.alarm = world.alarms.slot(directory.key, slot.id, self.database)

@@ -54,7 +54,9 @@ class FolderStorage:
         return self.root / "objects" / _slug(namespace) / f"{object_id}.sqlite"
 
     def open(self, namespace: str, object_id: ObjectId) -> Database:
-        return Database.open(self.path(namespace, object_id))
+        database = Database.open(self.path(namespace, object_id))
+        database.set_identity(object_id.name)
+        return database
 
     def release(self, database: Database, *, discard: bool) -> None:
         if discard:
@@ -83,6 +85,7 @@ class MemoryStorage:
         key = (namespace, object_id)
         if key not in self._databases:
             self._databases[key] = Database.open(None)
+            self._databases[key].set_identity(object_id.name)
         return self._databases[key]
 
     def release(self, database: Database, *, discard: bool) -> None:

@@ -234,7 +234,9 @@ class CallTimedOut(AgentClientError, TimeoutError):
 class AgentConnectionError(AgentClientError):
     """The connection to an agent is closed. ``code`` is 1006 when there was no close frame."""
 
-    def __init__(self, message: str = "Connection closed", *, code: int = 1006, reason: str = "", was_clean: bool = False):
+    def __init__(
+        self, message: str = "Connection closed", *, code: int = 1006, reason: str = "", was_clean: bool = False
+    ) -> None:
         self.code, self.reason, self.was_clean = code, reason, was_clean
         super().__init__(message)
 

@@ -150,6 +150,7 @@ class Unstartable(DurableObject):
 
     async def _activate(self, props):
         type(self).attempts += 1
+        await asyncio.sleep(0)
         if type(self).attempts == 1:
             raise ValueError("first start fails")
 

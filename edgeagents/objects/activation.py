@@ -230,10 +230,8 @@ class Activation:
             raise crossing from error
         finally:
             self._tasks.discard(task)
-            self._holds -= 1
             self.world.observer.event_finished(self.id, event, raised, self.world.clock.monotonic() - began)
-            if not self._holds:
-                self._rest()
+            self._let_go()
 
     async def _dispatch(self, event: Event) -> Any:
         instance = self.instance
@@ -261,6 +259,9 @@ class Activation:
         response = await self.world.respond(await self.invoke(fetch, request), request)
         if response.is_streaming:
             response.map_body(self._guarded)
+        elif response.websocket is not None and response.websocket.hold(self.output.release, self._let_go):
+            # A socket that the object did not make hibernatable needs the object's memory while it is open.
+            self._holds += 1
         return response
 
     async def _guarded(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -388,9 +389,12 @@ class Activation:
         try:
             yield
         finally:
-            self._holds -= 1
-            if not self._holds:
-                self._rest()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._holds -= 1
+        if not self._holds:
+            self._rest()
 
     def keep_awake(self) -> AbstractContextManager[None]:
         """See ``ObjectContext``."""

@@ -107,7 +107,7 @@ class AlarmSlot:
             return
         delay = retry_delay(alarm.retries + 1, self._rng)
         if delay is None:
-            _log.error("The alarm of %s failed %d times. It is dropped.", self._entry, alarm.retries + 1)
+            _log.error("The alarm of %s failed %d times and was dropped.", self._entry, alarm.retries + 1)
             self._write(None)
         else:
             due = to_ms(self._clock.now() + delay)

@@ -100,8 +100,10 @@ class WebSocket:
         "_early",
         "_inbox",
         "_listeners",
+        "_on_end",
         "_owner",
         "_peer",
+        "_release",
         "_sink",
         "auto_response_at",
         "close_code",
@@ -122,6 +124,8 @@ class WebSocket:
         self.auto_response_at: Any = None
         self._attachment: bytes | None = None
         self._owner: SocketOwner | None = None
+        self._release: Callable[[Callable[[], object]], None] | None = None
+        self._on_end: Callable[[], object] | None = None
         self._sink: WebSocketSink | None = None
         self._listeners: dict[str, list[Callable[[Any], object]]] | None = None
         self._inbox: asyncio.Queue[_Frame] | None = None
@@ -146,10 +150,10 @@ class WebSocket:
             raise WebSocketError("Can't call WebSocket send() after close().")
         frame = message if isinstance(message, str | bytes) else bytes(message)
         peer = self._peer
-        if self._owner is None:
+        if self._release is None:
             peer._receive(frame)
         else:
-            self._owner.release(lambda: peer._receive(frame))
+            self._release(lambda: peer._receive(frame))
 
     def close(self, code: int | None = None, reason: str = "") -> None:
         """Close the connection after what was sent. Harmless when it is closed already.
@@ -161,10 +165,10 @@ class WebSocket:
             return
         self.ready_state = WebSocket.CLOSING
         peer = self._peer
-        if self._owner is None:
+        if self._release is None:
             peer._receive_close(code, reason)
         else:
-            self._owner.release(lambda: peer._receive_close(code, reason))
+            self._release(lambda: peer._receive_close(code, reason))
 
     def serialize_attachment(self, value: object) -> None:
         """Keep a copy of ``value`` with the connection, also while its object is not in memory."""
@@ -225,8 +229,19 @@ class WebSocket:
         """Make ``owner`` receive for this end from now on."""
         if self._early is None:
             raise WebSocketError("Cannot call accept_web_socket() if the WebSocket was already accepted via accept()")
-        self._owner, self.tags = owner, tags
+        self._owner, self.tags, self._release = owner, tags, owner.release
         self._hand_over_early()
+
+    def hold(self, release: Callable[[Callable[[], object]], None], on_end: Callable[[], object]) -> bool:
+        """Let what the other end sends pass ``release``, and call ``on_end`` when the connection is over.
+
+        For the end that a handler answers with, when it accepted the other end itself; returns False when it did not.
+        """
+        peer = self._peer
+        if peer._inbox is None or peer.ready_state == WebSocket.CLOSED:
+            return False
+        peer._release, peer._on_end = release, on_end
+        return True
 
     # Between the two ends.
 
@@ -273,6 +288,8 @@ class WebSocket:
             return
         self.ready_state = WebSocket.CLOSED
         self.close_code = code
+        if self._on_end is not None:
+            self._on_end()
         if self._owner is not None:
             self._owner.socket_closed(self, code, reason, was_clean)
         if self._inbox is not None:

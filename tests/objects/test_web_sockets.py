@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from edgeagents.errors import WebSocketClosed, WebSocketError
+from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response
 from edgeagents.objects import DurableObject, Limits, WebSocketRequestResponsePair, web_socket_pair
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, settle
@@ -201,6 +203,34 @@ async def test_too_many_messages_at_once_hold_the_reader_back(chat):
     ann = await join(chat, "ann")
     assert ann._end.feed("slow") is None
     assert ann._end.feed("slow") is not None
+
+
+class Plain(DurableObject):
+    """Accepts its socket in the ordinary way, and talks in a task of its own."""
+
+    async def fetch(self, request):
+        client, server = web_socket_pair()
+        server.accept()
+        self.ctx.wait_until(self.talk(server))
+        return Response(status=101, websocket=client)
+
+    async def talk(self, server):
+        server.add_event_listener("message", lambda message: server.send(message.upper()))
+
+
+async def test_an_ordinary_socket_keeps_its_object_in_memory_while_it_is_open(clock):
+    left = []
+    plugin = SimpleNamespace(object_left=hookimpl(lambda reason: left.append(reason)))
+    async with agent_runtime(Plain, clock=clock, plugins=[plugin]) as runtime:
+        plain = runtime.namespaces["Plain"].get_by_name("x")
+        ann = TestSocket(await plain.fetch(Request("http://x/", headers={"upgrade": "websocket"})))
+        await clock.advance(60)
+        ann.send("hello")
+        assert await ann.receive() == "HELLO"
+        assert left == []
+        ann.close()
+        await clock.advance(60)
+        assert left == ["evicted"]
 
 
 # Pairs without an object

@@ -167,7 +167,10 @@ async def _refuse_to_start(message: str, send: Send) -> None:
     except Exception as error:
         if type(error).__name__ != "LifespanFailureError":
             raise
-        # Hypercorn raises what it is told, and its traceback would bury what the developer must read.
+        # Hypercorn raises what it is told, and its traceback would bury what the developer must read. Nor should the
+        # event loop complain that nobody asked its task how it ended.
+        if (task := asyncio.current_task()) is not None:
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         raise SystemExit(1) from None
 
 

@@ -137,7 +137,7 @@ def test_a_class_that_is_not_there_has_a_near_one_named(project: MakeProject) ->
     folder = project(durable_objects={"bindings": [{"name": "C", "class_name": "Conter"}]})
     assert (
         "\n  durable_objects.bindings[0].class_name: 'Conter' is not exported by src/entry.py. "
-        "Did you mean 'Counter'?\n" in complaint(folder)
+        "Did you mean 'Counter'?" in complaint(folder)
     )
 
 

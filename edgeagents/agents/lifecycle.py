@@ -108,6 +108,7 @@ class Lifecycle:
         try:
             await self._settle(connection, context)
             protocol_name = await self._subprotocol(request)
+            client.protocol = server.protocol = protocol_name or ""
             if connection.is_protocol_enabled:
                 # Looked at first: that may seed the state, which is then sent to all who are connected.
                 state = self._state.frame()

@@ -19,8 +19,10 @@ _LARGEST = 2**53 - 1
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the table that ``text`` describes; dates and times are ``datetime`` values. Raises ``SyntaxFault``."""
-    import tomlrt
-
+    try:
+        import tomlrt
+    except ModuleNotFoundError:
+        raise SyntaxFault("reading TOML needs tomlrt. Install it: pip install 'edgeagents[emulator]'") from None
     try:
         table = tomlrt.loads(text).to_dict()
     except tomlrt.TOMLParseError as fault:

@@ -231,7 +231,8 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         """The agent's database with the ``sqlite_utils`` API. The same connection as ``sql`` and ``ctx.storage``."""
         import sqlite_utils
 
-        return sqlite_utils.Database(self.ctx.storage.database.connection)
+        connection: Any = self.ctx.storage.database.connection
+        return sqlite_utils.Database(connection)
 
     # Connections
 

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.sqlite import Database
@@ -114,9 +114,7 @@ class AlarmIndex:
             self._database.commit()
             self._changes += 1
 
-    def _read(
-        self, sql: str, parameters: tuple[object, ...]
-    ) -> list[tuple[str, str, str | None, int]] | list[tuple[int]]:
+    def _read(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
         if not self._database.exists:
             return []
         with self._lock:

@@ -114,8 +114,8 @@ class Authorizer:
         return _OK if self.is_trusted or self._allows(action, first or "", second or "") else _DENY
 
     def _allows(self, action: int, first: str, second: str) -> bool:
-        if action in (_SELECT, _RECURSIVE):
-            return True
+        if action in (_SELECT, _RECURSIVE, _ANALYZE):
+            return True  # PRAGMA optimize analyzes.
         if action in _BY_NAME:
             return self._allows_table(action, first.lower(), second.lower())
         if action == _FUNCTION:

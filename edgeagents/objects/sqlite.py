@@ -222,6 +222,18 @@ class Database:
         """The open connection, opened if need be."""
         return self._driver or self._connect()
 
+    def create_function(self, name: str, count: int, fn: Callable[..., Any] | None, *, deterministic: bool) -> None:
+        """Make ``fn``, with ``count`` arguments, callable in the object's SQL."""
+        with self.lock:
+            self.driver.create_function(name, count, fn, deterministic)
+            self._authorizer.functions.add(name.lower())
+
+    def create_aggregate(self, name: str, count: int, factory: Callable[[], Any] | None) -> None:
+        """Make a class with ``step`` and ``finalize`` callable in the object's SQL."""
+        with self.lock:
+            self.driver.create_aggregate(name, count, factory)
+            self._authorizer.functions.add(name.lower())
+
     # Statements
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Cursor:

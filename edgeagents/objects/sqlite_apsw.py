@@ -12,10 +12,11 @@ from edgeagents.objects.sqlite_driver import LIMITS, DriverCursor, Fault, Parame
 
 __all__ = ["connect"]
 
-_CODES: dict[int, str] = {code: name for name, code in apsw.mapping_result_codes.items() if isinstance(name, str)}
-_EXTENDED_CODES: dict[int, str] = {
-    code: name for name, code in apsw.mapping_extended_result_codes.items() if isinstance(name, str)
-}
+# Both map names to numbers and numbers to names.
+_RESULT_CODES = cast("dict[Any, Any]", apsw.mapping_result_codes)
+_EXTENDED_RESULT_CODES = cast("dict[Any, Any]", apsw.mapping_extended_result_codes)
+_CODES: dict[int, str] = {code: name for name, code in _RESULT_CODES.items() if isinstance(name, str)}
+_EXTENDED_CODES: dict[int, str] = {code: name for name, code in _EXTENDED_RESULT_CODES.items() if isinstance(name, str)}
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 
 
@@ -103,13 +104,7 @@ class ApswDriver:
         self._connection.create_scalar_function(name, fn, count, deterministic=deterministic)
 
     def create_aggregate(self, name: str, count: int, factory: Callable[[], Any] | None) -> None:
-        make: Any = None
-        if factory is not None:
-
-            def make() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
-                return factory(), lambda state, *values: state.step(*values), lambda state: state.finalize()
-
-        self._connection.create_aggregate_function(name, make, count)
+        self._connection.create_aggregate_function(name, None if factory is None else _aggregate(factory), count)
 
     def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
         self._connection.create_collation(name, fn)
@@ -131,3 +126,10 @@ class ApswDriver:
     def close(self) -> None:
         self._connection.authorizer = None
         self._connection.close(True)
+
+
+def _aggregate(factory: Callable[[], Any]) -> Callable[[], tuple[Any, Callable[..., None], Callable[[Any], Any]]]:
+    def make() -> tuple[Any, Callable[..., None], Callable[[Any], Any]]:
+        return factory(), lambda state, *values: state.step(*values), lambda state: state.finalize()
+
+    return make

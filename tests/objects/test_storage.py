@@ -103,7 +103,7 @@ async def test_keys_are_listed_in_the_order_of_their_bytes(storage, options, key
 def test_a_list_is_what_a_dict_says(items, prefix, reverse):
     async def check():
         storage = make_storage(Database.open(None))
-        storable = {key: value for key, value in items.items() if key.isprintable() or "\ud800" > key}
+        storable = {key: value for key, value in items.items() if key < "\ud800"}
         await storage.put(storable)
         expected = sorted((key for key in storable if key.startswith(prefix)), key=str.encode, reverse=reverse)
         assert list(await storage.list(prefix=prefix, reverse=reverse)) == expected
@@ -431,8 +431,8 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_synced_survives_a_kill(tmp_path, database):
-    path, driver = tmp_path / "y.sqlite", database._driver_name
+def kill_a_writer(path, driver):
+    """Let a process write and sync, kill it, and return the last number that it reported."""
     process = subprocess.Popen(
         [sys.executable, "-c", _WRITER, str(path), driver], stdout=subprocess.PIPE, text=True, cwd=os.getcwd()
     )
@@ -445,6 +445,12 @@ async def test_what_was_synced_survives_a_kill(tmp_path, database):
     seen = max([seen, *(int(line) for line in process.stdout.read().split())])
     process.wait()
     process.stdout.close()
+    return seen
+
+
+async def test_what_was_synced_survives_a_kill(tmp_path, database):
+    path, driver = tmp_path / "y.sqlite", database._driver_name
+    seen = await asyncio.to_thread(kill_a_writer, path, driver)
     survivor = Database.open(path, driver=driver)
     storage = make_storage(survivor)
     n = await storage.get("n")

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +122,27 @@ async def test_state_outlives_memory() -> None:
         await agent.put({"n": 1})
         await clock.advance(60)
         assert await agent.show() == {"n": 1}
+
+
+def files(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*.sqlite")]
+
+
+async def test_state_outlives_the_process(tmp_path: Path) -> None:
+    for expected in (None, {"n": 1}):
+        async with agent_runtime(Plain, storage=tmp_path, durability="full") as runtime:
+            agent = await get_agent_by_name(runtime.namespaces["Plain"], "../x")
+            assert await agent.show() == expected
+            await agent.put({"n": 1})
+    [path] = files(tmp_path)
+    assert re.fullmatch(r"objects/Plain/[0-9a-f]{64}\.sqlite", path)
+
+
+async def test_agent_that_keeps_nothing_has_no_file(tmp_path: Path) -> None:
+    async with agent_runtime(Plain, storage=tmp_path) as runtime:
+        socket = await connect(runtime, "/agents/plain/x")
+        assert (await answer(socket, "show"))["result"] is None
+    assert files(tmp_path) == []
 
 
 async def test_unreadable_row_falls_back_to_the_initial_state() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from edgeagents.agents import Capability
+    from edgeagents.agents import AgentEvent, Capability
     from edgeagents.bindings import BindingType
     from edgeagents.http import Request, Response
     from edgeagents.models import ModelProvider
@@ -103,3 +103,8 @@ def object_left(object_id: ObjectId, reason: str) -> None:
 @hookspec
 def event_finished(object_id: ObjectId, event: Event, error: BaseException | None, seconds: float) -> None:
     """Called after an object handled an event. ``error`` is what its handler raised, if it did."""
+
+
+@hookspec
+def agent_event(event: AgentEvent) -> None:
+    """Called with each event that an agent tells of itself (``rpc``, ``connect``, ...), where it happens: be quick."""

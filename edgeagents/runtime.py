@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-from edgeagents.agents import AgentRouter
+from edgeagents.agents import AgentEvent, AgentRouter, EventBus
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, UnknownBinding
 from edgeagents.http import Request, Response, to_response
@@ -99,6 +99,7 @@ class Runtime:
     ``agents`` is the short form of a ``worker`` that has these classes and nothing else. ``storage`` is the state
     folder, or None for memory. ``env`` adds values to the worker's bindings. ``durability`` says what an acknowledged
     write survives: ``full`` a loss of power, ``normal`` a crash of the process, ``memory`` nothing.
+    ``events`` is where its agents tell what they do: ``runtime.events.subscribe("agents:rpc", print)``.
     ``model_fallback`` names the model provider that answers when the one asked for lacks its key.
     Raises ``ConfigError`` and ``PluginError`` at ``start()``.
     """
@@ -139,6 +140,7 @@ class Runtime:
             on_before_connect=on_before_connect,
             on_before_request=on_before_request,
         )
+        self.events = EventBus()
         self.transports: list[Transport] = []
         self.developer_routes: list[DeveloperRoute] = []
         self.env: Env = Env()
@@ -200,6 +202,8 @@ class Runtime:
         self.models = ModelRegistry(providers.values(), clock=self.clock, fallback=self._model_fallback)
         capabilities = [c for group in reversed(self.hook.register_capabilities(runtime=self)) for c in group]
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="edgeagents-sync")
+        if self.hook.agent_event.get_hookimpls():
+            self.events.subscribe(None, self._tell_plugins)
         self.alarms = AlarmScheduler(
             self.clock, self.rng, self._backend.alarm_index(), self._wake_for_alarm, at_once=self.limits.alarms_at_once
         )
@@ -214,6 +218,7 @@ class Runtime:
             respond=self._respond,
             observer=_HookObserver(self.hook),
             models=self.models,
+            events=self.events,
             debug=self.debug,
             capabilities=tuple(capabilities),
             namespaces=self._by_class,
@@ -278,6 +283,9 @@ class Runtime:
             self._directories[key] = Directory(key, cls, self.env, self._world, has_sql=has_sql)
             self._by_class[cls] = Namespace(key, cls, self._deliver, self.rng)
         return self._by_class[cls]
+
+    def _tell_plugins(self, event: AgentEvent) -> None:
+        self.hook.agent_event(event=event)
 
     # Requests
 

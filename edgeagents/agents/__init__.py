@@ -6,7 +6,7 @@ order, ``protocol`` knows the frames, ``routing`` finds the agent for a path, ``
 
 from __future__ import annotations
 
-from edgeagents.agents.agent import Agent, AgentOptions
+from edgeagents.agents.agent import Agent
 from edgeagents.agents.callables import CallableMetadata, StreamingResponse, callable
 from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.client import AgentClient, Reconnect
@@ -14,6 +14,8 @@ from edgeagents.agents.connections import Connection, ConnectionContext
 from edgeagents.agents.context import CurrentAgent, get_current_agent
 from edgeagents.agents.generation import DurableTextStream
 from edgeagents.agents.kebab import kebab_case
+from edgeagents.agents.observability import AgentEvent, EventBus, log_events
+from edgeagents.agents.options import AgentOptions
 from edgeagents.agents.routing import (
     AgentRouter,
     RouteInfo,
@@ -27,6 +29,7 @@ from edgeagents.objects.namespace import Namespace as AgentNamespace
 __all__ = [
     "Agent",
     "AgentClient",
+    "AgentEvent",
     "AgentNamespace",
     "AgentOptions",
     "AgentRouter",
@@ -38,6 +41,7 @@ __all__ = [
     "CurrentAgent",
     "DurableStreams",
     "DurableTextStream",
+    "EventBus",
     "Reconnect",
     "RouteInfo",
     "RoutingRetry",
@@ -46,5 +50,6 @@ __all__ = [
     "get_agent_by_name",
     "get_current_agent",
     "kebab_case",
+    "log_events",
     "route_agent_request",
 ]

@@ -11,7 +11,7 @@ import builtins
 import functools
 import inspect
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from dataclasses import dataclass, fields
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, ParamSpec
 
@@ -24,6 +24,9 @@ from edgeagents.agents.context import CurrentAgent, current_agent
 from edgeagents.agents.generation import Generation
 from edgeagents.agents.hooks import Hooks, defined_hooks
 from edgeagents.agents.lifecycle import Lifecycle
+from edgeagents.agents.mcp_frame import McpServers
+from edgeagents.agents.observability import AgentEvent
+from edgeagents.agents.options import AgentOptions
 from edgeagents.agents.sql import bind
 from edgeagents.agents.state import UNSET, SyncedState
 from edgeagents.agents.streams import DurableStreams
@@ -37,34 +40,13 @@ from edgeagents.objects.websocket import WebSocket
 if TYPE_CHECKING:
     import sqlite_utils
 
-__all__ = ["Agent", "AgentOptions"]
+__all__ = ["Agent"]
 
 EnvT = TypeVar("EnvT", default=Any)
 StateT = TypeVar("StateT", default=Any)
 P = ParamSpec("P")
 R = TypeVar("R")
 CapabilityT = TypeVar("CapabilityT", bound=Capability)
-
-
-@dataclass(frozen=True)
-class AgentOptions:
-    """Choices that hold for all agents of a class: its attribute ``options``, an ``AgentOptions`` or a dict."""
-
-    send_identity_on_connect: bool = True
-    """Tell clients the agent's name and class. Without it ``ready`` never resolves in the official clients."""
-
-    @classmethod
-    def of(cls, options: AgentOptions | Mapping[str, Any], class_name: str) -> AgentOptions:
-        """Return ``options`` as ``AgentOptions``. Raises ``ConfigError`` for one that there is not."""
-        if isinstance(options, AgentOptions):
-            return options
-        known = {field.name for field in fields(cls)}
-        if unknown := options.keys() - known:
-            raise ConfigError(
-                f"{class_name}.options has {', '.join(map(repr, sorted(unknown)))}, which agents do not know. "
-                f"They know: {', '.join(sorted(known))}."
-            )
-        return cls(**options)
 
 
 class _Turns(Capability):
@@ -149,8 +131,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         super().__init__(ctx, env)
         cls = type(self)
         self.__loop = asyncio.get_running_loop()
-        self.__hooks = hooks = Hooks(ctx, cls.__hook_rooms, partial(getattr, self), self._advise)
+        self.__hooks = hooks = Hooks(ctx, cls.__hook_rooms, self._find, self._advise)
         self.__connections = Connections(ctx)
+        mcp_servers = McpServers(self.__connections)
         host = CapabilityHost(
             ctx=ctx,
             env=env,
@@ -158,6 +141,12 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             class_name=cls.__name__,
             connections=self.__connections,
             report=hooks.report,
+            options=cls.__options,
+            find=self._find,
+            call=hooks.call,
+            acting=self._acting,
+            emit=self._emit,
+            set_mcp_servers=mcp_servers.set,
         )
         has_validator = cls.validate_state_change is not Agent.validate_state_change
         self.__state = SyncedState(
@@ -169,7 +158,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self._has_method)
         self.streams = DurableStreams(ctx)
         values: Mapping[str, Any] = env if isinstance(env, Mapping) else getattr(env, "__dict__", {})
-        self._text_generation = Generation(ctx, values, self.streams, ctx.models, find_tool=self._find_tool)
+        self._text_generation = Generation(ctx, values, self.streams, ctx.models, find_tool=self._find)
         self.capabilities = (
             _Turns(host, self.streams, self._text_generation),
             self.__state,
@@ -180,10 +169,12 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             host,
             hooks=hooks,
             state=self.__state,
+            mcp_servers=mcp_servers,
             capabilities=self.capabilities,
-            options=cls.__options,
             current=partial(CurrentAgent, self),
         )
+        for capability in self.capabilities:
+            self._expose(capability)
 
     # Identity and state
 
@@ -380,8 +371,31 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     def _begin_call(self) -> None:
         current_agent.set(CurrentAgent(self))
 
-    def _find_tool(self, name: str) -> Any:
+    def _find(self, name: str) -> Any:
         return getattr(self, name, None)
+
+    def _expose(self, capability: Capability) -> None:
+        cls = type(self)
+        if capability.name and not hasattr(cls, capability.name):
+            setattr(self, capability.name, capability)
+        for name in capability.exports:
+            if not hasattr(cls, name):
+                setattr(self, name, getattr(capability, name))
+
+    @contextmanager
+    def _acting(self, **what: Any) -> Generator[None]:
+        token = current_agent.set(CurrentAgent(self, **what))
+        try:
+            yield
+        finally:
+            current_agent.reset(token)
+
+    def _emit(self, type: str, /, **payload: Any) -> None:
+        events = self.ctx.events
+        if events is not None and not events.is_silent:
+            events.publish(
+                AgentEvent(type, self.__class__.__name__, self.ctx.id.name or "", payload, self.ctx.clock.now())
+            )
 
     def _has_method(self, name: str) -> bool:
         return builtins.callable(inspect.getattr_static(self, name, None))

@@ -140,12 +140,15 @@ class Callables(Capability):
             known = any(self._has(spelling) for spelling in _spellings(call.method))
             answer.error(f"Method {call.method} {'is not callable' if known else 'does not exist'}")
             return True
+        is_streaming = self._metadata[name].streaming
+        self.host.emit("rpc", method=name, **({"streaming": True} if is_streaming else {}))
         try:
             await self._answer(name, call.args, answer)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             self._logger.error("The callable %s failed", name, exc_info=error)
+            self.host.emit("rpc:error", method=name, error=_message_of(error))
             answer.error(_message_of(error))
         except BaseException:
             # Such as SystemExit: no error in the sense of the method, and no message for a client.

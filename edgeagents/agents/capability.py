@@ -7,15 +7,35 @@ is a class with hooks, made once per waking with what it needs, never with the a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection, Connections
+    from edgeagents.agents.options import AgentOptions
     from edgeagents.http import Request
     from edgeagents.objects.context import ObjectContext
 
-__all__ = ["Capability", "CapabilityHost", "overrides"]
+__all__ = ["Acting", "Capability", "CapabilityHost", "Emit", "overrides"]
+
+
+class Acting(Protocol):
+    """Makes the code of a ``with`` block run as the agent: ``get_current_agent()`` is filled in there."""
+
+    def __call__(
+        self,
+        *,
+        connection: Connection[Any] | None = None,
+        request: Request | None = None,
+        email: object | None = None,
+    ) -> AbstractContextManager[None]: ...
+
+
+class Emit(Protocol):
+    """Tells whoever observes the agent that something happened: ``emit("rpc:error", method="add", error="...")``."""
+
+    def __call__(self, type: str, /, **payload: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +49,15 @@ class CapabilityHost:
     connections: Connections
     report: Callable[[Exception, Connection[Any] | None], Awaitable[None]]
     """Hand an error to the agent's ``on_error``. Raises it again unless that takes care of it."""
+    options: AgentOptions
+    find: Callable[[str], Any]
+    """Return the agent's attribute of this name, or None."""
+    call: Callable[..., Awaitable[Any]]
+    """Call the agent's method of this name with as many of the arguments as it takes. None when there is no such."""
+    acting: Acting
+    emit: Emit
+    set_mcp_servers: Callable[[Mapping[str, Any]], None]
+    """Replace what clients are told of MCP servers: ``servers``, ``tools``, ``prompts`` and ``resources``."""
 
 
 class Capability:
@@ -36,6 +65,12 @@ class Capability:
 
     Hooks run in the order of the capabilities, before the agent's own handler for the same event.
     """
+
+    name: ClassVar[str] = ""
+    """The agent's attribute that is this capability; none when it is empty."""
+
+    exports: ClassVar[tuple[str, ...]] = ()
+    """The methods of this capability that the agent has under the same names, unless its class defines them."""
 
     def __init__(self, host: CapabilityHost) -> None:
         self.host = host
@@ -45,6 +80,9 @@ class Capability:
 
     async def request(self, request: Request) -> object | None:
         """A request came that is no upgrade. Return an answer to it, or None to leave it to the next."""
+
+    async def greet(self, connection: Connection[Any], request: Request) -> None:
+        """A client that gets protocol frames connects, and has got nothing yet. What is sent here comes first."""
 
     async def connect(self, connection: Connection[Any], request: Request) -> None:
         """A client connected and has got the agent's identity and state."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,20 +38,26 @@ _ANY_NUMBER = 1_000
 def defined_hooks(cls: type, base: type) -> dict[str, int]:
     """Return the hooks that ``cls`` defines beyond ``base``, with the number of arguments that each takes."""
     return {
-        name: _room(function)
+        name: _room(function) - 1  # self
         for name in HOOKS
         if (function := getattr(cls, name, None)) is not None and function is not getattr(base, name, None)
     }
 
 
+@lru_cache(maxsize=4096)
 def _room(function: Callable[..., Any]) -> int:
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return _ANY_NUMBER
-    positional = sum(
+    return sum(
         parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) for parameter in parameters
     )
-    return positional - 1  # self
+
+
+def _room_of_bound(method: Callable[..., Any]) -> int:
+    # A bound method is made anew each time it is looked up, the function under it is not.
+    function = getattr(method, "__func__", None)
+    return _room(method) if function is None else _room(function) - 1
 
 
 class Hooks:
@@ -60,7 +67,7 @@ class Hooks:
         self,
         ctx: ObjectContext,
         rooms: Mapping[str, int],
-        find: Callable[[str], Callable[..., Any]],
+        find: Callable[[str], Any],
         default_on_error: Callable[[Exception, Connection[Any] | None], object],
     ) -> None:
         self._ctx, self._rooms, self._find, self._default_on_error = ctx, rooms, find, default_on_error
@@ -74,6 +81,11 @@ class Hooks:
         if room is None:
             return None
         return await self._ctx.invoke(self._find(name), *args[:room])
+
+    async def call(self, name: str, *args: Any) -> Any:
+        """Call the agent's method ``name`` with as many of ``args`` as it takes; None when there is no such."""
+        method = self._find(name)
+        return None if method is None else await self._ctx.invoke(method, *args[: _room_of_bound(method)])
 
     async def report(self, error: Exception, connection: Connection[Any] | None = None) -> None:
         """Call ``on_error``. Raises what that raises, which is ``error`` itself unless the agent takes care of it."""

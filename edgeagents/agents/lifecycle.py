@@ -10,7 +10,7 @@ import json
 import traceback
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeagents.agents import protocol
 from edgeagents.agents.capability import Capability, CapabilityHost, overrides
@@ -18,14 +18,12 @@ from edgeagents.agents.connections import Connection, ConnectionContext, prepare
 from edgeagents.agents.context import CurrentAgent, carry, current_agent
 from edgeagents.agents.hooks import Hooks
 from edgeagents.agents.kebab import kebab_case
+from edgeagents.agents.mcp_frame import McpServers
 from edgeagents.agents.state import SyncedState
 from edgeagents.errors import AgentError, HttpError, WebSocketError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import nanoid
 from edgeagents.objects.websocket import WebSocket, web_socket_pair
-
-if TYPE_CHECKING:
-    from edgeagents.agents.agent import AgentOptions
 
 __all__ = ["Lifecycle"]
 
@@ -42,15 +40,16 @@ class Lifecycle:
         *,
         hooks: Hooks,
         state: SyncedState,
+        mcp_servers: McpServers,
         capabilities: Sequence[Capability],
-        options: AgentOptions,
         current: Callable[..., CurrentAgent],
     ) -> None:
-        self._host, self._hooks, self._state, self._options = host, hooks, state, options
+        self._host, self._hooks, self._state, self._mcp_servers = host, hooks, state, mcp_servers
         self._ctx, self._connections, self._logger = host.ctx, host.connections, host.ctx.logger
         self._current = current
         self._capabilities = capabilities
         self._on_request = [each.request for each in capabilities if overrides(each, "request")]
+        self._on_greet = [each.greet for each in capabilities if overrides(each, "greet")]
         self._on_connect = [each.connect for each in capabilities if overrides(each, "connect")]
         self._on_message = [each.message for each in capabilities if overrides(each, "message")]
         self._on_close = [each.close for each in capabilities if overrides(each, "close")]
@@ -113,9 +112,12 @@ class Lifecycle:
                 # Looked at first: that may seed the state, which is then sent to all who are connected.
                 state = self._state.frame()
                 self._connections.accept(connection)
+                for hook in self._on_greet:
+                    await hook(connection, request)
                 self._greet(connection, state)
             else:
                 self._connections.accept(connection)
+            self._host.emit("connect", connection_id=connection.id)
             for hook in self._on_connect:
                 await hook(connection, request)
             try:
@@ -157,6 +159,7 @@ class Lifecycle:
             for hook in self._on_close:
                 await hook(connection, code, reason, was_clean)
             await self._hooks.run("on_close", connection, code, reason, was_clean)
+            self._host.emit("disconnect", connection_id=connection.id, code=code, reason=reason)
         except Exception as error:
             await self._report(error, connection, "on_close() failed for %r")
         finally:
@@ -220,12 +223,12 @@ class Lifecycle:
         return chosen
 
     def _greet(self, connection: Connection[Any], state: str | None) -> None:
-        if self._options.send_identity_on_connect:
+        if self._host.options.send_identity_on_connect:
             agent = kebab_case(self._host.class_name)
             connection.send(protocol.identity_frame(self._host.name, agent, state_follows=state is not None))
         if state is not None:
             connection.send(state)
-        connection.send(protocol.EMPTY_MCP_FRAME)
+        connection.send(self._mcp_servers.frame)
 
     def _refuse(self, connection: Connection[Any], error: Exception) -> Response:
         # What the client has been sent so far must not reach it: it gets a socket that holds the error alone. Without

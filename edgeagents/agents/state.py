@@ -98,6 +98,7 @@ class SyncedState(Capability):
             self._connections.broadcast_protocol(
                 protocol.state_frame(text), None if isinstance(source, str) else source
             )
+        self.host.emit("state:update")
         if self._changed is not None:
             self._changed(value, source)
 

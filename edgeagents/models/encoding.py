@@ -32,6 +32,7 @@ from edgeagents.models.parts import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolApprovalRequest,
     ToolCall,
     ToolError,
     ToolInputDelta,
@@ -137,6 +138,8 @@ def ui_chunk(part: Part, options: UIOptions) -> dict[str, Json] | None:
         case ToolCall():
             text = options.on_error(part)
             return _tool_chunk("tool-input-error", part, toolName=part.tool_name, input=part.input, errorText=text)
+        case ToolApprovalRequest():
+            return {"type": "tool-approval-request", "approvalId": part.approval_id, "toolCallId": part.tool_call_id}
         case ToolResult():
             return _tool_chunk("tool-output-available", part, output=part.output)
         case ToolError():

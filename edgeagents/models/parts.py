@@ -32,6 +32,7 @@ __all__ = [
     "TextDelta",
     "TextEnd",
     "TextStart",
+    "ToolApprovalRequest",
     "ToolCall",
     "ToolError",
     "ToolInputDelta",
@@ -161,6 +162,14 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolApprovalRequest:
+    """A call waits until somebody allows or denies it. It comes after its ``ToolCall``, and ends the turn."""
+
+    approval_id: str
+    tool_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """A tool answered."""
 
@@ -251,6 +260,7 @@ Part: TypeAlias = (
     | ToolInputStart
     | ToolInputDelta
     | ToolCall
+    | ToolApprovalRequest
     | ToolResult
     | ToolError
     | SourcePart
@@ -273,6 +283,7 @@ _TYPES: dict[str, type[Part]] = {
     "tool-input-start": ToolInputStart,
     "tool-input-delta": ToolInputDelta,
     "tool-call": ToolCall,
+    "tool-approval-request": ToolApprovalRequest,
     "tool-result": ToolResult,
     "tool-error": ToolError,
     "source": SourcePart,

@@ -37,6 +37,7 @@ from edgeagents.models.parts import (
     ReasoningDelta,
     SourcePart,
     TextDelta,
+    ToolApprovalRequest,
     ToolCall,
     ToolError,
     ToolInputDelta,
@@ -52,7 +53,17 @@ T = TypeVar("T")
 
 _log = logging.getLogger("edgeagents.models")
 
-_CHUNKS = (TextDelta, ReasoningDelta, SourcePart, ToolCall, ToolInputStart, ToolInputDelta, ToolResult, ToolError)
+_CHUNKS = (
+    TextDelta,
+    ReasoningDelta,
+    SourcePart,
+    ToolCall,
+    ToolApprovalRequest,
+    ToolInputStart,
+    ToolInputDelta,
+    ToolResult,
+    ToolError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from edgeagents.models.parts import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolApprovalRequest,
     ToolCall,
     ToolError,
     ToolInputDelta,
@@ -53,6 +54,7 @@ class StepResult:
     text: str = ""
     reasoning_text: str = ""
     tool_calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    approval_requests: list[ToolApprovalRequest] = field(default_factory=list[ToolApprovalRequest])
     tool_results: list[ToolResult] = field(default_factory=list[ToolResult])
     tool_errors: list[ToolError] = field(default_factory=list[ToolError])
     sources: list[SourcePart] = field(default_factory=list[SourcePart])
@@ -167,6 +169,8 @@ class Collector:
             case ToolCall():
                 self.open_inputs.pop(part.tool_call_id, None)
                 self._step().tool_calls.append(part)
+            case ToolApprovalRequest():
+                self._step().approval_requests.append(part)
             case ToolResult():
                 self._step().tool_results.append(part)
             case ToolError():

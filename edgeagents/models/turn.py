@@ -206,7 +206,7 @@ class _Run:
         why = "The server stopped while this call was made. It was not made again."
         for call_id, (name, text) in list(self._collector.open_inputs.items()):
             yield ToolCall(call_id, name, text, why)
-        answered = {answer.tool_call_id for answer in (*step.tool_results, *step.tool_errors)}
+        answered = {each.tool_call_id for each in (*step.tool_results, *step.tool_errors, *step.approval_requests)}
         for call in list(step.tool_calls):
             tool = self._turn.tools.get(call.tool_name)
             if call.tool_call_id not in answered and not call.provider_executed and (tool is None or tool.execute):

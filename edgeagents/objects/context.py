@@ -39,6 +39,8 @@ class ObjectContext:
     debug: bool
     models: Any
     """The runtime's registry of model providers."""
+    events: Any
+    """Where agents of the runtime tell of themselves, or None."""
 
     def __init__(self, activation: Activation) -> None:
         world = activation.world
@@ -46,7 +48,7 @@ class ObjectContext:
         self.id = activation.id
         self.storage = activation.storage
         self.clock, self.rng, self.limits = world.clock, world.rng, world.limits
-        self.models, self.debug = world.models, world.debug
+        self.models, self.events, self.debug = world.models, world.events, world.debug
         self.capabilities: tuple[type, ...] = world.capabilities
         self.logger = activation.logger
 

@@ -59,6 +59,7 @@ class World:
     respond: Callable[[Any, Request], Awaitable[Response]]
     observer: Observer
     models: Any = None
+    events: Any = None
     debug: bool = False
     capabilities: tuple[type, ...] = ()
     namespaces: dict[type, Namespace[Any]] = field(default_factory=dict[type, "Namespace[Any]"])

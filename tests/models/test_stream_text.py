@@ -17,6 +17,7 @@ from edgeagents.models import (
     SourcePart,
     StreamTextResult,
     TextDelta,
+    ToolApprovalRequest,
     ToolCall,
     ToolError,
     ToolInputDelta,
@@ -326,6 +327,15 @@ async def test_tools_reasoning_and_sources_on_the_wire() -> None:
     assert found[-2:] == ['{"type":"finish","finishReason":"tool-calls"}', "[DONE]"]
     hidden = await events_of(ask(ScriptedProvider(script), tools=[add]), send_reasoning=False)
     assert not any("reasoning" in str(data) or "source" in str(data) for data in hidden)
+
+
+async def test_a_call_that_waits_for_leave_ends_the_turn_and_is_shown() -> None:
+    ask_leave = tool(None, name="remove", input_schema={"type": "object"})
+    script = [ToolCall("c", "remove", {}), ToolApprovalRequest("a", "c"), FinishStep("tool-calls")]
+    result = ask(ScriptedProvider(script), tools=[ask_leave], max_steps=5)
+    found = await events_of(result)
+    assert '{"type":"tool-approval-request","approvalId":"a","toolCallId":"c"}' in found
+    assert [each.approval_requests for each in await result.steps] == [[ToolApprovalRequest("a", "c")]]
 
 
 async def test_errors_are_masked_on_the_wire_unless_the_program_says_otherwise() -> None:

@@ -17,7 +17,7 @@ from edgeagents.models.parts import FinishStep, TextDelta, TextEnd, TextStart
 from edgeagents.objects import MemoryStorage
 from edgeagents.placement import SingleProcess
 from edgeagents.runtime import Runtime
-from edgeagents.testing import agent_runtime, connect
+from edgeagents.testing import agent_runtime, connect, settle
 from edgeagents.worker import Worker
 
 
@@ -274,3 +274,20 @@ async def test_hook_event_finished():
     async with agent_runtime(Counter, plugins=[plugin(event_finished=event_finished)]) as runtime:
         await runtime.namespaces["Counter"].get_by_name("x").add()
     assert seen == [("x", "add", None)]
+
+
+async def test_hook_agent_event():
+    seen = []
+
+    def agent_event(event):
+        seen.append((event.channel, event.type, event.agent, event.name, dict(event.payload)))
+
+    async with agent_runtime(Counter, plugins=[plugin(agent_event=agent_event)]) as runtime:
+        socket = await connect(runtime, "/agents/counter/x?_pk=c1")
+        socket.close()
+        await settle()
+    assert seen == [
+        ("agents:state", "state:update", "Counter", "x", {}),  # initial_state
+        ("agents:lifecycle", "connect", "Counter", "x", {"connection_id": "c1"}),
+        ("agents:lifecycle", "disconnect", "Counter", "x", {"connection_id": "c1", "code": 1000, "reason": ""}),
+    ]

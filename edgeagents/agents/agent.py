@@ -29,6 +29,7 @@ from edgeagents.agents.observability import AgentEvent
 from edgeagents.agents.options import AgentOptions
 from edgeagents.agents.sql import bind
 from edgeagents.agents.state import UNSET, SyncedState
+from edgeagents.agents.state_type import StateType
 from edgeagents.agents.streams import DurableStreams
 from edgeagents.errors import AgentError, ConfigError, ReadonlyConnection
 from edgeagents.http import Request, Response
@@ -93,7 +94,8 @@ class _NotImplemented(Response):
 class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     """A Durable Object with state that its clients see, methods that they may call, and connections.
 
-    ``Agent[Env, State]`` tells a type checker what ``env`` and ``state`` are. All handlers (``on_...``) are optional,
+    ``Agent[Env, State]`` tells a type checker what ``env`` and ``state`` are, and every state that comes in is checked
+    by it: a dataclass, a ``TypedDict``, a pydantic model or another type that JSON has a form for. All handlers (``on_...``) are optional,
     may be sync or async, and may leave out trailing parameters. A sync one runs in the agent's own thread.
     """
 
@@ -114,6 +116,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     __hook_rooms: ClassVar[Mapping[str, int]] = {}
     __callables: ClassVar[Mapping[str, CallableMetadata]] = {}
     __options: ClassVar[AgentOptions] = AgentOptions()
+    __state_type: ClassVar[StateType | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -126,6 +129,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         cls.__hook_rooms = defined_hooks(cls, Agent)
         cls.__callables = find_callables(cls)
         cls.__options = AgentOptions.of(cls.options, cls.__name__)
+        cls.__state_type = StateType.of(cls, Agent, cls.initial_state)
 
     def __init__(self, ctx: ObjectContext, env: EnvT) -> None:
         super().__init__(ctx, env)
@@ -154,6 +158,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             initial=lambda: self.initial_state,
             validate=self.validate_state_change if has_validator else None,
             changed=self._tell_state_changed if "on_state_changed" in hooks else None,
+            kind=cls.__state_type,
         )
         callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self._has_method)
         self.streams = DurableStreams(ctx)
@@ -197,7 +202,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     def set_state(self, state: StateT) -> None:
         """Replace the state: validate it, write it down, and send it to all connected clients.
 
-        Any JSON value. Clients have it before the answer to the call in which it was set. Raises what
+        Any JSON value, or one of the state's type. Clients have it before the answer to the call in which it was set. Raises what
         ``validate_state_change`` raises, and ``ReadonlyConnection`` when the client behind this event may not do that.
         """
         current = current_agent.get()

@@ -30,10 +30,12 @@ class AgentEvent:
     @property
     def channel(self) -> str:
         """``agents:`` and what stands before the colon of the type: ``agents:rpc`` for ``rpc:error``."""
-        return f"agents:{_CHANNELS.get(kind := self.type.partition(':')[0], kind)}"
+        if self.type.startswith("chat:transcript:"):
+            return "agents:transcript"
+        kind = self.type.partition(":")[0]
+        return f"agents:{_CHANNELS.get(kind, kind)}"
 
 
-# What has no prefix of its own is told of the agent's life, and a tool's result belongs to its message.
 _CHANNELS = {
     "connect": "lifecycle",
     "disconnect": "lifecycle",
@@ -43,6 +45,7 @@ _CHANNELS = {
     "alarm": "schedule",
     "tool": "message",
 }
+"""The types whose channel has another name than what stands before their colon."""
 
 Listener = Callable[[AgentEvent], object]
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edgeagents.agents import protocol
 from edgeagents.agents.capability import Capability, CapabilityHost
-from edgeagents.errors import ReadonlyConnection, SqlError
+from edgeagents.agents.state_type import StateType
+from edgeagents.errors import AgentError, ReadonlyConnection, SqlError
 
 if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection
@@ -49,12 +50,14 @@ class SyncedState(Capability):
         initial: Callable[[], Any],
         validate: Callable[[Any, Any], object] | None,
         changed: Callable[[Any, Any], object] | None,
+        kind: StateType | None = None,
     ) -> None:
         super().__init__(host)
         self._database = host.ctx.storage.database
         self._connections = host.connections
         self._logger: logging.Logger = host.ctx.logger
         self._initial, self._validate, self._changed = initial, validate, changed
+        self._kind = kind
         self._value: Any = UNSET
         self._is_seeding = False
         self._is_read = False
@@ -81,17 +84,20 @@ class SyncedState(Capability):
             if value is UNSET:
                 return None
             if self._text is None:
-                self._text = protocol.encode(value, strict=True)
+                self._text = self._encode(value)
             return protocol.state_frame(self._text)
 
     def set(self, value: Any, source: Connection[Any] | Literal["server"] = "server") -> None:
         """Make ``value`` the state. ``source`` is the connection that asked for it, which is not told.
 
-        Raises what the validator raises, and TypeError or ValueError when the value is no JSON.
+        Raises what the validator raises, and TypeError or ValueError when the value is no JSON, or not of the state's
+        type.
         """
+        if self._kind is not None:
+            value = self._kind.read(value)
         if self._validate is not None:
             self._validate(value, source)
-        text = protocol.encode(value, strict=True)
+        text = self._encode(value)
         with self._lock:
             self._write(text)
             self._value, self._text = value, text
@@ -127,10 +133,12 @@ class SyncedState(Capability):
                 text = self._read()
                 if text is not UNSET:
                     try:
-                        self._value, self._text = json.loads(text), text
-                        return
+                        value, self._text = json.loads(text), text
                     except (TypeError, ValueError):
                         self._logger.error("The stored state is not JSON: falling back to initial_state.")
+                    else:
+                        self._value = self._stored(value)
+                        return
             initial = self._initial()
             if initial is UNSET:
                 return
@@ -141,12 +149,29 @@ class SyncedState(Capability):
             self._is_seeding = True
             try:
                 # A copy: the initial state belongs to the class, and one agent must not change another's.
-                self.set(json.loads(protocol.encode(initial, strict=True)))
+                self.set(json.loads(self._encode(initial)))
             except BaseException:
                 self._value = UNSET
                 raise
             finally:
                 self._is_seeding = False
+
+    def _encode(self, value: Any) -> str:
+        return protocol.encode(value, strict=self._kind is None)
+
+    def _stored(self, value: Any) -> Any:
+        if self._kind is None:
+            return value
+        try:
+            return self._kind.read(value)
+        except ValueError as error:
+            # It is whole, only of an older form: to fall back to the initial state would lose it.
+            self._is_read = False
+            raise AgentError(
+                f"The stored state of {self.host.class_name} {self.host.name!r} is not what its type asks for: "
+                f"{error}. "
+                "Give new fields a default, or write the state anew with SQL (table cf_agents_state)."
+            ) from error
 
     def _read(self) -> Any:
         if not self._database.exists:

@@ -73,7 +73,7 @@ async def test_a_listener_that_fails_is_logged_and_does_not_reach_the_agent(capl
         later = heard(runtime)
         socket = await connect(runtime, "/agents/counter/x")
         await call(socket, "add", 1)
-        assert await runtime.namespaces["Counter"].get_by_name("x").get_callable_methods() is not None
+        assert socket.closed is None
     assert [kind for kind, _ in later] == ["state:update", "connect", "rpc", "state:update"]
     assert "a broken listener" in caplog.text
 

@@ -95,8 +95,10 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     """A Durable Object with state that its clients see, methods that they may call, and connections.
 
     ``Agent[Env, State]`` tells a type checker what ``env`` and ``state`` are, and every state that comes in is checked
-    by it: a dataclass, a ``TypedDict``, a pydantic model or another type that JSON has a form for. All handlers (``on_...``) are optional,
-    may be sync or async, and may leave out trailing parameters. A sync one runs in the agent's own thread.
+    by it: a dataclass, a ``TypedDict``, a pydantic model or another type that JSON has a form for.
+
+    All handlers (``on_...``) are optional, may be sync or async, and may leave out trailing parameters. A sync one runs
+    in the agent's own thread.
     """
 
     initial_state: Any = UNSET
@@ -202,8 +204,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     def set_state(self, state: StateT) -> None:
         """Replace the state: validate it, write it down, and send it to all connected clients.
 
-        Any JSON value, or one of the state's type. Clients have it before the answer to the call in which it was set. Raises what
-        ``validate_state_change`` raises, and ``ReadonlyConnection`` when the client behind this event may not do that.
+        Any JSON value, or one of the state's type. Clients have it before the answer to the call in which it was set.
+        Raises what ``validate_state_change`` raises, and ``ReadonlyConnection`` when the client behind this event may
+        not do that.
         """
         current = current_agent.get()
         if current.connection is not None and current.connection.is_readonly and current.agent is self:
@@ -375,6 +378,12 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     def _begin_call(self) -> None:
         current_agent.set(CurrentAgent(self))
+
+    def _find_part_method(self, part: str, method: str) -> Callable[..., Any] | None:
+        for capability in self.capabilities:
+            if capability.name == part and method in capability.remote:
+                return getattr(capability, method)
+        return None
 
     def _find(self, name: str) -> Any:
         return getattr(self, name, None)

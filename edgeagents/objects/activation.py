@@ -281,14 +281,22 @@ class Activation:
                     await close()
 
     async def _call(self, event: CallEvent) -> Any:
-        if not is_callable_name(type(self.instance), event.method):
+        method = self._method(event.method)
+        if method is None:
             name = type(self.instance).__name__
             raise AttributeError(f"{name} has no method {event.method!r} to call through a stub.")
         begin_call = getattr(self.instance, "_begin_call", None)
         if begin_call is not None:
             begin_call()
-        result = await self.invoke(getattr(self.instance, event.method), *event.args, **event.kwargs)
+        result = await self.invoke(method, *event.args, **event.kwargs)
         return copy_result(result)
+
+    def _method(self, name: str) -> Callable[..., Any] | None:
+        if is_callable_name(type(self.instance), name):
+            return getattr(self.instance, name)
+        find_part = getattr(self.instance, "_find_part_method", None)
+        part, colon, method = name.partition(":")
+        return find_part(part, method) if colon and find_part is not None else None
 
     async def _handler(self, name: str, *args: object) -> None:
         handler = getattr(self.instance, name, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
@@ -33,6 +33,9 @@ class DurableObject(Generic[Env]):
 
         ``props`` are those of the stub whose event woke the object, or None.
         """
+
+    def _find_part_method(self, part: str, method: str) -> Callable[..., Any] | None:
+        """Return what a call of ``method`` of a part of this object runs, or None. See ``call_part``."""
 
     def _begin_call(self) -> None:
         """Note that a method is about to be called through a stub, in the task of this call."""

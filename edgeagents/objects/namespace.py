@@ -189,6 +189,13 @@ class Stub(Generic[T]):
     async def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return await self._send(CallEvent(method, *copy_arguments(args, kwargs)))
 
+    async def call_part(self, part: str, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call ``method`` of what the object is composed of, such as an agent's capability ``part``.
+
+        For plugins. Raises AttributeError when the object has no such part, or that no such method for other objects.
+        """
+        return await self._call(f"{part}:{method}", *args, **kwargs)
+
     async def _send(self, event: Event) -> Any:
         if self._broken is not None:
             raise self._broken

@@ -46,9 +46,13 @@ class TextContent:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningContent:
-    """What the model thought before it answered."""
+    """What the model thought before it answered.
+
+    ``provider_metadata`` is what the provider wants to see again with it, such as a signature.
+    """
 
     text: str
+    provider_metadata: Mapping[str, Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +231,9 @@ def _from_ui(role: Role, parts: Sequence[Mapping[str, Any]]) -> Iterable[Message
             said, answered = [], []
         elif kind == "text" and part.get("text"):
             said.append(TextContent(part["text"]))
-        elif kind == "reasoning" and part.get("text"):
-            said.append(ReasoningContent(part["text"]))
+        elif kind == "reasoning" and (part.get("text") or part.get("providerMetadata")):
+            metadata = cast("Mapping[str, Json] | None", part.get("providerMetadata"))
+            said.append(ReasoningContent(part.get("text") or "", metadata))
         elif kind == "file":
             said.append(FileContent(part["url"], part.get("mediaType", "text/plain"), part.get("filename")))
         elif (kind.startswith("tool-") or kind == "dynamic-tool") and str(part.get("state")).startswith("output-"):

@@ -7,9 +7,9 @@ steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from edgeagents.models.messages import (
     Content,
@@ -26,6 +26,7 @@ from edgeagents.models.parts import (
     Finish,
     FinishReason,
     FinishStep,
+    Json,
     Part,
     ReasoningDelta,
     ReasoningEnd,
@@ -48,6 +49,21 @@ __all__ = ["Collector", "HasToolCall", "StepCountIs", "StepResult", "StopConditi
 
 
 @dataclass(slots=True)
+class Block:
+    """Text or reasoning that is still growing: words are many, so they are joined once."""
+
+    kind: Literal["text", "reasoning"]
+    pieces: list[str] = field(default_factory=list[str])
+    provider_metadata: Mapping[str, Json] | None = None
+
+    @property
+    def content(self) -> Content:
+        """What a message holds of it."""
+        text = "".join(self.pieces)
+        return TextContent(text) if self.kind == "text" else ReasoningContent(text, self.provider_metadata)
+
+
+@dataclass(slots=True)
 class StepResult:
     """One call of the model with what its tools answered. Still growing while it is the last one."""
 
@@ -61,6 +77,7 @@ class StepResult:
     files: list[FilePart] = field(default_factory=list[FilePart])
     finish_reason: FinishReason = "other"
     usage: Usage = field(default_factory=Usage)
+    said: list[Block | ToolCallContent] = field(default_factory=list["Block | ToolCallContent"], repr=False)
 
     @property
     def is_answered(self) -> bool:
@@ -72,21 +89,45 @@ class StepResult:
     @property
     def messages(self) -> list[Message]:
         """What this step adds to the conversation."""
-        said: list[Content] = []
-        if self.reasoning_text:
-            said.append(ReasoningContent(self.reasoning_text))
-        if self.text:
-            said.append(TextContent(self.text))
-        own = [call for call in self.tool_calls if not call.provider_executed]
-        said += [ToolCallContent(call.tool_call_id, call.tool_name, call.input) for call in own]
+        own = [call for call in self.said if isinstance(call, ToolCallContent)]
         results = {r.tool_call_id: ToolResultContent(r.tool_call_id, r.tool_name, r.output) for r in self.tool_results}
         for error in self.tool_errors:
             content = ToolResultContent(error.tool_call_id, error.tool_name, error.error, is_error=True)
             results[error.tool_call_id] = content
-        found = [Message("assistant", tuple(said))] if said else []
+        said = tuple(each.content if isinstance(each, Block) else each for each in self.said)
+        found = [Message("assistant", said)] if said else []
         # In the order of the calls: answers come as they are ready, and some providers insist.
         answers = tuple(results[call.tool_call_id] for call in own if call.tool_call_id in results)
         return [*found, Message("tool", answers)] if answers else found
+
+    def add_text(self, text: str) -> None:
+        """Add what the model said."""
+        self.text += text
+        self._block("text").pieces.append(text)
+
+    def add_reasoning(self, text: str) -> None:
+        """Add what the model thought."""
+        self.reasoning_text += text
+        self._block("reasoning").pieces.append(text)
+
+    def end_reasoning(self, provider_metadata: Mapping[str, Json] | None) -> None:
+        """End a block of reasoning. What the provider adds to it is sent back with it."""
+        if provider_metadata:
+            self._block("reasoning").provider_metadata = provider_metadata
+
+    def add_call(self, call: ToolCall) -> None:
+        """Add a call. One that the provider answers by itself is no part of the conversation."""
+        self.tool_calls.append(call)
+        if not call.provider_executed:
+            self.said.append(ToolCallContent(call.tool_call_id, call.tool_name, call.input))
+
+    def _block(self, kind: Literal["text", "reasoning"]) -> Block:
+        last = self.said[-1] if self.said else None
+        if isinstance(last, Block) and last.kind == kind and last.provider_metadata is None:
+            return last
+        block = Block(kind)
+        self.said.append(block)
+        return block
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +189,9 @@ class Collector:
         self.has_started = True
         match part:
             case TextDelta():
-                self._step().text += part.text
+                self._step().add_text(part.text)
             case ReasoningDelta():
-                self._step().reasoning_text += part.text
+                self._step().add_reasoning(part.text)
             case ToolInputDelta():
                 name, text = self.open_inputs.get(part.tool_call_id, ("", ""))
                 self.open_inputs[part.tool_call_id] = (name, text + part.delta)
@@ -163,12 +204,13 @@ class Collector:
                 self.open_reasoning = part.id
                 self.reasoning_blocks += 1
             case ReasoningEnd():
+                self._step().end_reasoning(part.provider_metadata)
                 self.open_reasoning = None
             case ToolInputStart():
                 self.open_inputs[part.tool_call_id] = (part.tool_name, "")
             case ToolCall():
                 self.open_inputs.pop(part.tool_call_id, None)
-                self._step().tool_calls.append(part)
+                self._step().add_call(part)
             case ToolApprovalRequest():
                 self._step().approval_requests.append(part)
             case ToolResult():

@@ -18,7 +18,7 @@
     - BadRequest             400
     - BodyTooLarge           413
   + ClientDisconnected       the client of a request has gone (also a ConnectionError)
-  + ModelError               a model provider failed; has .status and .retryable
+  + ModelError               a model provider failed; has .status, .retryable and .retry_after
   + StreamError              a durable stream ended with an error, or is not there; has .stream_id
     - StreamClosedError      the stream is complete: nothing can be added to it
   + AgentError               an agent was used in a way that it does not allow: fix the code that does
@@ -196,10 +196,16 @@ class ClientDisconnected(EdgeAgentsError, ConnectionError):
 
 
 class ModelError(EdgeAgentsError):
-    """A model provider failed. ``status`` is its HTTP status, if any; ``retryable`` says that trying again may help."""
+    """A model provider failed.
 
-    def __init__(self, message: str, *, status: int | None = None, retryable: bool = False) -> None:
-        self.status, self.retryable = status, retryable
+    ``status`` is its HTTP status, if any; ``retryable`` says that trying again may help, and ``retry_after`` in how
+    many seconds, if the provider was told.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        self.status, self.retryable, self.retry_after = status, retryable, retry_after
         super().__init__(message)
 
 

@@ -101,7 +101,7 @@ async def encode_text(parts: NumberedParts, *, skip_bytes: int = 0) -> AsyncGene
             if data:
                 yield data
         elif isinstance(part, ErrorPart):
-            raise ModelError(part.message, status=part.status, retryable=part.retryable)
+            raise ModelError(part.message, status=part.status, retryable=part.retryable, retry_after=part.retry_after)
 
 
 async def encode_ui(parts: NumberedParts, options: UIOptions) -> AsyncGenerator[bytes, None]:

@@ -239,6 +239,7 @@ class ErrorPart:
     message: str
     status: int | None = None
     retryable: bool = False
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from edgeagents.errors import ModelError, PluginError
@@ -29,7 +29,8 @@ class ResolvedModel:
     """A model that can be called.
 
     ``name`` finds the same model again when ``is_reopenable``. ``stands_in_for`` is the name that was asked for
-    when another model answers in its place, and ``reason`` says why.
+    when another model answers in its place, and ``reason`` says why. ``clock`` is what a turn waits by before it asks
+    again.
     """
 
     provider: ModelProvider
@@ -38,6 +39,7 @@ class ResolvedModel:
     is_reopenable: bool = True
     stands_in_for: str | None = None
     reason: str | None = None
+    clock: Clock = field(default_factory=SystemClock, compare=False)
 
     @property
     def can_continue(self) -> bool:
@@ -61,10 +63,11 @@ class ModelRegistry:
         logger: logging.Logger = _log,
     ) -> None:
         self.fallback = fallback
+        self._clock = clock or SystemClock()
         self._logger = logger
         self._providers: dict[str, ModelProvider] = {}
         self._noted: set[str] = set()
-        self.add(OfflineProvider(clock or SystemClock()))
+        self.add(OfflineProvider(self._clock))
         for provider in providers:
             self.add(provider)
 
@@ -104,14 +107,15 @@ class ModelRegistry:
         name = f"{provider.name}:{model_id}"
         missing = provider.missing(env or {}) if isinstance(provider, NeedsSetup) else None
         if missing is None:
-            return ResolvedModel(provider, model_id, name, is_reopenable)
+            return ResolvedModel(provider, model_id, name, is_reopenable, clock=self._clock)
         stand_in = self._providers.get(self.fallback or "")
         if stand_in is None or stand_in is provider:
             raise ModelError(f"The model {name!r} cannot answer: {missing}")
         if provider.name not in self._noted:
             self._noted.add(provider.name)
             self._logger.warning("The %s model answers in place of %s: %s", stand_in.name, name, missing)
-        return ResolvedModel(stand_in, model_id, f"{stand_in.name}:{model_id}", stands_in_for=name, reason=missing)
+        full_name = f"{stand_in.name}:{model_id}"
+        return ResolvedModel(stand_in, model_id, full_name, stands_in_for=name, reason=missing, clock=self._clock)
 
     def _find(self, model: str) -> tuple[ModelProvider, str]:
         prefix, colon, model_id = model.partition(":")

@@ -219,7 +219,8 @@ class TextResult(ABC):
     async def _ask(self, question: Callable[[Collector], T]) -> T:
         found = await self._collect()
         if isinstance(found.end, ErrorPart):
-            raise ModelError(found.end.message, status=found.end.status, retryable=found.end.retryable)
+            end = found.end
+            raise ModelError(end.message, status=end.status, retryable=end.retryable, retry_after=end.retry_after)
         return question(found)
 
     async def _finish_reason(self) -> FinishReason:

@@ -38,6 +38,7 @@ def stream_text(
     max_output_tokens: int | None = None,
     stop_sequences: Sequence[str] = (),
     seed: int | None = None,
+    max_retries: int = 2,
     abort_signal: AbortSignal | None = None,
     headers: Mapping[str, str] | None = None,
     provider_options: Mapping[str, Mapping[str, Json]] | None = None,
@@ -54,7 +55,8 @@ def stream_text(
 
     ``model`` is a name such as ``"openai:gpt-4o"``, found in ``models``, or a ``ModelHandle`` that a provider's
     package made. ``env`` is the worker's; providers read their keys from it. By default the model speaks once:
-    ``stop_when=step_count_is(5)``, or ``max_steps=5`` for short, lets it see what its tools answered.
+    ``stop_when=step_count_is(5)``, or ``max_steps=5`` for short, lets it see what its tools answered. A call that
+    fails before the model has said anything, with an error that may pass, is made again ``max_retries`` times.
 
     Raises ``ModelError`` when nobody can answer for ``model``, ``ValueError`` or ``TypeError`` when an argument
     cannot be used. What fails later is a part of the stream.
@@ -73,6 +75,7 @@ def stream_text(
         max_output_tokens=max_output_tokens,
         stop_sequences=stop_sequences,
         seed=seed,
+        max_retries=max_retries,
         headers=headers,
         provider_options=provider_options,
         models=models,
@@ -99,6 +102,7 @@ def make_turn(
     max_output_tokens: int | None = None,
     stop_sequences: Sequence[str] = (),
     seed: int | None = None,
+    max_retries: int = 2,
     headers: Mapping[str, str] | None = None,
     provider_options: Mapping[str, Mapping[str, Json]] | None = None,
     models: ModelRegistry | None = None,
@@ -126,6 +130,7 @@ def make_turn(
             max_output_tokens=max_output_tokens,
             stop_sequences=tuple(stop_sequences),
             seed=seed,
+            max_retries=max_retries,
             headers=dict(headers or {}),
             provider_options=dict(provider_options or {}),
         ),

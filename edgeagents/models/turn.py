@@ -45,9 +45,12 @@ from edgeagents.models.registry import ResolvedModel
 from edgeagents.models.steps import Collector, StepCountIs, StepResult, StopCondition
 from edgeagents.models.tools import Tool, ToolContext, json_output
 
-__all__ = ["CallSettings", "RunTool", "Turn", "run_tool_in_thread", "run_turn"]
+__all__ = ["CallSettings", "RunTool", "Turn", "retry_delay", "run_tool_in_thread", "run_turn"]
 
 T = TypeVar("T")
+
+FIRST_RETRY_SECONDS = 2.0
+LONGEST_WAIT_SECONDS = 60.0
 
 RunTool = Callable[[Callable[..., Any], Mapping[str, Any]], Awaitable[Any]]
 """Calls a tool's function with keyword arguments and returns what it returned."""
@@ -65,6 +68,7 @@ class CallSettings:
     max_output_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
     seed: int | None = None
+    max_retries: int = 2
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     provider_options: Mapping[str, Mapping[str, Json]] = field(default_factory=dict[str, Mapping[str, Json]])
 
@@ -78,6 +82,19 @@ class Turn:
     tools: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
     settings: CallSettings = field(default_factory=CallSettings)
     stop_when: tuple[StopCondition, ...] = (StepCountIs(1),)
+
+
+def retry_delay(error: ModelError, failures: int) -> float | None:
+    """Return in how many seconds to ask again after the call failed ``failures`` times in a row, or None to give up.
+
+    What the provider says goes first, unless it says more than a minute: a turn that waits longer than that is better
+    told to whoever asked. Without word of it the wait doubles from two seconds.
+    """
+    if not error.retryable:
+        return None
+    if error.retry_after is not None:
+        return error.retry_after if 0 <= error.retry_after <= LONGEST_WAIT_SECONDS else None
+    return min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LONGEST_WAIT_SECONDS)
 
 
 async def run_tool_in_thread(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
@@ -111,7 +128,7 @@ async def run_turn(
             except _Aborted:
                 part = AbortPart(_reason(signal))
             except ModelError as error:
-                part = ErrorPart(str(error), error.status, error.retryable)
+                part = ErrorPart(str(error), error.status, error.retryable, error.retry_after)
             except Exception as error:
                 _log.exception("The model %s failed.", turn.model.name)
                 part = ErrorPart(f"{type(error).__name__}: {error}")
@@ -289,15 +306,8 @@ class _Run:
         reasonings: dict[str, str] = {}
         # The block that an interrupted run left open is carried on by the first one of this call.
         open_text = collector.open_text
-        stream: AsyncIterator[Part] = aiter(
-            self._turn.model.provider.stream(request, env=self._env, signal=self._signal)
-        )
-        try:
-            while True:
-                try:
-                    part = await _unless_aborted(anext(stream), self._signal)
-                except StopAsyncIteration:
-                    return
+        async with aclosing(self._ask(request)) as parts:
+            async for part in parts:
                 match part:
                     case TextDelta() if part.text:
                         if part.id not in texts:
@@ -316,6 +326,10 @@ class _Run:
                         if part.id in texts:
                             yield TextEnd(texts.pop(part.id), part.provider_metadata)
                     case ReasoningEnd():
+                        if part.id not in reasonings and part.provider_metadata:
+                            # Thoughts that are not shown: all there is of them is for the provider to read again.
+                            reasonings[part.id] = f"rsn-{collector.reasoning_blocks}"
+                            yield ReasoningStart(reasonings[part.id])
                         if part.id in reasonings:
                             yield ReasoningEnd(reasonings.pop(part.id), part.provider_metadata)
                     case TextStart() | ReasoningStart() | TextDelta() | ReasoningDelta():
@@ -330,10 +344,34 @@ class _Run:
                         return
                     case _:
                         yield part
-        finally:
-            aclose = getattr(stream, "aclose", None)
-            if aclose is not None:
-                await aclose()
+
+    async def _ask(self, request: ModelRequest) -> AsyncGenerator[Part, None]:
+        """Yield what the provider does. It is asked again when it fails before its first part."""
+        model = self._turn.model
+        failures = 0
+        while True:
+            has_spoken = False
+            stream: AsyncIterator[Part] = aiter(model.provider.stream(request, env=self._env, signal=self._signal))
+            try:
+                while True:
+                    part = await _unless_aborted(anext(stream), self._signal)
+                    has_spoken = True
+                    yield part
+            except StopAsyncIteration:
+                return
+            except ModelError as error:
+                failures += 1
+                delay = (
+                    None if has_spoken or failures > self._turn.settings.max_retries else retry_delay(error, failures)
+                )
+                if delay is None:
+                    raise
+                _log.info("The model %s is asked again in %s s: %s", model.name, delay, error)
+            finally:
+                aclose = getattr(stream, "aclose", None)
+                if aclose is not None:
+                    await aclose()
+            await _unless_aborted(model.clock.sleep(delay), self._signal)
 
     def _check(self, call: ToolCall) -> ToolCall:
         if call.error is not None:

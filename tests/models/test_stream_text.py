@@ -13,7 +13,9 @@ from edgeagents.models import (
     ErrorPart,
     FinishStep,
     ModelHandle,
+    ModelRegistry,
     ReasoningDelta,
+    ReasoningEnd,
     SourcePart,
     StreamTextResult,
     TextDelta,
@@ -30,7 +32,9 @@ from edgeagents.models import (
     tool,
     tool_call,
 )
-from tests.models.fakes import ScriptedProvider, said, settle
+from edgeagents.models.messages import ReasoningContent, TextContent, ToolCallContent
+from edgeagents.models.turn import retry_delay
+from tests.models.fakes import HandClock, ScriptedProvider, said, settle
 
 
 def ask(provider: ScriptedProvider, **more: Any) -> StreamTextResult:
@@ -185,6 +189,88 @@ async def test_an_error_is_a_part_and_is_raised_by_what_is_awaited(caplog: pytes
     assert await result.finish_reason == "error"
     assert [text async for text in result.text_stream] == ["Hel"]
     assert "overloaded" in caplog.text
+
+
+async def test_a_call_that_fails_before_it_says_anything_is_made_again() -> None:
+    clock = HandClock()
+    busy = ModelError("slow down", status=429, retryable=True, retry_after=7.5)
+    provider = ScriptedProvider([busy], [ModelError("overloaded", status=529, retryable=True)], said("x"))
+    result = ask(provider, models=ModelRegistry(clock=clock))
+    reading = asyncio.create_task(result.consume_stream())
+    await clock.advance(7.4)
+    assert len(provider.requests) == 1
+    await clock.advance(0.1)
+    assert len(provider.requests) == 2
+    await clock.advance(4)
+    await reading
+    assert await result.text == "x"
+    assert provider.closed == 3
+
+
+async def test_a_call_that_keeps_failing_is_given_up() -> None:
+    clock = HandClock()
+    provider = ScriptedProvider(*[[ModelError("overloaded", status=529, retryable=True, retry_after=1)]] * 4)
+    result = ask(provider, models=ModelRegistry(clock=clock), max_retries=1, on_error=lambda part: None)
+    reading = asyncio.create_task(result.consume_stream())
+    await clock.advance(60)
+    await reading
+    with pytest.raises(ModelError, match="overloaded") as raised:
+        await result.text
+    assert (raised.value.status, raised.value.retryable, raised.value.retry_after) == (529, True, 1)
+    assert len(provider.requests) == 2
+
+
+async def test_an_abort_ends_the_wait_for_another_try() -> None:
+    clock = HandClock()
+    provider = ScriptedProvider([ModelError("overloaded", retryable=True)])
+    controller = AbortController()
+    result = ask(provider, models=ModelRegistry(clock=clock), abort_signal=controller.signal)
+    reading = asyncio.create_task(result.consume_stream())
+    await settle()
+    assert clock.waits
+    controller.abort("enough")
+    await reading
+    assert [part async for part in result.full_stream][-1] == AbortPart("enough")
+    assert not clock.waits
+
+
+@pytest.mark.parametrize(
+    ("error", "failures", "delay"),
+    [
+        (ModelError("x", retryable=True), 1, 2),
+        (ModelError("x", retryable=True), 2, 4),
+        (ModelError("x", retryable=True), 9, 60),
+        (ModelError("x", retryable=True, retry_after=0), 1, 0),
+        (ModelError("x", retryable=True, retry_after=61), 1, None),
+        (ModelError("x", retryable=False, retry_after=1), 1, None),
+    ],
+)
+def test_what_the_provider_says_of_when_to_ask_again_goes_first(
+    error: ModelError, failures: int, delay: float | None
+) -> None:
+    assert retry_delay(error, failures) == delay
+
+
+async def test_the_next_step_is_told_what_was_said_in_its_order_and_with_its_signatures() -> None:
+    hidden, signed = {"vendor": {"redacted": "x"}}, {"vendor": {"signature": "s"}}
+    script = [
+        ReasoningEnd("r1", hidden),
+        ReasoningDelta("r2", "h"),
+        ReasoningDelta("r2", "m"),
+        ReasoningEnd("r2", signed),
+        TextDelta("t", "So: "),
+        TextDelta("t", "adding."),
+        *calls(("c", "add", '{"a": 1, "b": 2}')),
+    ]
+    provider = ScriptedProvider(script, said("3"))
+    result = ask(provider, tools=[add], max_steps=2)
+    assert await result.text == "3"
+    assert provider.requests[1].messages[1].content == (
+        ReasoningContent("", hidden),
+        ReasoningContent("hm", signed),
+        TextContent("So: adding."),
+        ToolCallContent("c", "add", {"a": 1, "b": 2}),
+    )
 
 
 async def test_an_answer_without_an_end_is_an_error() -> None:

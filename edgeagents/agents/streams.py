@@ -114,6 +114,10 @@ class StreamWriter:
         """Add a JSON value of at most 1 MiB and return its number. Readers get it when it is kept."""
         return self._streams.append_to(self.id, self._live, chunk)
 
+    def append_text(self, text: str) -> int:
+        """Add a JSON value that is text already, on one line and fit for UTF-8. Else as ``append``."""
+        return self._streams.append_text_to(self.id, self._live, text)
+
     def close(self) -> None:
         """End the stream. Harmless when it has ended."""
         self._streams.settle(self.id, self._live, "completed", None)
@@ -208,17 +212,21 @@ class DurableStreams:
 
     def append_to(self, stream_id: str, live: _Live, chunk: Json) -> int:
         """Add to a stream; a ``StreamWriter`` does."""
+        text = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        if not text.isascii() and _SURROGATES.search(text):
+            # SQLite keeps UTF-8 only, and JSON can write half a pair as an escape.
+            text = json.dumps(chunk, separators=(",", ":"), allow_nan=False)
+        return self.append_text_to(stream_id, live, text)
+
+    def append_text_to(self, stream_id: str, live: _Live, text: str) -> int:
+        """Add JSON text to a stream; a ``StreamWriter`` does."""
         if live.is_settled:
             raise StreamClosedError(f"The stream {stream_id!r} has ended; nothing can be added to it.", stream_id)
         if self._database.held:
             # Readers have a chunk at once. One that a rollback takes away again would come twice, or differ.
             raise StreamError(f"The stream {stream_id!r} cannot be written to inside a transaction.", stream_id)
-        text = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         if len(text) > LONGEST_CHUNK // 4 and len(text.encode("utf-8", "surrogatepass")) > LONGEST_CHUNK:
             raise StorageLimitError(f"A chunk of the stream {stream_id!r} is larger than {LONGEST_CHUNK} bytes.")
-        if not text.isascii() and _SURROGATES.search(text):
-            # SQLite keeps UTF-8 only, and JSON can write half a pair as an escape.
-            text = json.dumps(chunk, separators=(",", ":"), allow_nan=False)
         block = live.block
         position = live.cursor
         if block.texts and (len(block.texts) >= BLOCK_CHUNKS or block.characters + len(text) > BLOCK_CHARACTERS):
@@ -358,12 +366,15 @@ class DurableStreams:
 
     def kept(self, stream_id: str) -> list[Json]:
         """Return all chunks that are there now."""
+        return [json.loads(text) for text in self.kept_texts(stream_id)]
+
+    def kept_texts(self, stream_id: str) -> list[str]:
+        """Return all chunks that are there now, as the JSON text that they are kept as."""
         row = self._row(stream_id)
         if row is None:
             return []
         query = "select chunks from cf_agents_stream_blocks where stream = ? order by first"
-        blocks = [block.split("\n") for (block,) in self._database.execute(query, (row.number,))]
-        return [json.loads(text) for block in blocks for text in block]
+        return [text for (block,) in self._database.execute(query, (row.number,)) for text in block.split("\n")]
 
     async def read(
         self, stream_id: str, *, from_: int = 0, signal: AbortSignal | None = None

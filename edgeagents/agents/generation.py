@@ -20,7 +20,7 @@ import json
 import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from edgeagents.agents.streams import DurableStreams, StreamStatus, StreamWriter, event_cursor
@@ -58,12 +58,14 @@ from edgeagents.objects.ids import nanoid
 if TYPE_CHECKING:
     from edgeagents.agents.streams import _HasDatabase
 
-__all__ = ["TURN_TAG", "DurableTextStream", "Generation", "GenerationContext"]
+__all__ = ["TURN_TAG", "DurableTextStream", "Generation", "GenerationContext", "TurnResponse"]
 
 T = TypeVar("T")
 
 TURN_TAG = "turn"
 STREAM_ID_HEADER = "x-stream-id"
+
+_UI_OPTIONS = {field.name for field in fields(UIOptions)}
 
 KEPT_TURNS = 100
 MOST_ATTEMPTS = 3
@@ -122,9 +124,20 @@ class DurableTextStream(TextResult):
         return response
 
     def to_ui_message_stream_response(self, **options: Any) -> Response:
-        response = super().to_ui_message_stream_response(**options)
-        response.headers.setdefault(STREAM_ID_HEADER, self.stream_id)
-        return response
+        usual = super().to_ui_message_stream_response(**options)
+        usual.headers.setdefault(STREAM_ID_HEADER, self.stream_id)
+        shown = {name: options[name] for name in _UI_OPTIONS & options.keys() if options[name] is not None}
+        return TurnResponse(usual, self, UIOptions(**shown))
+
+
+class TurnResponse(Response):
+    """A response that shows a turn as a UI message stream, and still knows which one and how."""
+
+    __slots__ = ("options", "turn")
+
+    def __init__(self, response: Response, turn: DurableTextStream, options: UIOptions) -> None:
+        super().__init__(response.body, status=response.status, headers=response.headers)
+        self.turn, self.options = turn, options
 
 
 class Generation:

@@ -300,9 +300,12 @@ class DurableStreams:
         row = self._row(stream_id)
         return None if row is None else self._status(row)
 
-    def list(self, *, state: StreamState | None = None, tag: str | None = None, limit: int = 100) -> list[StreamStatus]:
-        """Return the streams, the newest first: those in ``state`` and with ``tag``, when given."""
-        found = [] if not self._has_tables() else self._rows("where ?1 is null or tag = ?1", (tag,))
+    def list(
+        self, *, state: StreamState | None = None, tag: str | None = None, prefix: str = "", limit: int = 100
+    ) -> list[StreamStatus]:
+        """Return the streams, the newest first: those in ``state``, with ``tag``, whose id begins with ``prefix``."""
+        where = "where (?1 is null or tag = ?1) and id >= ?2 and id < ?2 || char(1114111)"
+        found = [] if not self._has_tables() else self._rows(where, (tag, prefix))
         known = (self._status(row) for row in found)
         matching = (each for each in known if state is None or each.state == state)
         return [each for each, _ in zip(matching, range(limit), strict=False)]

@@ -320,11 +320,16 @@ class Runtime:
     async def _fetch_worker(self, request: Request) -> Response:
         if self.worker.entrypoint is None:
             return await self._fetch_agent(request)
+        return await self._respond(await self.run_handler("fetch", request), request)
+
+    async def run_handler(self, event: str, *args: Any) -> Any:
+        """Run the worker's handler for what came from outside, such as ``email``, and return its answer.
+
+        Raises ``ConfigError`` when the worker has no such handler.
+        """
         current_namespaces.set(self._by_class)
-        answer = self.worker.handler("fetch", ExecutionContext(self._wait_until), self.env)(request)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        return await self._respond(answer, request)
+        answer = self.worker.handler(event, ExecutionContext(self._wait_until), self.env)(*args)
+        return await answer if inspect.isawaitable(answer) else answer
 
     async def _fetch_agent(self, request: Request) -> Response:
         return await self.router.route(request) or Response("Not found", status=404)
@@ -376,11 +381,11 @@ class Runtime:
             self._directories[key] = directory
         return directory
 
-    async def _wake_for_alarm(self, namespace: str, object_id: ObjectId) -> None:
+    async def _wake_for_alarm(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> None:
         if namespace.partition(":")[0] not in self._directories:
             _log.warning("An alarm of %s is due, but the worker has no such class any more. It is dropped.", namespace)
             return
-        await self._deliver(Address(namespace, object_id), AlarmEvent(), None)
+        await self._deliver(Address(namespace, object_id), AlarmEvent(facets), None)
 
 
 class _HookObserver(Observer):

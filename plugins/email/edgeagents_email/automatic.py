@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 __all__ = ["is_auto_reply_email"]
 
@@ -13,7 +14,7 @@ def is_auto_reply_email(headers: Mapping[str, str] | Iterable[tuple[str, str]]) 
     That is: ``Auto-Submitted`` other than ``no`` (RFC 3834), any ``X-Auto-Response-Suppress``, or a ``Precedence`` of
     ``bulk``, ``junk`` or ``list``.
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
     return any(_is_automatic(name.lower(), value.strip().lower()) for name, value in pairs)
 
 

@@ -101,6 +101,12 @@ def object_left(object_id: ObjectId, reason: str) -> None:
 
 
 @hookspec
+def event_started(object_id: ObjectId, class_name: str, event: Event) -> None:
+    """Called when an event has reached an object, in the task that handles it: what it sets in the context is seen by
+    the handler, and by ``event_finished``, which is called in the same task."""
+
+
+@hookspec
 def event_finished(object_id: ObjectId, event: Event, error: BaseException | None, seconds: float) -> None:
     """Called after an object handled an event. ``error`` is what its handler raised, if it did."""
 

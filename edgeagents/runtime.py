@@ -392,7 +392,7 @@ class _HookObserver(Observer):
     """Tells plugins. Hooks that nobody implements are not called."""
 
     def __init__(self, hook: Any) -> None:
-        for name in ("object_woke", "object_left", "event_finished"):
+        for name in ("object_woke", "object_left", "event_started", "event_finished"):
             caller = getattr(hook, name)
             if caller.get_hookimpls():
                 setattr(self, name, getattr(self, f"_{name}"))
@@ -403,6 +403,9 @@ class _HookObserver(Observer):
 
     def _object_left(self, object_id: ObjectId, reason: str) -> None:
         self._hook.object_left(object_id=object_id, reason=reason)
+
+    def _event_started(self, object_id: ObjectId, class_name: str, event: Event) -> None:
+        self._hook.event_started(object_id=object_id, class_name=class_name, event=event)
 
     def _event_finished(self, object_id: ObjectId, event: Event, error: BaseException | None, seconds: float) -> None:
         self._hook.event_finished(object_id=object_id, event=event, error=error, seconds=seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,9 @@ from edgeagents.placement import SingleProcess
 from edgeagents.runtime import Runtime
 from edgeagents.testing import agent_runtime, connect, settle
 from edgeagents.worker import Worker
+
+
+current: ContextVar[str] = ContextVar("current")
 
 
 class Counter(Agent):
@@ -263,6 +267,22 @@ async def test_hook_object_left():
         await runtime.namespaces["Counter"].get_by_name("x").add()
         await connect(runtime, "/agents/counter/y")
     assert sorted(seen) == [("x", "stopped"), ("y", "stopped")]
+
+
+async def test_hook_event_started():
+    seen = []
+
+    def event_started(object_id, class_name, event):
+        current.set("set at the start")
+        seen.append((object_id.name, class_name, event.method))
+
+    def event_finished():
+        seen.append(current.get())
+
+    plugins = [plugin(event_started=event_started, event_finished=event_finished)]
+    async with agent_runtime(Counter, plugins=plugins) as runtime:
+        await runtime.namespaces["Counter"].get_by_name("x").add()
+    assert seen == [("x", "Counter", "add"), "set at the start"]
 
 
 async def test_hook_event_finished():

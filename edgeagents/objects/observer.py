@@ -21,5 +21,8 @@ class Observer:
     def object_left(self, object_id: ObjectId, reason: str) -> None:
         """The object left memory: ``evicted``, ``hibernated``, ``reset`` or ``stopped``."""
 
+    def event_started(self, object_id: ObjectId, class_name: str, event: Event) -> None:
+        """The event has reached the object, and waits to be let in. Called in the task that handles it."""
+
     def event_finished(self, object_id: ObjectId, event: Event, error: BaseException | None, seconds: float) -> None:
         """The object handled an event."""

@@ -19,7 +19,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -119,9 +119,9 @@ class DurableTextStream(TextResult):
         return self._generation.stop(self.stream_id, reason)
 
     def to_text_stream_response(self, *, headers: HeadersInit = None, status: int = 200) -> Response:
-        response = super().to_text_stream_response(headers=headers, status=status)
-        response.headers.setdefault(STREAM_ID_HEADER, self.stream_id)
-        return response
+        usual = super().to_text_stream_response(headers=headers, status=status)
+        usual.headers.setdefault(STREAM_ID_HEADER, self.stream_id)
+        return TurnResponse(usual, self, None)
 
     def to_ui_message_stream_response(self, **options: Any) -> Response:
         usual = super().to_ui_message_stream_response(**options)
@@ -131,13 +131,19 @@ class DurableTextStream(TextResult):
 
 
 class TurnResponse(Response):
-    """A response that shows a turn as a UI message stream, and still knows which one and how."""
+    """A response that shows a turn, and still knows which one and how: as text when ``options`` are None."""
 
-    __slots__ = ("options", "turn")
+    __slots__ = ("is_mapped", "options", "turn")
 
-    def __init__(self, response: Response, turn: DurableTextStream, options: UIOptions) -> None:
+    def __init__(self, response: Response, turn: DurableTextStream, options: UIOptions | None) -> None:
         super().__init__(response.body, status=response.status, headers=response.headers)
         self.turn, self.options = turn, options
+        self.is_mapped = False
+
+    def map_body(self, fn: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]) -> None:
+        """Pass the body through ``fn``. The turn alone does not tell what is shown any more."""
+        self.is_mapped = True
+        super().map_body(fn)
 
 
 class Generation:

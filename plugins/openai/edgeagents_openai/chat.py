@@ -46,11 +46,11 @@ _REASONS: dict[str, FinishReason] = {
 async def stream(client: AsyncOpenAI, request: ModelRequest, *, is_openai: bool) -> AsyncGenerator[Part, None]:
     """Ask and yield what the model says."""
     body = request_body(request, is_openai=is_openai)
-    with mapped_errors():
+    with mapped_errors(client.api_key):
         answer: Any = await client.chat.completions.create(**body, extra_headers=dict(request.headers))
     reader = _Reader()
     try:
-        with mapped_errors():
+        with mapped_errors(client.api_key):
             async for chunk in answer:
                 for part in reader.read(chunk):
                     yield part
@@ -154,7 +154,7 @@ class _Reader:
         self._response_id = self._response_id or getattr(chunk, "id", None)
         if getattr(chunk, "usage", None) is not None:
             self._usage = _usage(chunk.usage)
-        if not chunk.choices:
+        if not getattr(chunk, "choices", None):
             return ()
         choice = chunk.choices[0]
         self._reason = choice.finish_reason or self._reason

@@ -8,30 +8,32 @@ from contextlib import contextmanager
 import openai
 
 from edgeagents.errors import ModelError
+from edgeagents.models.failures import http_failure, without_secret
 
 __all__ = ["broken_off", "mapped_errors", "stream_error"]
 
-_RETRYABLE = (408, 409, 429)
 _RETRYABLE_CODES = ("server_error", "rate_limit_exceeded", "overloaded")
 
 
 @contextmanager
-def mapped_errors() -> Generator[None, None, None]:
-    """Turn what the openai package raises into ``ModelError``. It has retried what it could by then."""
+def mapped_errors(secret: str) -> Generator[None, None, None]:
+    """Turn what the openai package raises into ``ModelError``, without ``secret`` in its message."""
     try:
         yield
     except openai.APIStatusError as error:
-        retryable = error.status_code in _RETRYABLE or error.status_code >= 500
-        raise ModelError(str(error.message), status=error.status_code, retryable=retryable) from error
+        headers = error.response.headers
+        raise http_failure(error.status_code, str(error.message), headers=headers, secret=secret) from error
     except openai.APITimeoutError as error:
         raise ModelError("The model's server did not answer in time.", retryable=True) from error
     except openai.APIConnectionError as error:
         raise ModelError(f"The connection to the model's server failed: {error}", retryable=True) from error
     except openai.APIError as error:
         # Sent in mid-stream, where there is no status any more.
-        raise stream_error(error.message, error.code) from error
+        raise stream_error(without_secret(error.message, secret), error.code) from error
     except openai.OpenAIError as error:
-        raise ModelError(str(error)) from error
+        raise ModelError(without_secret(str(error), secret)) from error
+    except ValueError as error:
+        raise ModelError(f"The model's server sent what is no JSON: {error}", retryable=True) from error
 
 
 def stream_error(message: str | None, code: str | None) -> ModelError:

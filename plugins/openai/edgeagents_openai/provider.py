@@ -41,7 +41,7 @@ class OpenAIProvider:
         api_key: str | None = None,
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
-        max_retries: int = 2,
+        max_retries: int = 0,
         keeps_clients: bool = False,
     ) -> None:
         self.name = "openai" if api is None else f"openai.{api}"
@@ -92,7 +92,7 @@ class OpenAIProvider:
         if client is None:
             client = AsyncOpenAI(
                 # The package insists on a key; a server that needs none does not look at it.
-                api_key=key or "none",
+                api_key=key or "no-key",
                 base_url=url,
                 default_headers=self._headers,
                 max_retries=self._max_retries,
@@ -115,7 +115,7 @@ class OpenAI:
         api_key: str | None = None,
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
-        max_retries: int = 2,
+        max_retries: int = 0,
     ) -> None:
         self._settings: dict[str, Any] = {
             "api_key": api_key,
@@ -146,9 +146,12 @@ def create_openai(
     api_key: str | None = None,
     base_url: str | None = None,
     headers: Mapping[str, str] | None = None,
-    max_retries: int = 2,
+    max_retries: int = 0,
 ) -> OpenAI:
-    """Return what makes models with this key, on this server. What is left out comes from ``env`` at each call."""
+    """Return what makes models with this key, on this server. What is left out comes from ``env`` at each call.
+
+    ``stream_text`` asks again by itself; ``max_retries`` adds those of the openai package, on the machine's clock.
+    """
     return OpenAI(api_key=api_key, base_url=base_url, headers=headers, max_retries=max_retries)
 
 

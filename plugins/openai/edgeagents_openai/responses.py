@@ -36,11 +36,11 @@ _INCOMPLETE: dict[str, FinishReason] = {"max_output_tokens": "length", "content_
 async def stream(client: AsyncOpenAI, request: ModelRequest) -> AsyncGenerator[Part, None]:
     """Ask and yield what the model says."""
     body = request_body(request)
-    with mapped_errors():
+    with mapped_errors(client.api_key):
         answer: Any = await client.responses.create(**body, extra_headers=dict(request.headers))
     reader = _Reader()
     try:
-        with mapped_errors():
+        with mapped_errors(client.api_key):
             async for event in answer:
                 for part in reader.read(event):
                     yield part
@@ -132,7 +132,7 @@ class _Reader:
         self._sources = 0
 
     def read(self, event: Any) -> Sequence[Part]:
-        match event.type:
+        match getattr(event, "type", None):
             case "response.output_text.delta":
                 return [TextDelta(event.item_id, event.delta)]
             case "response.refusal.delta":

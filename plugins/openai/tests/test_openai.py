@@ -1,6 +1,7 @@
+"""What is OpenAI's own: the bytes on the wire, and which server is asked with which key."""
+
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import sys
 from collections.abc import AsyncGenerator
@@ -12,10 +13,7 @@ from edgeagents_openai import OpenAIProvider, create_openai, openai
 from edgeagents_openai.plugin import register_model_providers
 
 from edgeagents.errors import ModelError
-from edgeagents.http import AbortController
 from edgeagents.models import (
-    AbortPart,
-    ErrorPart,
     ModelRegistry,
     ModelRequest,
     SourcePart,
@@ -157,75 +155,6 @@ async def test_a_tool_is_called_and_its_answer_sent_back(server: Any, api: str) 
             {"type": "function_call", "call_id": "call_1", "name": "add", "arguments": '{"a": 1, "b": 2}'},
             {"type": "function_call_output", "call_id": "call_1", "output": "3"},
         ]
-
-
-@both
-async def test_an_answer_that_is_cut_is_an_error(server: Any, api: str) -> None:
-    server.answers = [says(api, "Hel", then="cut")]
-    parts = [part async for part in ask(server, api, on_error=lambda part: None).full_stream]
-    assert [part.text for part in parts if isinstance(part, TextDelta)] == ["Hel"]
-    assert isinstance(parts[-1], ErrorPart)
-    assert parts[-1].retryable
-
-
-@both
-async def test_an_answer_that_ends_too_soon_is_an_error(server: Any, api: str) -> None:
-    server.answers = [fake.Answer([fake.chat(text="Hel") if api == "chat" else fake.text_event("Hel")])]
-    result = ask(server, api, on_error=lambda part: None)
-    with pytest.raises(ModelError, match="broke off"):
-        await result.text
-
-
-@both
-async def test_a_server_that_is_busy_is_asked_again(server: Any, api: str) -> None:
-    busy = fake.Answer(status=429, headers={"retry-after": "0.01"}, body={"error": {"message": "slow down"}})
-    server.answers = [busy, busy, says(api, "x")]
-    assert await ask(server, api).text == "x"
-    assert len(server.asked) == 3
-
-
-@pytest.mark.parametrize(
-    ("status", "retryable"), [(400, False), (401, False), (404, False), (429, True), (500, True), (503, True)]
-)
-@both
-async def test_an_error_of_the_server_has_its_status(server: Any, api: str, status: int, retryable: bool) -> None:
-    answer = fake.Answer(
-        status=status, headers={"retry-after-ms": "1"}, body={"error": {"message": "no such luck", "code": "x"}}
-    )
-    server.answers = [answer] * 3
-    result = ask(server, api, on_error=lambda part: None)
-    with pytest.raises(ModelError, match="no such luck") as raised:
-        await result.text
-    assert (raised.value.status, raised.value.retryable) == (status, retryable)
-    assert len(server.asked) == (3 if retryable else 1)
-
-
-async def test_a_server_that_is_not_there_is_an_error() -> None:
-    maker = create_openai(api_key="k", base_url="http://127.0.0.1:1/v1", max_retries=0)
-    result = stream_text(model=maker("m"), prompt="hi", on_error=lambda part: None)
-    with pytest.raises(ModelError, match="connection") as raised:
-        await result.text
-    assert raised.value.retryable
-
-
-@both
-async def test_an_abort_closes_the_connection(server: Any, api: str) -> None:
-    server.answers = [says(api, "Hel", then="stay")]
-    controller = AbortController()
-    result = ask(server, api, abort_signal=controller.signal)
-    async for _ in result.text_stream:
-        controller.abort("enough")
-    await asyncio.wait_for(server.left.wait(), 5)
-    assert [part async for part in result.full_stream][-1] == AbortPart("enough")
-
-
-@both
-async def test_a_client_that_leaves_closes_the_connection(server: Any, api: str) -> None:
-    server.answers = [says(api, "Hel", then="stay")]
-    chunks = ask(server, api).to_text_stream_response().stream()
-    assert await anext(chunks) == b"Hel"
-    await chunks.aclose()  # type: ignore[attr-defined]
-    await asyncio.wait_for(server.left.wait(), 5)
 
 
 @both

@@ -149,9 +149,9 @@ async def test_hook_storage_backend(tmp_path):
     class Counting(MemoryStorage):
         opened = 0
 
-        def open(self, namespace, object_id):
+        def open(self, namespace, object_id, facets=()):
             type(self).opened += 1
-            return super().open(namespace, object_id)
+            return super().open(namespace, object_id, facets)
 
     where = []
 

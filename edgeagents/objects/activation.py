@@ -37,6 +37,8 @@ from edgeagents.objects.storage import Storage
 if TYPE_CHECKING:
     from edgeagents.http import Request, Response
     from edgeagents.objects.hibernation import Slot
+    from edgeagents.objects.ids import Address
+    from edgeagents.objects.namespace import Stub
 
 __all__ = ["Activation"]
 
@@ -57,27 +59,29 @@ class Activation:
         self.logger = directory.logger
         self.failure: BaseException | None = None
         self.instance: Any = None
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._thread_ident = threading.get_ident()
         self._executor: ThreadPoolExecutor | None = None
+        self.is_started = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._holds = 0
         self._last_active = world.clock.monotonic()
         self._idle_timer: Any = None
         self._starting: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] | None = []
         self.input = InputGate()
-        self.database = world.storage.open(directory.key, slot.id)
+        namespace, object_id, facets = slot.place
+        self.database = world.storage.open(namespace, object_id, facets)
         self.output = OutputGate(self.database, world.durability, world.sync_executor, self.reset)
         self.database.is_synced = world.durability == "full"
         self.database.on_write = self.output.note_write
         self.database.on_release = self._transaction_ended
-        self.alarm = world.alarms.slot(directory.key, slot.id, self.database)
+        self.alarm = world.alarms.slot(namespace, object_id, self.database, facets)
         self.storage = Storage(
             self.database,
             alarm=self.alarm,
             clock=world.clock,
             has_sql=directory.has_sql,
-            has_alarm_handler=callable(getattr(directory.cls, "alarm", None)),
+            alarm_refusal=_alarm_refusal(directory.cls, is_facet=bool(facets)),
             critical=self._alone,
             flushed=self.output.flushed,
         )
@@ -116,6 +120,7 @@ class Activation:
         activate = getattr(self.instance, "_activate", None)
         if activate is not None:
             await activate(self.props)
+        self.is_started = True
         self.world.observer.object_woke(self.id, self)
 
     def reset(self, error: BaseException, *, cause: BaseException | None = None, reason: str = "reset") -> None:
@@ -134,8 +139,7 @@ class Activation:
                 task.cancel()
         self.world.storage.release(self.database, discard=True)
         self.slot.left(self)
-        # 1012 makes clients come back; what they then send wakes a new activation.
-        self.slot.drop_sockets(1012, "Durable Object reset")
+        self.slot.was_reset(error)
 
     def abort(self, reason: str | None) -> NoReturn:
         """Reset from within; leaves the handler that called it."""
@@ -143,7 +147,7 @@ class Activation:
         if self.is_on_loop:
             self.reset(error)
         else:
-            self._loop.call_soon_threadsafe(self.reset, error)
+            self.loop.call_soon_threadsafe(self.reset, error)
         raise _Aborted(str(error))
 
     def evict(self) -> bool:
@@ -151,7 +155,7 @@ class Activation:
         if self._holds or self._tasks or self.failure is not None or not self.output.is_clear:
             return False
         self.failure = ObjectReset("The object left memory.")
-        self._leave("hibernated" if self.slot.sockets else "evicted")
+        self._leave("hibernated" if self.slot.has_sockets else "evicted")
         self.world.storage.release(self.database, discard=False)
         self.slot.left(self)
         return True
@@ -202,6 +206,7 @@ class Activation:
         assert task is not None
         self._tasks.add(task)
         began = self.world.clock.monotonic()
+        self.world.observer.event_started(self.id, self.slot.directory.class_name, event)
         raised: BaseException | None = None
         try:
             if not self.input.is_open:
@@ -231,7 +236,7 @@ class Activation:
         finally:
             self._tasks.discard(task)
             self.world.observer.event_finished(self.id, event, raised, self.world.clock.monotonic() - began)
-            self._let_go()
+            self.let_go()
 
     async def _dispatch(self, event: Event) -> Any:
         instance = self.instance
@@ -246,8 +251,8 @@ class Activation:
                 await self._handler("web_socket_close", event.socket, event.code, event.reason, event.was_clean)
             case SocketErrorEvent():
                 await self._handler("web_socket_error", event.socket, event.error)
-            case AlarmEvent():
-                await self._alarm()
+            case AlarmEvent(facets=facets):
+                await (self._facet_alarm(*facets) if facets else self._alarm())
             case StartEvent():
                 assert instance is not None
         return None
@@ -259,7 +264,7 @@ class Activation:
         response = await self.world.respond(await self.invoke(fetch, request), request)
         if response.is_streaming:
             response.map_body(self._guarded)
-        elif response.websocket is not None and response.websocket.hold(self.output.release, self._let_go):
+        elif response.websocket is not None and response.websocket.hold(self.output.release, self.let_go):
             # A socket that the object did not make hibernatable needs the object's memory while it is open.
             self._holds += 1
         return response
@@ -318,6 +323,16 @@ class Activation:
         else:
             self.alarm.done()
 
+    async def _facet_alarm(self, name: str, *below: str) -> None:
+        # Only the object's own code knows the class of a facet that is not awake.
+        open_facet = getattr(self.instance, "_open_facet", None)
+        facet: Stub[Any] | None = await open_facet(name) if open_facet is not None else None
+        if facet is not None:
+            await facet._send(AlarmEvent(below))
+        else:
+            namespace, object_id, facets = self.slot.place
+            self.world.alarms.index.remove_facets(namespace, object_id, (*facets, name))
+
     # What ctx offers
 
     @property
@@ -350,7 +365,7 @@ class Activation:
         """See ``ObjectContext``."""
         if self._starting is None:
             return self._section(fn)
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[T] = self.loop.create_future()
         self._starting.append((fn, future))
         return future
 
@@ -391,15 +406,42 @@ class Activation:
             ),
         )
 
+    def parent_stub(self) -> Stub[Any] | None:
+        """See ``ObjectContext.parent``."""
+        parents = self.slot.parents
+        if not parents:
+            return None
+        parent = parents[-1]
+
+        async def deliver(address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
+            if self.failure is not None:
+                raise self.failure
+            return await parent.deliver(event, props)
+
+        return parent.directory.facet_stub(parent.directory.cls, parent.id, deliver)
+
+    def in_parent(self, work: Callable[[Any], Coroutine[Any, Any, T]], *, name: str) -> asyncio.Task[T]:
+        """See ``ObjectContext``."""
+        parents = self.slot.parents
+        parent = parents[-1].activation if parents else None
+        if parent is None:
+            raise RuntimeError("in_parent() was called in an object that is no facet, or that has left memory.")
+        return parent.spawn(work(parent.instance), name=name)
+
     @contextmanager
     def _keep_awake(self) -> Generator[None]:
-        self._holds += 1
+        self.hold()
         try:
             yield
         finally:
-            self._let_go()
+            self.let_go()
 
-    def _let_go(self) -> None:
+    def hold(self) -> None:
+        """Stay in memory until ``let_go`` is called as often."""
+        self._holds += 1
+
+    def let_go(self) -> None:
+        """End what one ``hold`` began."""
         self._holds -= 1
         if not self._holds:
             self._rest()
@@ -443,7 +485,7 @@ class Activation:
 
     def _transaction_ended(self) -> None:
         if self.is_on_loop:
-            self._loop.call_soon(self.output.commit_now)
+            self.loop.call_soon(self.output.commit_now)
 
 
 class _NoTimer:
@@ -458,3 +500,11 @@ def _reset_error(error: BaseException) -> ObjectError:
     reset = ObjectReset(f"The object was reset because its storage failed: {error}")
     reset.retryable = not isinstance(error, ValueError)
     return reset
+
+
+def _alarm_refusal(cls: type, *, is_facet: bool) -> str | None:
+    if is_facet:
+        return "A facet has no alarm of its own. Set the alarm of the object that it is a facet of."
+    if not callable(getattr(cls, "alarm", None)):
+        return "Your Durable Object class must have an alarm() handler in order to call setAlarm()"
+    return None

@@ -2,6 +2,9 @@
 
 The alarm itself is the object's, in its own database. The index is a hint for the scheduler, which cannot look into
 every database: it may name a time that is too early, never one that is too late. It outlives the process.
+
+An entry is an object's, or that of a facet of it: ``facets`` are the names that lead there from the object. They are
+kept in hexadecimal behind the object's id.
 """
 
 from __future__ import annotations
@@ -37,18 +40,24 @@ def from_ms(milliseconds: int) -> datetime:
     return _EPOCH + milliseconds * _MILLISECOND
 
 
+def entry_id(object_id: ObjectId, facets: tuple[str, ...]) -> str:
+    """Return what the entry of an object, or of a facet of it, is found by within the namespace."""
+    return "/".join((object_id.digits, *(name.encode("utf-8", "surrogatepass").hex() for name in facets)))
+
+
 @dataclass(frozen=True, slots=True)
 class AlarmHint:
-    """One object's entry."""
+    """One entry."""
 
     namespace: str
     object_id: ObjectId
     due: datetime
+    facets: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
         """What the entry is found by."""
-        return self.namespace, self.object_id.digits
+        return self.namespace, entry_id(self.object_id, self.facets)
 
 
 class AlarmIndex:
@@ -68,28 +77,42 @@ class AlarmIndex:
         """Return the index kept at ``path``, or one in memory."""
         return cls(Database.open(path, driver=driver))
 
-    def set(self, namespace: str, object_id: ObjectId, due: datetime) -> None:
+    def set(self, namespace: str, object_id: ObjectId, due: datetime, facets: tuple[str, ...] = ()) -> None:
         """Note that the object wants to be woken at ``due``, in place of what was noted before."""
         self._change(
             "INSERT INTO _cf_ALARMS VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, "
             "name = coalesce(excluded.name, name)",
-            (namespace, object_id.digits, object_id.name, to_ms(due)),
+            (namespace, entry_id(object_id, facets), object_id.name, to_ms(due)),
         )
 
-    def remove(self, namespace: str, object_id: ObjectId) -> None:
+    def remove(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
         """Note that the object does not want to be woken."""
         if self._database.exists:
-            self._change("DELETE FROM _cf_ALARMS WHERE namespace = ? AND id = ?", (namespace, object_id.digits))
+            self._change(
+                "DELETE FROM _cf_ALARMS WHERE namespace = ? AND id = ?", (namespace, entry_id(object_id, facets))
+            )
 
-    def get(self, namespace: str, object_id: ObjectId) -> datetime | None:
+    def remove_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
+        """Forget what all facets of the object want, or a facet of it and all facets of that one."""
+        if self._database.exists:
+            entry = entry_id(object_id, facets)
+            self._change(
+                # "0" follows "/".
+                "DELETE FROM _cf_ALARMS WHERE namespace = ? AND (id > ? AND id < ? OR id = ?)",
+                (namespace, f"{entry}/", f"{entry}0", entry if facets else None),
+            )
+
+    def get(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> datetime | None:
         """Return when the object wants to be woken, or None."""
-        rows = self._read("SELECT due FROM _cf_ALARMS WHERE namespace = ? AND id = ?", (namespace, object_id.digits))
+        rows = self._read(
+            "SELECT due FROM _cf_ALARMS WHERE namespace = ? AND id = ?", (namespace, entry_id(object_id, facets))
+        )
         return from_ms(rows[0][0]) if rows else None
 
     def earliest(self, limit: int) -> list[AlarmHint]:
         """Return the ``limit`` entries that are due first, in order."""
         rows = self._read("SELECT namespace, id, name, due FROM _cf_ALARMS ORDER BY due LIMIT ?", (limit,))
-        return [AlarmHint(namespace, ObjectId(digits, name), from_ms(due)) for namespace, digits, name, due in rows]
+        return [_hint(*row) for row in rows]
 
     def sync(self) -> None:
         """Return when every change before survives a loss of power. Callers that wait together are served together."""
@@ -124,3 +147,9 @@ class AlarmIndex:
                 self._database.commit()
                 self._has_table = True
             return self._database.fetch(sql, parameters)
+
+
+def _hint(namespace: str, entry: str, name: str | None, due: int) -> AlarmHint:
+    digits, *facets = entry.split("/")
+    names = tuple(bytes.fromhex(facet).decode("utf-8", "surrogatepass") for facet in facets)
+    return AlarmHint(namespace, ObjectId(digits, name), from_ms(due), names)

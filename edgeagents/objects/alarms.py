@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from edgeagents.objects.alarm_index import AlarmHint, AlarmIndex, from_ms, to_ms
+from edgeagents.objects.alarm_index import AlarmHint, AlarmIndex, entry_id, from_ms, to_ms
 from edgeagents.objects.clock import Clock, TimerHandle
 from edgeagents.objects.events import AlarmInfo
 from edgeagents.objects.ids import ObjectId
@@ -160,21 +160,22 @@ class _Change:
 class _Entry:
     """An object's entry in the index, and what is known of changes to it that are not kept yet."""
 
-    def __init__(self, scheduler: AlarmScheduler, namespace: str, object_id: ObjectId) -> None:
-        self._scheduler, self._namespace, self._id = scheduler, namespace, object_id
+    def __init__(self, scheduler: AlarmScheduler, namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> None:
+        self._scheduler, self._namespace, self._id, self._facets = scheduler, namespace, object_id, facets
+        self._key = (namespace, entry_id(object_id, facets))
         self._index = scheduler.index
         self._lock = threading.Lock()
         self.version = 0
 
     def __str__(self) -> str:
-        return f"{self._namespace} {self._id.name or self._id.digits}"
+        return _title(self._namespace, self._id, self._facets)
 
     def begin_change(self, due: int | None) -> _Change:
         """An alarm is about to be written: see that the entry is not later."""
         with self._lock:
             self.version += 1
             is_earlier = due is not None and self._bring_forward(due)
-        self._scheduler.changed(self._namespace, self._id)
+        self._scheduler.changed(self._key)
         return _Change(is_earlier)
 
     def end_change(self, version: int, due: int | None) -> None:
@@ -182,7 +183,7 @@ class _Entry:
         with self._lock:
             if self.version == version:
                 self._put(due)
-        self._scheduler.changed(self._namespace, self._id)
+        self._scheduler.changed(self._key)
 
     def put_right(self, due: int | None) -> None:
         """Nothing is about to change, and the alarm is due at ``due``."""
@@ -193,30 +194,30 @@ class _Entry:
         with self._lock:
             is_earlier = self._bring_forward(due)
         if is_earlier:
-            self._scheduler.changed(self._namespace, self._id)
+            self._scheduler.changed(self._key)
 
     def sync(self) -> None:
         """Return when the entry survives a loss of power."""
         self._index.sync()
 
     def _bring_forward(self, due: int) -> bool:
-        known = self._index.get(self._namespace, self._id)
+        known = self._index.get(self._namespace, self._id, self._facets)
         if known is not None and to_ms(known) <= due:
             return False
-        self._index.set(self._namespace, self._id, from_ms(due))
+        self._index.set(self._namespace, self._id, from_ms(due), self._facets)
         return True
 
     def _put(self, due: int | None) -> None:
         if due is None:
-            self._index.remove(self._namespace, self._id)
-        elif self._index.get(self._namespace, self._id) != from_ms(due):
-            self._index.set(self._namespace, self._id, from_ms(due))
+            self._index.remove(self._namespace, self._id, self._facets)
+        elif self._index.get(self._namespace, self._id, self._facets) != from_ms(due):
+            self._index.set(self._namespace, self._id, from_ms(due), self._facets)
 
 
 class Wake(Protocol):
-    """Brings an alarm event to an object, and returns when it was handled."""
+    """Brings an alarm event to an object, or through it to a facet, and returns when it was handled."""
 
-    def __call__(self, namespace: str, object_id: ObjectId, /) -> Awaitable[object]: ...
+    def __call__(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...], /) -> Awaitable[object]: ...
 
 
 class AlarmScheduler:
@@ -245,9 +246,9 @@ class AlarmScheduler:
         self._failures: dict[tuple[str, str], int] = {}
         self._held_back: dict[tuple[str, str], TimerHandle] = {}
 
-    def slot(self, namespace: str, object_id: ObjectId, database: Database) -> AlarmSlot:
-        """Return the alarm of the object whose database this is."""
-        return AlarmSlot(database, _Entry(self, namespace, object_id), self._clock, self._rng)
+    def slot(self, namespace: str, object_id: ObjectId, database: Database, facets: tuple[str, ...] = ()) -> AlarmSlot:
+        """Return the alarm of the object, or the facet of it, whose database this is."""
+        return AlarmSlot(database, _Entry(self, namespace, object_id, facets), self._clock, self._rng)
 
     async def start(self) -> None:
         """Begin to wake objects."""
@@ -267,12 +268,11 @@ class AlarmScheduler:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def changed(self, namespace: str, object_id: ObjectId) -> None:
-        """The object's entry has changed, or is about to. Any thread may call this."""
+    def changed(self, key: tuple[str, str]) -> None:
+        """The entry with this key has changed, or is about to. Any thread may call this."""
         loop = self._loop
         if loop is None:
             return
-        key = (namespace, object_id.digits)
         try:
             is_on_loop = asyncio.get_running_loop() is loop
         except RuntimeError:
@@ -321,15 +321,15 @@ class AlarmScheduler:
     async def _run(self, hint: AlarmHint) -> None:
         key = hint.key
         try:
-            await self._wake(hint.namespace, hint.object_id)
+            await self._wake(hint.namespace, hint.object_id, hint.facets)
         except Exception as error:
             self._changed.discard(key)
             _log.warning(
-                "The alarm of %s %s could not be run: %s", hint.namespace, hint.object_id.name or hint.object_id, error
+                "The alarm of %s could not be run: %s", _title(hint.namespace, hint.object_id, hint.facets), error
             )
             self._hold_back(key)
         else:
-            if key not in self._changed and self.index.get(hint.namespace, hint.object_id) == hint.due:
+            if key not in self._changed and self.index.get(hint.namespace, hint.object_id, hint.facets) == hint.due:
                 self._hold_back(key)
             else:
                 self._failures.pop(key, None)
@@ -348,3 +348,8 @@ class AlarmScheduler:
     def _let_go(self, key: tuple[str, str]) -> None:
         self._held_back.pop(key, None)
         self._look_soon()
+
+
+def _title(namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> str:
+    name = f"{namespace} {object_id.name or object_id.digits}"
+    return f"{name}, facet {facets!r}" if facets else name

@@ -3,15 +3,21 @@
 ``FolderStorage`` keeps one SQLite file per object:
 
     <root>/objects/<namespace>/<64 hex digits>.sqlite
+    <root>/objects/<namespace>/<64 hex digits>.facets/<64 hex digits>.sqlite
     <root>/alarms.sqlite
 
 A namespace's key is made of a worker's and a class's name, an object's file is named by its id: what a user of the
 application chooses is never a part of a path. An object's name is kept inside its database.
+
+The facets of an object have a folder beside its file, where each one's file is named by the SHA-256 of the facet's
+name; the name itself is kept inside. A facet's own facets have such a folder beside that one's file, and so on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -23,14 +29,24 @@ __all__ = ["FolderStorage", "MemoryStorage", "StorageBackend"]
 
 
 class StorageBackend(Protocol):
-    """Gives each object its database. A process asks only for objects that it owns."""
+    """Gives each object its database. A process asks only for objects that it owns.
 
-    def open(self, namespace: str, object_id: ObjectId) -> Database:
-        """Return the object's database, which may not exist before something is written. One at a time."""
+    ``facets`` are the names that lead from an object to a facet of it; without any it is the object itself.
+    """
+
+    def open(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Database:
+        """Return the database, which may not exist before something is written. One at a time."""
         ...
 
     def release(self, database: Database, *, discard: bool) -> None:
         """Close what ``open`` returned. With ``discard`` what was not committed is lost, else there is none."""
+        ...
+
+    def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
+        """Delete the databases of a facet and of all facets below it, or of all that the object has.
+
+        They were released. Those that are not there are no error.
+        """
         ...
 
     def alarm_index(self) -> AlarmIndex:
@@ -49,19 +65,32 @@ class FolderStorage:
         self.root = root
         self._index: AlarmIndex | None = None
 
-    def path(self, namespace: str, object_id: ObjectId) -> Path:
-        """Return the file of the object's database, whether it is there or not."""
-        return self.root / "objects" / _slug(namespace) / f"{object_id}.sqlite"
+    def path(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Path:
+        """Return the file of the database, whether it is there or not."""
+        path = self.root / "objects" / _slug(namespace) / f"{object_id}.sqlite"
+        for name in facets:
+            path = path.with_suffix(".facets") / f"{_digest(name)}.sqlite"
+        return path
 
-    def open(self, namespace: str, object_id: ObjectId) -> Database:
-        database = Database.open(self.path(namespace, object_id))
-        database.set_identity(object_id.name)
+    def open(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Database:
+        database = Database.open(self.path(namespace, object_id, facets))
+        database.set_identity(_identity(object_id, facets))
         return database
 
     def release(self, database: Database, *, discard: bool) -> None:
         if discard:
             database.rollback()
         database.close()
+
+    def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
+        path = self.path(namespace, object_id, facets)
+        if facets:
+            # The file first: a log without its file is never read, a file without its log would be.
+            for file in (path, *(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))):
+                file.unlink(missing_ok=True)
+        below = path.with_suffix(".facets")
+        if below.exists():
+            shutil.rmtree(below)
 
     def alarm_index(self) -> AlarmIndex:
         if self._index is None:
@@ -78,19 +107,24 @@ class MemoryStorage:
     """Databases in memory, kept while this value lives: an object that is evicted finds its data again."""
 
     def __init__(self) -> None:
-        self._databases: dict[tuple[str, ObjectId], Database] = {}
+        self._databases: dict[tuple[str, ObjectId, tuple[str, ...]], Database] = {}
         self._index: AlarmIndex | None = None
 
-    def open(self, namespace: str, object_id: ObjectId) -> Database:
-        key = (namespace, object_id)
+    def open(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Database:
+        key = (namespace, object_id, facets)
         if key not in self._databases:
             self._databases[key] = Database.open(None)
-            self._databases[key].set_identity(object_id.name)
+            self._databases[key].set_identity(_identity(object_id, facets))
         return self._databases[key]
 
     def release(self, database: Database, *, discard: bool) -> None:
         if discard:
             database.rollback()
+
+    def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
+        owner = (namespace, object_id)
+        for key in [key for key in self._databases if key[:2] == owner and key[2] and key[2][: len(facets)] == facets]:
+            self._databases.pop(key).close()
 
     def alarm_index(self) -> AlarmIndex:
         if self._index is None:
@@ -109,3 +143,11 @@ class MemoryStorage:
 def _slug(namespace: str) -> str:
     # A worker's and a class's name are words; whatever else could come is made harmless here too.
     return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"%{ord(found[0]):02x}", namespace)
+
+
+def _identity(object_id: ObjectId, facets: tuple[str, ...]) -> str | None:
+    return facets[-1] if facets else object_id.name
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()

@@ -11,15 +11,19 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from edgeagents.objects.clock import Clock
+from edgeagents.objects.facets import Facets
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
 
 if TYPE_CHECKING:
     from edgeagents.objects.activation import Activation
+    from edgeagents.objects.alarms import AlarmSlot
+    from edgeagents.objects.namespace import Stub
     from edgeagents.objects.storage import Storage
 
 __all__ = ["ObjectContext"]
@@ -32,6 +36,9 @@ class ObjectContext:
 
     id: ObjectId
     storage: Storage
+    alarm: AlarmSlot
+    """The object's one alarm, to be set without ``await``. A facet has one here, though not in ``storage``: it is for
+    the library that the facet's class comes from, which must know how to open the facet when it is due."""
     clock: Clock
     rng: random.Random
     limits: Limits
@@ -46,7 +53,7 @@ class ObjectContext:
         world = activation.world
         self._activation = activation
         self.id = activation.id
-        self.storage = activation.storage
+        self.storage, self.alarm = activation.storage, activation.alarm
         self.clock, self.rng, self.limits = world.clock, world.rng, world.limits
         self.models, self.events, self.debug = world.models, world.events, world.debug
         self.capabilities: tuple[type, ...] = world.capabilities
@@ -56,6 +63,25 @@ class ObjectContext:
     def props(self) -> Mapping[str, Any] | None:
         """The props of the stub that woke the object, or None."""
         return self._activation.props
+
+    @cached_property
+    def facets(self) -> Facets:
+        """Children of this object with databases of their own, which share its life."""
+        return Facets(self._activation)
+
+    @property
+    def parents(self) -> tuple[tuple[str, ObjectId], ...]:
+        """The objects that this one is a facet of, the root first: the name of the class, and the id, of each."""
+        return tuple((slot.directory.class_name, slot.id) for slot in self._activation.slot.parents)
+
+    @property
+    def parent(self) -> Stub[Any] | None:
+        """A stub of the object that this one is a facet of, or None."""
+        return self._activation.parent_stub()
+
+    def in_parent(self, work: Callable[[Any], Coroutine[Any, Any, T]], *, name: str) -> asyncio.Task[T]:
+        """Run ``work`` with the instance of the object that this one is a facet of, as one of that object's tasks."""
+        return self._activation.in_parent(work, name=name)
 
     @property
     def is_on_loop(self) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
 from edgeagents.objects.context import ObjectContext
+
+if TYPE_CHECKING:
+    from edgeagents.objects.namespace import Stub
 
 __all__ = ["DurableObject", "Env"]
 
@@ -36,6 +39,10 @@ class DurableObject(Generic[Env]):
 
     def _find_part_method(self, part: str, method: str) -> Callable[..., Any] | None:
         """Return what a call of ``method`` of a part of this object runs, or None. See ``call_part``."""
+
+    async def _open_facet(self, name: str) -> Stub[Any] | None:
+        """Return the facet whose alarm is due, made with its class. None when there is no such facet any more."""
+        return None
 
     def _begin_call(self) -> None:
         """Note that a method is about to be called through a stub, in the task of this call."""

@@ -77,7 +77,12 @@ class SocketErrorEvent:
 
 @dataclass(frozen=True, slots=True)
 class AlarmEvent:
-    """The object's alarm may be due; whether it is, only the object's own storage knows."""
+    """The object's alarm may be due; whether it is, only the object's own storage knows.
+
+    With ``facets`` it is the alarm of a facet of the object, or of a facet of that one, and so on.
+    """
+
+    facets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

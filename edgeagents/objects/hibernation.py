@@ -1,7 +1,8 @@
 """Hibernation: what stays of an object while it is not in memory.
 
 A ``Slot`` is all that the runtime holds for one id: its activation, if it is awake, and its sockets, which stay open
-when it is not. Whatever arrives comes to the slot, which wakes the object when there is something for it to do.
+when it is not. Whatever arrives comes to the slot, which wakes the object when there is something for it to do. The
+slots of its facets (``facet_slot``) are within it.
 """
 
 from __future__ import annotations
@@ -9,32 +10,54 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgeagents.errors import ObjectOverloaded
 from edgeagents.objects.activation import Activation
-from edgeagents.objects.events import CloseEvent, Event, MessageEvent
+from edgeagents.objects.events import CloseEvent, Event, MessageEvent, StartEvent
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
 
 if TYPE_CHECKING:
+    from edgeagents.objects.facet_slot import FacetSlot
+    from edgeagents.objects.facets import FacetStartup
     from edgeagents.objects.namespace import Directory
 
-__all__ = ["Slot"]
+__all__ = ["Place", "Slot"]
+
+
+class Place(NamedTuple):
+    """Where storage has an object: its namespace and id, then the names that lead from it to a facet, if it is one."""
+
+    namespace: str
+    id: ObjectId
+    facets: tuple[str, ...] = ()
 
 
 class Slot:
     """One id's place in this process, whether the object is awake or not."""
 
-    __slots__ = ("_events", "_in_flight", "activation", "auto_response", "directory", "id", "sockets")
+    __slots__ = ("_events", "_in_flight", "activation", "auto_response", "directory", "facets", "id", "sockets")
 
     def __init__(self, directory: Directory, object_id: ObjectId) -> None:
         self.directory, self.id = directory, object_id
         self.activation: Activation | None = None
         self.auto_response: WebSocketRequestResponsePair | None = None
         self.sockets: dict[WebSocket, None] = {}
+        self.facets: dict[str, FacetSlot] | None = None
+        """The facets that are awake or have sockets."""
         self._in_flight: dict[WebSocket, int] | None = None
         self._events = 0
+
+    @property
+    def place(self) -> Place:
+        """Where storage has the object."""
+        return Place(self.directory.key, self.id)
+
+    @property
+    def parents(self) -> tuple[Slot, ...]:
+        """The places of the objects that this one is a facet of, the root first."""
+        return ()
 
     # Events
 
@@ -74,15 +97,58 @@ class Slot:
         activation.keep_task(_start_task(activation.start()))
         return activation
 
+    async def rise(self) -> None:
+        """Return when the object is awake and has started."""
+        if self.activation is None or not self.activation.is_started:
+            await self.deliver(StartEvent())
+
     def left(self, activation: Activation) -> None:
         """Note that ``activation`` has left memory."""
         if self.activation is activation:
             self.activation = None
         self._forget_if_empty()
 
+    def was_reset(self, error: BaseException) -> None:
+        """Note that the activation, which has left, was reset: its facets are too, and every socket is closed."""
+        self.reset_facets(error)
+        # 1012 makes clients come back; what they then send wakes a new activation.
+        self.drop_sockets(1012, "Durable Object reset")
+
+    async def stop(self) -> None:
+        """Leave memory because the runtime stops, before the facets do: nothing can wake them then."""
+        if self.activation is not None:
+            await self.activation.stop()
+        for facet in tuple((self.facets or {}).values()):
+            await facet.stop()
+
+    @property
+    def _is_empty(self) -> bool:
+        return self.activation is None and not self.sockets and not self._events and not self.facets
+
     def _forget_if_empty(self) -> None:
-        if self.activation is None and not self.sockets and not self._events:
+        if self._is_empty:
             self.directory.forget(self)
+
+    # Facets
+
+    def facet(self, name: str, startup: FacetStartup) -> FacetSlot:
+        """Return the place of a facet, made if need be."""
+        if self.facets is None:
+            self.facets = {}
+        slot = self.facets.get(name)
+        if slot is None:
+            slot = self.facets[name] = self.directory.facet_slot(self, name, startup)
+        return slot
+
+    def child_left(self) -> None:
+        """Note that a facet's place is empty."""
+        self._forget_if_empty()
+
+    def reset_facets(self, error: BaseException) -> None:
+        """Reset every facet that is awake."""
+        for facet in tuple((self.facets or {}).values()):
+            if facet.activation is not None:
+                facet.activation.reset(error)
 
     # Sockets
 
@@ -144,8 +210,15 @@ class Slot:
             task = self.begin(CloseEvent(socket, code, reason, was_clean))
             task.add_done_callback(lambda done: self._closed_done(socket, done))
 
+    @property
+    def has_sockets(self) -> bool:
+        """Whether the object or a facet of it has sockets."""
+        return bool(self.sockets) or any(facet.has_sockets for facet in (self.facets or {}).values())
+
     def drop_sockets(self, code: int, reason: str) -> None:
-        """Close every socket, without the object hearing of it."""
+        """Close every socket, those of facets too, without the objects hearing of it."""
+        for facet in tuple((self.facets or {}).values()):
+            facet.drop_sockets(code, reason)
         sockets, self.sockets = self.sockets, {}
         for socket in sockets:
             socket.close(code, reason)

@@ -22,6 +22,8 @@ from edgeagents.objects.alarms import AlarmScheduler
 from edgeagents.objects.backend import StorageBackend
 from edgeagents.objects.clock import Clock
 from edgeagents.objects.events import CallEvent, Event, FetchEvent, StartEvent
+from edgeagents.objects.facet_slot import FacetSlot
+from edgeagents.objects.facets import FacetStartup
 from edgeagents.objects.gates import Durability
 from edgeagents.objects.hibernation import Slot
 from edgeagents.objects.ids import Address, ObjectId, id_from_name, id_from_string, unique_id
@@ -77,6 +79,7 @@ class Directory:
         self.class_name = cls.__name__
         self.logger = logging.getLogger(f"edgeagents.agent.{cls.__name__}")
         self._slots: dict[str, Slot] = {}
+        self._of_facets: dict[type, Directory] = {}
 
     async def deliver(self, object_id: ObjectId, event: Event, props: Mapping[str, Any] | None = None) -> Any:
         """Bring ``event`` to the object; return or raise what its handler does."""
@@ -102,8 +105,27 @@ class Directory:
         """Make every object leave memory; its sockets close with 1012, so that clients come back."""
         for slot in self.slots():
             slot.drop_sockets(1012, "The server is restarting")
-            if slot.activation is not None:
-                await slot.activation.stop()
+            await slot.stop()
+
+    # Facets
+
+    def of_facets(self, cls: type) -> Directory:
+        """Return what the facets of the class ``cls`` that objects of this namespace have in common."""
+        directory = self._of_facets.get(cls)
+        if directory is None:
+            directory = self._of_facets[cls] = Directory(self.key, cls, self.env, self.world)
+        return directory
+
+    def facet_slot(self, parent: Slot, name: str, startup: FacetStartup) -> FacetSlot:
+        """Return a place for a facet of ``parent``."""
+        return FacetSlot(parent, name, startup)
+
+    def facet_stub(
+        self, cls: type, object_id: ObjectId, deliver: Deliver, props: Mapping[str, Any] | None = None
+    ) -> Stub[Any]:
+        """Return a stub that sends to an object of the class ``cls`` by ``deliver``."""
+        namespace = Namespace(self.key, cls, deliver, self.world.rng)
+        return Stub(namespace, Address(self.key, object_id), deliver, props)
 
 
 class Namespace(Generic[T]):

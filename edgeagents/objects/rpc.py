@@ -15,14 +15,20 @@ from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, Remo
 from edgeagents.http import Request, Response
 from edgeagents.objects.values import clone
 
-__all__ = ["copy_arguments", "copy_result", "crossing_error", "is_callable_name"]
+__all__ = ["UnknownClass", "copy_arguments", "copy_result", "crossing_error", "is_callable_name"]
 
 _HANDLERS = frozenset({"alarm", "fetch", "web_socket_message", "web_socket_close", "web_socket_error"})
 
 
+class UnknownClass:
+    """Stands for the class of an object that is only known when it starts: every public name may be a method."""
+
+
 def is_callable_name(cls: type, name: str) -> bool:
     """Return whether a stub may call ``name`` on an object of ``cls``: a public method that is no handler."""
-    return not name.startswith("_") and name not in _HANDLERS and callable(getattr(cls, name, None))
+    if name.startswith("_") or name in _HANDLERS:
+        return False
+    return cls is UnknownClass or callable(getattr(cls, name, None))
 
 
 def copy_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

@@ -43,8 +43,8 @@ async def _directly(fn: Callable[[], Awaitable[T]]) -> T:
 class _Operations:
     """What may be done in a transaction as well as outside."""
 
-    def __init__(self, table: KeyValueTable, alarm: AlarmSlot, clock: Clock, has_alarm_handler: bool) -> None:
-        self._table, self._alarm, self._clock, self._has_alarm_handler = table, alarm, clock, has_alarm_handler
+    def __init__(self, table: KeyValueTable, alarm: AlarmSlot, clock: Clock, alarm_refusal: str | None) -> None:
+        self._table, self._alarm, self._clock, self._alarm_refusal = table, alarm, clock, alarm_refusal
 
     def _enter(self, operation: str) -> None:
         """Called before each operation."""
@@ -119,8 +119,8 @@ class _Operations:
         It replaces the alarm that was set before. A time that has passed means now; a naive time is local.
         """
         self._enter("setAlarm")
-        if not self._has_alarm_handler:
-            raise StorageError("Your Durable Object class must have an alarm() handler in order to call setAlarm()")
+        if self._alarm_refusal is not None:
+            raise StorageError(self._alarm_refusal)
         self._alarm.set(self._alarm_time(when))
 
     async def delete_alarm(self) -> None:
@@ -154,8 +154,8 @@ class Storage(_Operations):
     """An object's storage.
 
     ``has_sql`` is false for classes that were declared without SQL: they have keys and values alone, with the smaller
-    limits that belong to them. ``critical`` runs a function while no other event of the object does, ``flushed``
-    returns when what was written is kept.
+    limits that belong to them. ``alarm_refusal`` says why the object cannot set an alarm, if it cannot. ``critical``
+    runs a function while no other event of the object does, ``flushed`` returns when what was written is kept.
     """
 
     def __init__(
@@ -165,11 +165,11 @@ class Storage(_Operations):
         alarm: AlarmSlot,
         clock: Clock,
         has_sql: bool = True,
-        has_alarm_handler: bool = True,
+        alarm_refusal: str | None = None,
         critical: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = _directly,
         flushed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        super().__init__(KeyValueTable(database, is_small=not has_sql), alarm, clock, has_alarm_handler)
+        super().__init__(KeyValueTable(database, is_small=not has_sql), alarm, clock, alarm_refusal)
         self.database = database
         self._has_sql = has_sql
         self._critical, self._flushed = critical, flushed
@@ -214,7 +214,7 @@ class Storage(_Operations):
         outer = _innermost.get()
         is_nested = outer is not None and outer.storage is self and outer.is_open
         async with outer.inner if outer is not None and is_nested else self._transactions:
-            transaction = Transaction(self, self._table, self._alarm, self._clock, self._has_alarm_handler)
+            transaction = Transaction(self, self._table, self._alarm, self._clock, self._alarm_refusal)
             token = _innermost.set(transaction)
             try:
                 result = await fn(transaction)
@@ -278,9 +278,9 @@ class Transaction(_Operations):
     """What ``Storage.transaction`` hands to its function. It ends with the function."""
 
     def __init__(
-        self, storage: Storage, table: KeyValueTable, alarm: AlarmSlot, clock: Clock, has_alarm_handler: bool
+        self, storage: Storage, table: KeyValueTable, alarm: AlarmSlot, clock: Clock, alarm_refusal: str | None
     ) -> None:
-        super().__init__(table, alarm, clock, has_alarm_handler)
+        super().__init__(table, alarm, clock, alarm_refusal)
         self.storage = storage
         self.inner = asyncio.Lock()
         self._state = "open"

@@ -235,10 +235,11 @@ class WebSocket:
     def hold(self, release: Callable[[Callable[[], object]], None], on_end: Callable[[], object]) -> bool:
         """Let what the other end sends pass ``release``, and call ``on_end`` when the connection is over.
 
-        For the end that a handler answers with, when it accepted the other end itself; returns False when it did not.
+        For the end that a handler answers with, when it accepted the other end itself; returns False when it did not,
+        but passes on what another object answered.
         """
         peer = self._peer
-        if peer._inbox is None or peer.ready_state == WebSocket.CLOSED:
+        if peer._inbox is None or peer._on_end is not None or peer.ready_state == WebSocket.CLOSED:
             return False
         peer._release, peer._on_end = release, on_end
         return True

@@ -14,12 +14,13 @@ import pluggy
 
 if TYPE_CHECKING:
     from edgeagents.agents import AgentEvent, Capability
-    from edgeagents.bindings import BindingType
+    from edgeagents.bindings import BindingDeclaration, BindingType
     from edgeagents.http import Request, Response
     from edgeagents.models import ModelProvider
     from edgeagents.objects import Activation, Event, ObjectId
     from edgeagents.placement import Placement
     from edgeagents.runtime import DeveloperRoute, Runtime, StorageBackend, Transport, Trigger
+    from edgeagents.worker import Worker
 
 __all__ = ["hookimpl", "hookspec"]
 
@@ -30,6 +31,11 @@ hookimpl = pluggy.HookimplMarker("edgeagents")
 @hookspec
 def register_bindings(runtime: Runtime) -> Iterable[BindingType]:  # pyright: ignore[reportReturnType]
     """Return the types of binding that this plugin provides."""
+
+
+@hookspec
+def declare_bindings(runtime: Runtime, worker: Worker) -> Iterable[BindingDeclaration]:  # pyright: ignore[reportReturnType]
+    """Return bindings that the worker gets beside those that it declares itself."""
 
 
 @hookspec

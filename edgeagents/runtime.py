@@ -257,8 +257,11 @@ class Runtime:
         types = unique(self.hook.register_bindings(runtime=self), "kind", "binding type")
         values: dict[str, Any] = {}
         faults: list[ConfigError] = []
-        for declaration in self.worker.bindings:
+        declared = self.hook.declare_bindings(runtime=self, worker=self.worker)
+        for declaration in (*self.worker.bindings, *(each for group in reversed(declared) for each in group)):
             try:
+                if declaration.name in values:
+                    raise ConfigError(f"Two bindings are called {declaration.name!r}. Rename one.")
                 if declaration.kind not in types:
                     raise UnknownBinding(declaration.kind, declaration.name, types)
                 value = types[declaration.kind].make(declaration, runtime=self, worker=self.worker)

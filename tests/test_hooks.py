@@ -11,7 +11,7 @@ from edgeagents import Agent, callable, hookimpl
 from edgeagents.agents import Capability
 from edgeagents.asgi import AgentsMiddleware
 from edgeagents.bindings import BindingDeclaration
-from edgeagents.errors import PluginError, UnknownBinding
+from edgeagents.errors import ConfigError, PluginError, UnknownBinding
 from edgeagents.http import Request, Response
 from edgeagents.models import ModelHandle, stream_text
 from edgeagents.models.parts import FinishStep, TextDelta, TextEnd, TextStart
@@ -20,7 +20,6 @@ from edgeagents.placement import SingleProcess
 from edgeagents.runtime import Runtime
 from edgeagents.testing import agent_runtime, connect, settle
 from edgeagents.worker import Worker
-
 
 current: ContextVar[str] = ContextVar("current")
 
@@ -52,6 +51,22 @@ async def test_hook_register_bindings():
     worker = Worker(name="w", bindings=[BindingDeclaration("HELLO", "greeting", {"word": "hi"})])
     async with Runtime(worker, storage=None, plugins=[plugin(register_bindings=lambda: [Greeting()])]) as runtime:
         assert runtime.env.HELLO == "hi from w"
+
+
+async def test_hook_declare_bindings():
+    def declare_bindings(worker):
+        return [BindingDeclaration("WORDS", "json", {"value": [worker.name]})]
+
+    worker = Worker(name="w", bindings=[BindingDeclaration("HELLO", "plain_text", {"value": "hi"})])
+    async with Runtime(worker, storage=None, plugins=[plugin(declare_bindings=declare_bindings)]) as runtime:
+        assert dict(runtime.env) == {"HELLO": "hi", "WORDS": ["w"]}
+
+
+async def test_two_bindings_of_one_name_are_an_error():
+    declared = BindingDeclaration("HELLO", "plain_text", {"value": "hi"})
+    worker = Worker(name="w", bindings=[declared])
+    with pytest.raises(ConfigError, match="Two bindings are called 'HELLO'"):
+        await Runtime(worker, storage=None, plugins=[plugin(declare_bindings=lambda: [declared])]).start()
 
 
 async def test_a_binding_that_no_plugin_provides_is_an_error():

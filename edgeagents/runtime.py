@@ -257,11 +257,8 @@ class Runtime:
         types = unique(self.hook.register_bindings(runtime=self), "kind", "binding type")
         values: dict[str, Any] = {}
         faults: list[ConfigError] = []
-        declared = self.hook.declare_bindings(runtime=self, worker=self.worker)
-        for declaration in (*self.worker.bindings, *(each for group in reversed(declared) for each in group)):
+        for declaration in self._declarations():
             try:
-                if declaration.name in values:
-                    raise ConfigError(f"Two bindings are called {declaration.name!r}. Rename one.")
                 if declaration.kind not in types:
                     raise UnknownBinding(declaration.kind, declaration.name, types)
                 value = types[declaration.kind].make(declaration, runtime=self, worker=self.worker)
@@ -278,6 +275,17 @@ class Runtime:
         # The objects hold this very env: it is filled in place.
         vars(self.env).update(values)
         vars(self.env).update(self._given_env or {})
+
+    def _declarations(self) -> list[BindingDeclaration]:
+        declarations = list(self.worker.bindings)
+        taken = {declaration.name for declaration in declarations}
+        for group in reversed(self.hook.declare_bindings(runtime=self, worker=self.worker)):
+            for declaration in group:
+                if declaration.name in taken:
+                    raise ConfigError(f"Two bindings are called {declaration.name!r}. Rename the one of the plugin.")
+                taken.add(declaration.name)
+                declarations.append(declaration)
+        return declarations
 
     def namespace_of(self, cls: type[T], *, worker: Worker, has_sql: bool = True) -> Namespace[T]:
         """Return the namespace of a class of ``worker``: the same one for every binding to it."""

@@ -32,7 +32,7 @@ from edgeagents.agents import (
 from edgeagents.asgi import AgentsMiddleware
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response, ServerSentEvent
-from edgeagents.models import stream_text, tool
+from edgeagents.models import convert_to_model_messages, stream_text, tool
 from edgeagents.objects import (
     DurableObject,
     Limits,
@@ -63,6 +63,7 @@ __all__ = [
     "WebSocketRequestResponsePair",
     "WorkerEntrypoint",
     "callable",
+    "convert_to_model_messages",
     "get_agent_by_name",
     "get_current_agent",
     "hookimpl",

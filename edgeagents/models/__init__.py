@@ -2,7 +2,7 @@
 
 | to | look in |
 |---|---|
-| ask a model | `stream_text.py`, `result.py` |
+| ask a model | `stream_text.py`, `result.py`; about a chat: `ui_messages.py` |
 | know what can happen in a stream | `parts.py`, `steps.py` |
 | give a model tools | `tools.py`, `json_types.py` |
 | see how steps, tools and interruptions go together | `turn.py` |
@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from edgeagents.models.messages import Message, messages_from_ui
+from edgeagents.models.messages import Message
 from edgeagents.models.offline import OfflineProvider
 from edgeagents.models.parts import (
     AbortPart,
@@ -56,6 +56,7 @@ from edgeagents.models.result import FinishEvent, StreamTextResult, TextResult
 from edgeagents.models.steps import StepResult, StopCondition, has_tool_call, step_count_is
 from edgeagents.models.stream_text import stream_text
 from edgeagents.models.tools import Tool, ToolContext, tool, tool_call
+from edgeagents.models.ui_messages import convert_to_model_messages
 
 __all__ = [
     "AbortPart",
@@ -100,8 +101,8 @@ __all__ = [
     "ToolInputStart",
     "ToolResult",
     "Usage",
+    "convert_to_model_messages",
     "has_tool_call",
-    "messages_from_ui",
     "part_from_json",
     "part_to_json",
     "step_count_is",

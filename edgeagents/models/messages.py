@@ -1,7 +1,8 @@
 """Messages: what a model is told, read from the shapes that a program writes.
 
 A program gives ``prompt="..."`` or a list of ``{"role": ..., "content": ...}``; here they become values that every
-provider can turn into its own form. ``messages_from_ui`` reads what a browser's ``useChat`` sends.
+provider can turn into its own form. What a browser's ``useChat`` sends is
+read in ``ui_messages``.
 
 Nothing here knows a provider.
 """
@@ -28,8 +29,8 @@ __all__ = [
     "ToolResultContent",
     "message_from_json",
     "message_to_json",
-    "messages_from_ui",
     "output_text",
+    "read_message",
     "read_messages",
 ]
 
@@ -126,7 +127,7 @@ def read_messages(
         found = [Message("user", (TextContent(prompt),))]
     else:
         given = prompt if prompt is not None else messages or ()
-        found = [_read(message, f"messages[{i}]") for i, message in enumerate(given)]
+        found = [read_message(message, f"messages[{i}]") for i, message in enumerate(given)]
     if not found:
         raise ValueError("messages is empty: a model needs at least one message to answer.")
     if system:
@@ -134,7 +135,8 @@ def read_messages(
     return tuple(found)
 
 
-def _read(message: MessageLike, where: str) -> Message:
+def read_message(message: MessageLike, where: str) -> Message:
+    """Return the one message that ``message`` means. Raises ValueError, which calls it ``where``."""
     if isinstance(message, Message):
         return message
     if not isinstance(cast(object, message), Mapping):
@@ -193,54 +195,9 @@ def message_to_json(message: Message) -> dict[str, Json]:
 
 def message_from_json(data: Mapping[str, Json]) -> Message:
     """Return the message that ``message_to_json`` wrote."""
-    return _read(data, "message")
+    return read_message(data, "message")
 
 
 def output_text(output: Json) -> str:
     """Return what a tool answered as the text that a model reads."""
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-
-
-def messages_from_ui(ui_messages: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
-    """Return the messages of a browser's ``useChat`` as a model reads them.
-
-    A tool's result stands in the assistant's message there; for a model it is a message of its own. Parts that a
-    model has no use for (step marks, sources, data parts, calls without an answer yet) are left out.
-    """
-    found: list[Message] = []
-    for index, message in enumerate(ui_messages):
-        role = message.get("role")
-        if role not in ("system", "user", "assistant"):
-            raise ValueError(f"messages[{index}] has the role {role!r}; a browser's roles are system, user, assistant.")
-        parts = message.get("parts")
-        if not isinstance(parts, list):
-            found.append(_read(message, f"messages[{index}]"))
-            continue
-        found.extend(_from_ui(role, cast("list[Mapping[str, Any]]", parts)))
-    return tuple(found)
-
-
-def _from_ui(role: Role, parts: Sequence[Mapping[str, Any]]) -> Iterable[Message]:
-    said: list[Content] = []
-    answered: list[Content] = []
-    for part in [*parts, {"type": "step-start"}]:
-        kind = str(part.get("type"))
-        if kind == "step-start" and answered:
-            yield Message(role, tuple(said))
-            yield Message("tool", tuple(answered))
-            said, answered = [], []
-        elif kind == "text" and part.get("text"):
-            said.append(TextContent(part["text"]))
-        elif kind == "reasoning" and (part.get("text") or part.get("providerMetadata")):
-            metadata = cast("Mapping[str, Json] | None", part.get("providerMetadata"))
-            said.append(ReasoningContent(part.get("text") or "", metadata))
-        elif kind == "file":
-            said.append(FileContent(part["url"], part.get("mediaType", "text/plain"), part.get("filename")))
-        elif (kind.startswith("tool-") or kind == "dynamic-tool") and str(part.get("state")).startswith("output-"):
-            name = part.get("toolName") or kind.removeprefix("tool-")
-            failed = part["state"] != "output-available"
-            output = part.get("errorText", "The call was denied.") if failed else part.get("output")
-            said.append(ToolCallContent(part["toolCallId"], name, part.get("input")))
-            answered.append(ToolResultContent(part["toolCallId"], name, output, failed))
-    if said:
-        yield Message(role, tuple(said))

@@ -6,11 +6,9 @@ from edgeagents.models.messages import (
     FileContent,
     Message,
     TextContent,
-    ToolCallContent,
     ToolResultContent,
     message_from_json,
     message_to_json,
-    messages_from_ui,
     read_messages,
 )
 
@@ -48,35 +46,3 @@ def test_bytes_of_an_image_become_a_data_url() -> None:
 def test_a_message_survives_json() -> None:
     message = Message("tool", (ToolResultContent("c", "add", {"n": 3}), ToolResultContent("d", "add", "no", True)))
     assert message_from_json(message_to_json(message)) == message
-
-
-def test_a_browsers_tool_answer_is_a_message_of_its_own() -> None:
-    found = messages_from_ui(
-        [
-            {"id": "1", "role": "user", "parts": [{"type": "text", "text": "2+2?"}]},
-            {
-                "id": "2",
-                "role": "assistant",
-                "parts": [
-                    {"type": "step-start"},
-                    {
-                        "type": "tool-add",
-                        "toolCallId": "c",
-                        "state": "output-available",
-                        "input": {"a": 2},
-                        "output": 4,
-                    },
-                    {"type": "tool-add", "toolCallId": "d", "state": "input-available", "input": {"a": 3}},
-                    {"type": "step-start"},
-                    {"type": "text", "text": "Four."},
-                    {"type": "data-mood", "data": 1},
-                ],
-            },
-        ]
-    )
-    assert found == (
-        Message("user", (TextContent("2+2?"),)),
-        Message("assistant", (ToolCallContent("c", "add", {"a": 2}),)),
-        Message("tool", (ToolResultContent("c", "add", 4),)),
-        Message("assistant", (TextContent("Four."),)),
-    )

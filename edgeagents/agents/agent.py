@@ -23,6 +23,7 @@ from edgeagents.agents.connections import Connection, ConnectionContext, Connect
 from edgeagents.agents.context import CurrentAgent, current_agent
 from edgeagents.agents.generation import Generation
 from edgeagents.agents.hooks import Hooks, defined_hooks
+from edgeagents.agents.jobs import Jobs
 from edgeagents.agents.lifecycle import Lifecycle
 from edgeagents.agents.mcp_frame import McpServers
 from edgeagents.agents.observability import AgentEvent
@@ -153,6 +154,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             acting=self._acting,
             emit=self._emit,
             set_mcp_servers=mcp_servers.set,
+            jobs=Jobs(ctx, acting=self._acting, emit=self._emit, has_own_alarm="on_alarm" in hooks),
         )
         has_validator = cls.validate_state_change is not Agent.validate_state_change
         self.__state = SyncedState(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection, Connections
+    from edgeagents.agents.jobs import Jobs
     from edgeagents.agents.options import AgentOptions
     from edgeagents.http import Request
     from edgeagents.objects.context import ObjectContext
@@ -58,6 +59,8 @@ class CapabilityHost:
     emit: Emit
     set_mcp_servers: Callable[[Mapping[str, Any]], None]
     """Replace what clients are told of MCP servers: ``servers``, ``tools``, ``prompts`` and ``resources``."""
+    jobs: Jobs
+    """What is to be done later: one table for all capabilities, on the object's one alarm."""
 
 
 class Capability:

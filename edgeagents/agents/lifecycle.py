@@ -184,13 +184,18 @@ class Lifecycle:
             current_agent.reset(token)
 
     async def alarm(self) -> None:
-        """Run what is due in the capabilities, then ``on_alarm``. An error makes the alarm be tried again."""
+        """Run the jobs that are due, then ``on_alarm``. An error of that makes the alarm be tried again."""
         token = current_agent.set(self._current())
         try:
+            await self._host.jobs.run_due()
             for each in self._capabilities:
                 if overrides(each, "alarm"):
                     await each.alarm()
-            await self._hooks.run("on_alarm")
+            try:
+                await self._hooks.run("on_alarm")
+            except Exception:
+                self._host.jobs.own_alarm_failed()
+                raise
         finally:
             current_agent.reset(token)
 

@@ -340,7 +340,7 @@ class Activation:
         """Whether the caller is on the event loop."""
         return threading.get_ident() == self._thread_ident
 
-    async def invoke(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call user code: an async function is awaited, an async generator function gives its generator, and any other
         function runs in the object's thread while no other turn of the object does."""
         if inspect.iscoroutinefunction(fn):

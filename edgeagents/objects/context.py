@@ -22,7 +22,6 @@ from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
 
 if TYPE_CHECKING:
     from edgeagents.objects.activation import Activation
-    from edgeagents.objects.alarms import AlarmSlot
     from edgeagents.objects.namespace import Stub
     from edgeagents.objects.storage import Storage
 
@@ -36,9 +35,6 @@ class ObjectContext:
 
     id: ObjectId
     storage: Storage
-    alarm: AlarmSlot
-    """The object's one alarm, to be set without ``await``. A facet has one here, though not in ``storage``: it is for
-    the library that the facet's class comes from, which must know how to open the facet when it is due."""
     clock: Clock
     rng: random.Random
     limits: Limits
@@ -53,7 +49,7 @@ class ObjectContext:
         world = activation.world
         self._activation = activation
         self.id = activation.id
-        self.storage, self.alarm = activation.storage, activation.alarm
+        self.storage = activation.storage
         self.clock, self.rng, self.limits = world.clock, world.rng, world.limits
         self.models, self.events, self.debug = world.models, world.events, world.debug
         self.capabilities: tuple[type, ...] = world.capabilities
@@ -82,6 +78,11 @@ class ObjectContext:
     def in_parent(self, work: Callable[[Any], Coroutine[Any, Any, T]], *, name: str) -> asyncio.Task[T]:
         """Run ``work`` with the instance of the object that this one is a facet of, as one of that object's tasks."""
         return self._activation.in_parent(work, name=name)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the object is still in memory, so that what it writes is kept."""
+        return self._activation.failure is None
 
     @property
     def is_on_loop(self) -> bool:
@@ -134,7 +135,7 @@ class ObjectContext:
         """Return when ``ws`` got its last automatic response, or None."""
         return ws.auto_response_at
 
-    async def invoke(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    async def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call user code as a handler is called: awaited if async, else in the object's own thread."""
         return await self._activation.invoke(fn, *args, **kwargs)
 

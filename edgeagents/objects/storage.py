@@ -122,11 +122,16 @@ class _Operations:
         if self._alarm_refusal is not None:
             raise StorageError(self._alarm_refusal)
         self._alarm.set(self._alarm_time(when))
+        self._alarm_changed()
 
     async def delete_alarm(self) -> None:
         """Have no alarm any more. In the alarm's handler: do not run it again should it fail."""
         self._enter("deleteAlarm")
         self._alarm.delete()
+        self._alarm_changed()
+
+    def _alarm_changed(self) -> None:
+        """Called when the object's code has set or deleted the alarm."""
 
     def _alarm_time(self, when: Any) -> datetime:
         if isinstance(when, timedelta):
@@ -176,6 +181,17 @@ class Storage(_Operations):
         self._sql = Sql(database)
         self._kv = SyncKeyValue(self._table)
         self._transactions = asyncio.Lock()
+        self.on_alarm_change: Callable[[], object] | None = None
+        """Called when the object's code has set or deleted the alarm by ``set_alarm`` or ``delete_alarm``."""
+
+    @property
+    def alarm(self) -> AlarmSlot:
+        """The alarm without ``await``, for those who share it with the object's code."""
+        return self._alarm
+
+    def _alarm_changed(self) -> None:
+        if self.on_alarm_change is not None:
+            self.on_alarm_change()
 
     @property
     def sql(self) -> Sql:
@@ -309,6 +325,9 @@ class Transaction(_Operations):
             self.storage.database.rollback_to(self._level)
             self._state = "rolled back"
         self.storage.database.release(self._level)
+
+    def _alarm_changed(self) -> None:
+        self.storage._alarm_changed()
 
     def _enter(self, operation: str) -> None:
         if self._state == "rolled back":

@@ -25,6 +25,8 @@ from wrangler_compat.diagnostics import Diagnostics, did_you_mean
 __all__ = ["WorkerModule", "import_main", "make_worker"]
 
 _JAVASCRIPT = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
+_OBJECTS = "durable_object_namespace"
+_KINDS_WITH_CLASS = frozenset({_OBJECTS, "workflow"})
 # What only Cloudflare's SDK for Python Workers and the runtime under it have.
 _SDK = frozenset({"workers", "js", "pyodide", "pyodide_js", "_pyodide", "_cloudflare", "_workers", "cloudflare"})
 
@@ -98,14 +100,15 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
     classes = dict(own)
     for place, declaration in config.bindings:
         is_own = declaration.options.get("script_name") in (None, config.name)
-        if declaration.kind != "durable_object_namespace" or not is_own:
+        if declaration.kind not in _KINDS_WITH_CLASS or not is_own:
             continue
         class_name: str = declaration.options["class_name"]
         found = getattr(module, class_name, None)
-        if isinstance(found, type) and issubclass(found, DurableObject):
+        if isinstance(found, type) and _fits(found, declaration.kind):
             classes[class_name] = found
         else:
-            _refuse_class(class_name, found, own, config.at(*place, "class_name"), _shown(code.file, config))
+            here = config.at(*place, "class_name")
+            _refuse_class(class_name, declaration.kind, found, own, here, _shown(code.file, config))
     return Worker(
         name=config.name,
         classes=classes,
@@ -154,11 +157,18 @@ def _object_classes(module: ModuleType) -> Iterator[tuple[str, type]]:
             yield name, value
 
 
-def _refuse_class(name: str, found: object, own: dict[str, type], here: Diagnostics, file: str) -> None:
-    if found is not None:
+def _fits(cls: type, kind: str) -> bool:
+    # What a workflow derives from is its plugin's business.
+    return issubclass(cls, DurableObject) if kind == _OBJECTS else callable(getattr(cls, "run", None))
+
+
+def _refuse_class(name: str, kind: str, found: object, own: dict[str, type], here: Diagnostics, file: str) -> None:
+    if found is None:
+        here.error("class", f"{name!r} is not exported by {file}.{did_you_mean(name, own)}")
+    elif kind == _OBJECTS:
         here.error("class", f"{name!r} in {file} is no agent and no Durable Object: derive it from edgeagents.Agent")
     else:
-        here.error("class", f"{name!r} is not exported by {file}.{did_you_mean(name, own)}")
+        here.error("class", f"{name!r} in {file} is no workflow: it needs a method `async def run(self, event, step)`")
 
 
 def _entrypoint(module: ModuleType, here: Diagnostics, file: str) -> type[WorkerEntrypoint[Any]] | FetchFunction | None:

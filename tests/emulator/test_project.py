@@ -14,7 +14,7 @@ from edgeagents_emulator.project import Project, load_project
 from edgeagents.errors import ConfigError
 from wrangler_compat.diagnostics import InvalidConfig
 
-KINDS = ("durable_object_namespace", "plain_text", "json", "secret_text")
+KINDS = ("durable_object_namespace", "plain_text", "json", "secret_text", "workflow")
 AGENT = "from edgeagents import Agent\nclass Counter(Agent): pass\n"
 MakeProject = Callable[..., Path]
 
@@ -53,6 +53,18 @@ def test_a_project_becomes_a_worker(project: MakeProject) -> None:
 def test_a_module_level_fetch_is_an_entrypoint(project: MakeProject) -> None:
     with loaded(project(AGENT + "def fetch(request): return 'x'\n")) as made:
         assert getattr(made.worker.entrypoint, "__name__", "") == "fetch"
+
+
+def test_a_workflow_s_class_is_the_worker_s(project: MakeProject) -> None:
+    worker = AGENT + "class Orders:\n    async def run(self, event, step): pass\n"
+    entry = {"binding": "ORDERS", "name": "orders", "class_name": "Orders", "limits": {"steps": 5}}
+    with loaded(project(worker, workflows=[entry])) as made:
+        assert list(made.worker.classes) == ["Counter", "Orders"]
+        (declared,) = [d for d in made.worker.bindings if d.kind == "workflow"]
+        assert (declared.name, dict(declared.options)) == (
+            "ORDERS",
+            {"name": "orders", "class_name": "Orders", "limits": {"steps": 5}},
+        )
 
 
 def test_a_worker_may_have_agents_alone(project: MakeProject) -> None:
@@ -131,6 +143,15 @@ def test_main_may_have_the_name_of_a_module_that_python_has(project: MakeProject
 
 
 # What is wrong
+
+
+def test_a_workflow_needs_a_run_method(project: MakeProject) -> None:
+    entry = {"binding": "ORDERS", "name": "orders", "class_name": "Counter"}
+    folder = project(AGENT, workflows=[entry])
+    assert (
+        "workflows[0].class_name: 'Counter' in src/entry.py is no workflow: "
+        "it needs a method `async def run(self, event, step)`" in complaint(folder)
+    )
 
 
 def test_a_class_that_is_not_there_has_a_near_one_named(project: MakeProject) -> None:

@@ -106,7 +106,7 @@ class Server:
 
     def start(self) -> Server:
         self._process = subprocess.Popen(
-            [sys.executable, *command(self.server, self.app, self.port), *self.options],
+            self._arguments(),
             cwd=self.cwd,
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -121,6 +121,10 @@ class Server:
             self.kill()
             raise TimeoutError(f"{error}\n{self.log}") from None
         return self
+
+    def _arguments(self) -> list[str]:
+        """The command line of the process."""
+        return [sys.executable, *command(self.server, self.app, self.port), *self.options]
 
     def _answers(self) -> bool:
         if not self.is_running:

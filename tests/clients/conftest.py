@@ -97,6 +97,17 @@ def driver() -> Iterator[Driver]:
     driver.close()
 
 
+class Workerd(Server):
+    """The same agents in the TypeScript SDK, served by ``workerd/serve.mjs``."""
+
+    def __init__(self, storage: Path) -> None:
+        super().__init__("agents.mjs", server="workerd", cwd=HERE / "workerd")
+        self._storage = storage
+
+    def _arguments(self) -> list[str]:
+        return ["node", "serve.mjs", str(self.port), str(self._storage)]
+
+
 @dataclass
 class Elsewhere:
     """A server that somebody else started, such as the TypeScript SDK on workerd with the same agents."""
@@ -108,7 +119,8 @@ class Elsewhere:
 def chosen_servers() -> list[str]:
     """The servers to test on: hypercorn, or those that ``EDGEAGENTS_SERVERS`` names (``all``, or with commas).
 
-    With ``EDGEAGENTS_BASE_URL`` the scenarios run against the server that stands there, to settle a doubt.
+    To settle a doubt, ``workerd`` is the TypeScript SDK, and with ``EDGEAGENTS_BASE_URL`` the scenarios run against
+    the server that stands there.
     """
     if "EDGEAGENTS_BASE_URL" in os.environ:
         return ["elsewhere"]
@@ -122,10 +134,15 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "elsewhere":
         yield Elsewhere(os.environ["EDGEAGENTS_BASE_URL"])
         return
-    env = {"AGENTS_STORAGE": str(tmp_path_factory.mktemp("state"))}
-    server = Server("tests.clients.agents_app:app", server=request.param, env=env)
+    server = _server(request.param, tmp_path_factory.mktemp("state"))
     yield server.start()
     server.close()
+
+
+def _server(name: str, storage: Path) -> Server:
+    if name == "workerd":
+        return Workerd(storage)
+    return Server("tests.clients.agents_app:app", server=name, env={"AGENTS_STORAGE": str(storage)})
 
 
 def _skip_elsewhere() -> None:
@@ -136,6 +153,8 @@ def _skip_elsewhere() -> None:
 @pytest.fixture
 def cors_server() -> Iterator[Server]:
     """The fixture agents with ``cors=True``, in memory."""
+    if chosen_servers() == ["workerd"]:
+        pytest.skip("that server sets no CORS headers")
     _skip_elsewhere()
     server = Server("tests.clients.agents_app:app", env={"AGENTS_CORS": "1"})
     yield server.start()
@@ -146,6 +165,6 @@ def cors_server() -> Iterator[Server]:
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """The fixture agents on a server that the test may kill."""
     _skip_elsewhere()
-    server = Server("tests.clients.agents_app:app", server=request.param, env={"AGENTS_STORAGE": str(tmp_path)})
+    server = _server(request.param, tmp_path)
     yield server.start()
     server.close()

@@ -2,6 +2,9 @@
 
 import { Agent, callable, getAgentByName, getCurrentAgent, routeAgentRequest } from "agents";
 
+export * from "./chat.mjs";
+export * from "./more.mjs";
+
 const query = (url) => new URL(url).searchParams;
 
 // What @callable() does to a method. Plain JavaScript has no decorators.

@@ -1,9 +1,11 @@
-// Serves agents.mjs with the TypeScript SDK on workerd: node serve.mjs [port]
+// Serves agents.mjs with the TypeScript SDK on workerd: node serve.mjs [port [folder that keeps the storage]]
 
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
 
 const CLASSES = ["Counter", "Keeper", "NoState", "AIAssistant", "Nameless", "Broken"];
+const CHAT = ["Chat", "LatestChat", "MergingChat", "DroppingChat", "PatientChat", "ShortChat", "DiscreetChat", "TalkativeChat"];
+const MORE = ["ForgetfulChat", "Timer", "Parent", "Child"];
 // Some packages ask for Node's modules by their old names, which workerd does not know.
 const NODE = ["buffer", "crypto", "events", "fs", "http", "os", "path", "stream", "url", "util", "zlib"];
 
@@ -14,14 +16,18 @@ const { outputFiles } = await build({
   conditions: ["workerd", "worker", "browser"],
   external: ["node:*", "cloudflare:*"],
   format: "esm",
+  // Sub-agents are found by the names of their classes.
+  keepNames: true,
   write: false,
 });
+const [port = "8787", storage] = process.argv.slice(2);
 const miniflare = new Miniflare({
   compatibilityDate: "2026-01-01",
-  compatibilityFlags: ["nodejs_compat"],
-  durableObjects: Object.fromEntries(CLASSES.map((name) => [name, { className: name, useSQLite: true }])),
+  compatibilityFlags: ["nodejs_compat", "experimental"],
+  durableObjects: Object.fromEntries([...CLASSES, ...CHAT, ...MORE].map((name) => [name, { className: name, useSQLite: true }])),
+  durableObjectsPersist: storage ?? false,
   modules: true,
-  port: Number(process.argv[2] ?? 8787),
+  port: Number(port),
   script: outputFiles[0].text,
 });
 console.log(String(await miniflare.ready));

@@ -221,6 +221,7 @@ class Runtime:
             events=self.events,
             debug=self.debug,
             capabilities=tuple(capabilities),
+            classes=self.worker.classes,
             namespaces=self._by_class,
         )
         self._make_env()

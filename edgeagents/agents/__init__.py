@@ -24,6 +24,15 @@ from edgeagents.agents.routing import (
     route_agent_request,
 )
 from edgeagents.agents.streams import DurableStreams
+from edgeagents.agents.sub_agent_registry import SubAgentInfo
+from edgeagents.agents.sub_agents import DynamicAgents, get_sub_agent_by_name, route_sub_agent_request
+from edgeagents.agents.sub_routing import (
+    AgentPathStep,
+    SubAgentPathMatch,
+    build_agent_path,
+    build_agent_url,
+    parse_sub_agent_path,
+)
 from edgeagents.objects.namespace import Namespace as AgentNamespace
 
 __all__ = [
@@ -32,6 +41,7 @@ __all__ = [
     "AgentEvent",
     "AgentNamespace",
     "AgentOptions",
+    "AgentPathStep",
     "AgentRouter",
     "CallableMetadata",
     "Capability",
@@ -41,15 +51,23 @@ __all__ = [
     "CurrentAgent",
     "DurableStreams",
     "DurableTextStream",
+    "DynamicAgents",
     "EventBus",
     "Reconnect",
     "RouteInfo",
     "RoutingRetry",
     "StreamingResponse",
+    "SubAgentInfo",
+    "SubAgentPathMatch",
+    "build_agent_path",
+    "build_agent_url",
     "callable",
     "get_agent_by_name",
     "get_current_agent",
+    "get_sub_agent_by_name",
     "kebab_case",
     "log_events",
+    "parse_sub_agent_path",
     "route_agent_request",
+    "route_sub_agent_request",
 ]

@@ -10,7 +10,7 @@ import asyncio
 import builtins
 import functools
 import inspect
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, ParamSpec
@@ -28,10 +28,14 @@ from edgeagents.agents.lifecycle import Lifecycle
 from edgeagents.agents.mcp_frame import McpServers
 from edgeagents.agents.observability import AgentEvent
 from edgeagents.agents.options import AgentOptions
+from edgeagents.agents.routing import RouteInfo
 from edgeagents.agents.sql import bind
 from edgeagents.agents.state import UNSET, SyncedState
 from edgeagents.agents.state_type import StateType
 from edgeagents.agents.streams import DurableStreams
+from edgeagents.agents.sub_agent_registry import SubAgentInfo
+from edgeagents.agents.sub_agents import DynamicAgents
+from edgeagents.agents.sub_routing import AgentPathStep
 from edgeagents.errors import AgentError, ConfigError, ReadonlyConnection
 from edgeagents.http import Request, Response
 from edgeagents.objects.context import ObjectContext
@@ -49,6 +53,7 @@ StateT = TypeVar("StateT", default=Any)
 P = ParamSpec("P")
 R = TypeVar("R")
 CapabilityT = TypeVar("CapabilityT", bound=Capability)
+AgentT = TypeVar("AgentT", bound="Agent[Any, Any]")
 
 
 class _Turns(Capability):
@@ -110,6 +115,12 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     capability_types: ClassVar[tuple[type[Capability], ...]] = ()
     """Further capabilities that agents of this class are composed of."""
 
+    dynamic_agents: DynamicAgents
+    """This agent's sub-agents: agents with a state and storage of their own, which live and end with it."""
+
+    sub_agents: ClassVar[Sequence[type[Agent[Any, Any]]]] = ()
+    """Classes of which agents of this class may have sub-agents, beside all that the runtime has."""
+
     streams: DurableStreams
     """Append-only logs that many readers follow, each from its own cursor."""
 
@@ -168,7 +179,13 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         self.streams = DurableStreams(ctx)
         values: Mapping[str, Any] = env if isinstance(env, Mapping) else getattr(env, "__dict__", {})
         self._text_generation = Generation(ctx, values, self.streams, ctx.models, find_tool=self._find)
+        self.dynamic_agents = DynamicAgents(
+            host,
+            agent_type=Agent,
+            before=partial(hooks.run, "on_before_sub_agent") if "on_before_sub_agent" in hooks else None,
+        )
         self.capabilities = (
+            self.dynamic_agents,
             _Turns(host, self.streams, self._text_generation),
             self.__state,
             callables,
@@ -283,17 +300,59 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     async def destroy(self) -> None:
         """Close all connections with 1001, delete everything that is stored, and leave memory.
 
-        The same name is a fresh agent afterwards. What still runs is cancelled.
+        The same name is a fresh agent afterwards. What still runs is cancelled. Sub-agents are destroyed too; one that
+        destroys itself is deleted by its parent.
         """
+        if self.ctx.facet_name is not None:
+            self._emit("destroy")
+            await self.dynamic_agents.delete_self()
+            return
         await self.__lifecycle.dispose()
         await self.ctx.storage.delete_alarm()
         await self.ctx.storage.delete_all()
+        self._emit("destroy")
         # In a task of its own, so that whoever asked for it still gets an answer.
         self.ctx.spawn(self._leave(), name="destroy")
 
     async def _leave(self) -> None:
         await self.ctx.flushed()
         self.ctx.abort("destroyed")
+
+    # Sub-agents
+
+    async def sub_agent(self, cls: type[AgentT], name: str, *, props: Mapping[str, Any] | None = None) -> AgentT:
+        """Return a stub of a sub-agent, which is made if need be: ``dynamic_agents.get``."""
+        return await self.dynamic_agents.get(cls, name, props=props)
+
+    def abort_sub_agent(self, cls: type | str, name: str, reason: BaseException | str | None = None) -> None:
+        """Stop a sub-agent now; the next call or message starts it anew: ``dynamic_agents.abort``."""
+        self.dynamic_agents.abort(cls, name, reason)
+
+    async def delete_sub_agent(self, cls: type | str, name: str) -> None:
+        """Delete a sub-agent and all that it has stored: ``dynamic_agents.delete``."""
+        await self.dynamic_agents.delete(cls, name)
+
+    def has_sub_agent(self, cls: type | str, name: str) -> bool:
+        """Return whether this agent has made the sub-agent: ``dynamic_agents.has``."""
+        return self.dynamic_agents.has(cls, name)
+
+    def list_sub_agents(self, cls: type | str | None = None) -> list[SubAgentInfo]:
+        """Return the sub-agents that this agent has made, the oldest first: ``dynamic_agents.list``."""
+        return self.dynamic_agents.list(cls)
+
+    async def parent_agent(self, cls: type[AgentT]) -> AgentT:
+        """Return a stub of the agent that this one is a sub-agent of. Raises ``AgentError`` unless it is a ``cls``."""
+        return self.dynamic_agents.parent(cls)
+
+    @property
+    def parent_path(self) -> tuple[AgentPathStep, ...]:
+        """The agents above a sub-agent, the root first: ``(class_name, name)`` each. Empty for any other agent."""
+        return self.dynamic_agents.parent_path
+
+    @property
+    def self_path(self) -> tuple[AgentPathStep, ...]:
+        """``parent_path`` and this agent."""
+        return self.dynamic_agents.self_path
 
     # Handlers for subclasses to override
 
@@ -335,6 +394,14 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         A client is told no more than that its change was rejected.
         """
 
+    def on_before_sub_agent(self, request: Request, child: RouteInfo) -> Any:
+        """Called before a request or a handshake goes to a sub-agent, which may not be there yet.
+
+        Return None to let it pass, a ``Request`` to send that one in its place, whose path does not matter, or a
+        ``Response`` to refuse. A refused WebSocket is closed with 4000 and the status, or with 1011 unless that is 4xx.
+        """
+        return _NOTHING
+
     def get_connection_tags(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
         """Return up to 9 tags by which ``get_connections`` finds the connection, beside its id."""
         return []
@@ -354,7 +421,11 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     # What the object's activation calls
 
     async def fetch(self, request: Request) -> Any:
-        """Answer a request, or the handshake of a WebSocket."""
+        """Answer a request, or the handshake of a WebSocket, or have a sub-agent answer it."""
+        if "/sub/" in request.path:
+            response = await self.dynamic_agents.route(request)
+            if response is not None:
+                return response
         if request.is_websocket_upgrade:
             return await self.__lifecycle.connect(request)
         return await self.__lifecycle.request(request)
@@ -374,6 +445,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     async def alarm(self, info: AlarmInfo) -> None:
         """Handle the alarm."""
         await self.__lifecycle.alarm()
+
+    async def _open_facet(self, name: str) -> Any:
+        return await self.dynamic_agents.reopen(name)
 
     async def _activate(self, props: Mapping[str, Any] | None) -> None:
         await self.__lifecycle.start(props)

@@ -30,6 +30,7 @@ HOOKS = (
     "should_connection_be_readonly",
     "should_send_protocol_messages",
     "select_subprotocol",
+    "on_before_sub_agent",
 )
 
 _ANY_NUMBER = 1_000

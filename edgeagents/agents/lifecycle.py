@@ -6,14 +6,13 @@ The order is the protocol: clients rely on the identity coming before the state,
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
 
 from edgeagents.agents import protocol
 from edgeagents.agents.capability import Capability, CapabilityHost, overrides
+from edgeagents.agents.closed_socket import closed_socket, failed_session
 from edgeagents.agents.connections import Connection, ConnectionContext, prepare_tags
 from edgeagents.agents.context import CurrentAgent, carry, current_agent
 from edgeagents.agents.hooks import Hooks
@@ -27,7 +26,6 @@ from edgeagents.objects.websocket import WebSocket, web_socket_pair
 
 __all__ = ["Lifecycle"]
 
-_SETUP_FAILED = "Uncaught exception during session setup"
 _TRANSPORT_PARAMETER = "__agents_transport"
 
 
@@ -99,7 +97,7 @@ class Lifecycle:
         query = request.query
         if query.get(_TRANSPORT_PARAMETER) == "capnweb":
             # A terminal code: the client would otherwise come back for ever.
-            return _closed_socket(1008, "The capnweb transport is not supported")
+            return closed_socket(1008, "The capnweb transport is not supported")
         client, server = web_socket_pair()
         connection: Connection[Any] = Connection(server, query.get("_pk") or nanoid(self._ctx.rng), request.url)
         context = ConnectionContext(request)
@@ -240,25 +238,14 @@ class Lifecycle:
         # its attachment the first socket is no connection any more, so nobody hears of its end.
         self._connections.forget(connection)
         connection.socket.serialize_attachment(None)
-        connection.close(1011, _SETUP_FAILED)
-        text = "".join(traceback.format_exception(error)) if self._ctx.debug else str(error)
-        return _closed_socket(1011, _SETUP_FAILED, json.dumps({"error": text}))
+        connection.close(1011)
+        return failed_session(error, debug=self._ctx.debug)
 
     async def _report(self, error: Exception, connection: Connection[Any], text: str) -> None:
         try:
             await self._hooks.report(error, connection)
         except Exception as left:
             self._logger.error(text, connection, exc_info=left)
-
-
-def _closed_socket(code: int, reason: str, message: str | None = None) -> Response:
-    """Accept a WebSocket only to say why it is closed: browsers show nothing of a refused handshake."""
-    client, server = web_socket_pair()
-    server.accept()
-    if message is not None:
-        server.send(message)
-    server.close(code, reason)
-    return Response(status=101, websocket=client)
 
 
 def _carried(answer: Any, current: CurrentAgent) -> Any:

@@ -31,6 +31,7 @@ __all__ = [
     "RoutingRetry",
     "get_agent_by_name",
     "route_agent_request",
+    "without_internal_headers",
 ]
 
 T = TypeVar("T")
@@ -148,7 +149,7 @@ class AgentRouter:
             return Response(status=200, headers=self._cors)
         if self._jurisdiction is not None:
             namespace = _in_jurisdiction(namespace, self._jurisdiction)
-        request = _without_internal_headers(request)
+        request = without_internal_headers(request)
         is_upgrade = request.is_websocket_upgrade
         hook = self._on_before_connect if is_upgrade else self._on_before_request
         if hook is not None:
@@ -268,7 +269,8 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part]
 
 
-def _without_internal_headers(request: Request) -> Request:
+def without_internal_headers(request: Request) -> Request:
+    """Return ``request`` without what would be a forged message between the parts of Cloudflare's SDK."""
     names = [name for name, _ in request.headers if name.lower().startswith(_INTERNAL_HEADERS)]
     if not names:
         return request

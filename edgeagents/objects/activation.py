@@ -324,12 +324,18 @@ class Activation:
             self.alarm.done()
 
     async def _facet_alarm(self, name: str, *below: str) -> None:
-        # Only the object's own code knows the class of a facet that is not awake.
+        event = AlarmEvent(below)
+        known = (self.slot.facets or {}).get(name)
+        if known is not None:
+            await known.deliver(event)
+            return
+        # Only the object's own code knows the class of a facet that is not in memory.
         open_facet = getattr(self.instance, "_open_facet", None)
         facet: Stub[Any] | None = await open_facet(name) if open_facet is not None else None
         if facet is not None:
-            await facet._send(AlarmEvent(below))
+            await facet._send(event)
         else:
+            self.logger.warning("The facet %r of %s is not there any more: its alarm is dropped.", name, self.id)
             namespace, object_id, facets = self.slot.place
             self.world.alarms.index.remove_facets(namespace, object_id, (*facets, name))
 

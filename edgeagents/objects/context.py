@@ -53,6 +53,7 @@ class ObjectContext:
         self.clock, self.rng, self.limits = world.clock, world.rng, world.limits
         self.models, self.events, self.debug = world.models, world.events, world.debug
         self.capabilities: tuple[type, ...] = world.capabilities
+        self.classes: Mapping[str, type] = world.classes
         self.logger = activation.logger
 
     @property
@@ -66,9 +67,15 @@ class ObjectContext:
         return Facets(self._activation)
 
     @property
-    def parents(self) -> tuple[tuple[str, ObjectId], ...]:
-        """The objects that this one is a facet of, the root first: the name of the class, and the id, of each."""
-        return tuple((slot.directory.class_name, slot.id) for slot in self._activation.slot.parents)
+    def parents(self) -> tuple[tuple[type, ObjectId], ...]:
+        """The objects that this one is a facet of, the root first: the class and the id of each."""
+        return tuple((slot.directory.cls, slot.id) for slot in self._activation.slot.parents)
+
+    @property
+    def facet_name(self) -> str | None:
+        """The name that this object has as a facet, or None when it is none."""
+        names = self._activation.slot.place.facets
+        return names[-1] if names else None
 
     @property
     def parent(self) -> Stub[Any] | None:

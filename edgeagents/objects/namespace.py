@@ -64,6 +64,8 @@ class World:
     events: Any = None
     debug: bool = False
     capabilities: tuple[type, ...] = ()
+    classes: Mapping[str, type] = field(default_factory=dict[str, type])
+    """The worker's object classes, also those without a namespace."""
     namespaces: dict[type, Namespace[Any]] = field(default_factory=dict[type, "Namespace[Any]"])
 
     def enter(self) -> None:

@@ -44,7 +44,7 @@ class Child(DurableObject):
         return self.calls
 
     async def who(self):
-        return self.ctx.id.name, [(name, id.name) for name, id in self.ctx.parents]
+        return self.ctx.id.name, [(cls.__name__, id.name) for cls, id in self.ctx.parents]
 
     async def alarm_in(self, seconds):
         await self.ctx.storage.set_alarm(seconds)

@@ -7,6 +7,7 @@ twice: Cloudflare's Agents and Durable Objects inside the Python application tha
 
 | to | look in |
 |---|---|
+| write an agent that chats | `agents/chat/`: `AIChatAgent` |
 | write an agent | `agents/`: `Agent`, `callable`, `route_agent_request`, `get_agent_by_name` |
 | write a plain Durable Object | `objects/`: `DurableObject`, its `ctx` and storage |
 | mount agents in an application | `asgi/`: `AgentsMiddleware` |
@@ -21,6 +22,8 @@ from edgeagents.agents import (
     Agent,
     AgentClient,
     AgentNamespace,
+    AIChatAgent,
+    ChatOptions,
     Connection,
     ConnectionContext,
     StreamingResponse,
@@ -44,10 +47,12 @@ from edgeagents.runtime import Runtime
 from edgeagents.worker import Env, ExecutionContext, WorkerEntrypoint
 
 __all__ = [
+    "AIChatAgent",
     "Agent",
     "AgentClient",
     "AgentNamespace",
     "AgentsMiddleware",
+    "ChatOptions",
     "Connection",
     "ConnectionContext",
     "DurableObject",

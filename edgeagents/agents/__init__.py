@@ -9,6 +9,7 @@ from __future__ import annotations
 from edgeagents.agents.agent import Agent
 from edgeagents.agents.callables import CallableMetadata, StreamingResponse, callable
 from edgeagents.agents.capability import Capability, CapabilityHost
+from edgeagents.agents.chat import AIChatAgent, ChatOptions, ChatRecovery, ChatResponse, Debounce, RecoveryLimits
 from edgeagents.agents.client import AgentClient, Reconnect
 from edgeagents.agents.connections import Connection, ConnectionContext
 from edgeagents.agents.context import CurrentAgent, get_current_agent
@@ -36,6 +37,7 @@ from edgeagents.agents.sub_routing import (
 from edgeagents.objects.namespace import Namespace as AgentNamespace
 
 __all__ = [
+    "AIChatAgent",
     "Agent",
     "AgentClient",
     "AgentEvent",
@@ -46,14 +48,19 @@ __all__ = [
     "CallableMetadata",
     "Capability",
     "CapabilityHost",
+    "ChatOptions",
+    "ChatRecovery",
+    "ChatResponse",
     "Connection",
     "ConnectionContext",
     "CurrentAgent",
+    "Debounce",
     "DurableStreams",
     "DurableTextStream",
     "DynamicAgents",
     "EventBus",
     "Reconnect",
+    "RecoveryLimits",
     "RouteInfo",
     "RoutingRetry",
     "StreamingResponse",

@@ -1,0 +1,59 @@
+"""Who is sent what: all who are connected, except those who have yet to catch up.
+
+A client that was offered a running stream gets nothing of chat until it says that it is ready; then it is sent what it
+missed, and belongs to the others again. Between the two nothing is awaited, so nothing is missed and nothing doubled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgeagents.agents.connections import Connection, Connections
+from edgeagents.errors import WebSocketError
+
+__all__ = ["Audience"]
+
+
+class Audience:
+    """The connections of one agent, as chat sees them."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._behind: set[Connection[Any]] = set()
+
+    def tell(self, frame: str | Callable[[], str], *, but: str | None = None) -> None:
+        """Send ``frame`` to all but the connection with the id ``but``. A function is called if there is anybody."""
+        text = frame if isinstance(frame, str) else None
+        for connection in self._connections.open():
+            if connection in self._behind or connection.id == but:
+                continue
+            if text is None:
+                assert not isinstance(frame, str)
+                text = frame()
+            self.send(connection, text)
+
+    def send(self, connection: Connection[Any], frame: str) -> bool:
+        """Send to one. Returns whether it could be: False when it is closed."""
+        try:
+            connection.send(frame)
+        except WebSocketError:
+            return False
+        return True
+
+    def offer(self, connection: Connection[Any], frame: str) -> None:
+        """Send an offer of a stream. Until it is taken, the connection is left out."""
+        if self.send(connection, frame):
+            self._behind.add(connection)
+
+    def catch_up(self, connection: Connection[Any]) -> None:
+        """The connection takes an offer, or is gone."""
+        self._behind.discard(connection)
+
+    def catch_all_up(self) -> None:
+        """There is nothing left to catch up with: everybody belongs to the audience again."""
+        self._behind.clear()
+
+    def has(self, connection_id: str) -> bool:
+        """Whether somebody with this id is connected."""
+        return any(connection.id == connection_id for connection in self._connections.open(connection_id))

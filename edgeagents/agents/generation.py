@@ -41,6 +41,7 @@ from edgeagents.models.parts import (
     Finish,
     Json,
     Part,
+    Start,
     ToolCall,
     part_from_json,
     part_to_json,
@@ -334,8 +335,8 @@ class Generation:
             async for part in parts:
                 writer.append(part_to_json(part))
                 collector.add(part)
-                if isinstance(part, ToolCall):
-                    # The tool runs next. If the server dies in it, the log must know that it may have run.
+                if isinstance(part, ToolCall) or (isinstance(part, Start) and turn.allowed_calls):
+                    # A tool runs next. If the server dies in it, the log must know that it may have run.
                     await self._ctx.flushed()
                 await callbacks.tell(part, collector)
         except (EdgeAgentsError, TypeError, ValueError) as error:
@@ -429,7 +430,10 @@ class Generation:
         """Return the name under which the agent has this tool, or None."""
         for attribute in (getattr(tool.execute, "__name__", ""), name):
             found = self._find_tool(attribute) if attribute else None
-            if found is not None and tool.execute in (found, getattr(found, "execute", None)):
+            if found is None or tool.execute not in (found, getattr(found, "execute", None)):
+                continue
+            # Found again without its question, it would be called without leave.
+            if tool.needs_approval == getattr(found, "needs_approval", False):
                 return attribute
         return None
 

@@ -108,8 +108,8 @@ class Callbacks:
                 await _call(self.on_abort, collector.steps)
         elif self.on_finish is not None:
             last = collector.last_step
-            messages = [message for step in collector.steps for message in step.messages]
-            event = FinishEvent(last.text, last.finish_reason, collector.steps, collector.total_usage, messages)
+            steps, usage = collector.steps, collector.total_usage
+            event = FinishEvent(last.text, last.finish_reason, steps, usage, collector.messages)
             await _call(self.on_finish, event)
 
 
@@ -208,7 +208,7 @@ class TextResult(ABC):
     @property
     def response_messages(self) -> Awaitable[list[Message]]:
         """What this stream adds to the conversation."""
-        return self._ask(lambda found: [message for step in found.steps for message in step.messages])
+        return self._ask(lambda found: found.messages)
 
     async def _collect(self) -> Collector:
         collector = Collector()

@@ -168,11 +168,13 @@ def has_tool_call(tool_name: str) -> HasToolCall:
 class Collector:
     """Knows what the parts so far come to.
 
-    ``open_step`` is a step that has begun and not finished; ``end`` is the part that ended the stream.
+    ``open_step`` is a step that has begun and not finished; ``end`` is the part that ended the stream. ``answers`` are
+    those to calls of an earlier stream, which were allowed in the meantime: they come before the first step.
     """
 
     def __init__(self, parts: Iterable[Part] = ()) -> None:
         self.steps: list[StepResult] = []
+        self.answers: list[ToolResultContent] = []
         self.open_step: StepResult | None = None
         self.end: Finish | ErrorPart | AbortPart | None = None
         self.has_started = False
@@ -213,6 +215,9 @@ class Collector:
                 self._step().add_call(part)
             case ToolApprovalRequest():
                 self._step().approval_requests.append(part)
+            case ToolResult() | ToolError() if self.open_step is None and not self.steps:
+                output, failed = (part.error, True) if isinstance(part, ToolError) else (part.output, False)
+                self.answers.append(ToolResultContent(part.tool_call_id, part.tool_name, output, failed))
             case ToolResult():
                 self._step().tool_results.append(part)
             case ToolError():
@@ -239,6 +244,12 @@ class Collector:
     def last_step(self) -> StepResult:
         """The open step, or the last one, or an empty one."""
         return self.open_step or (self.steps[-1] if self.steps else StepResult())
+
+    @property
+    def messages(self) -> list[Message]:
+        """What the stream adds to the conversation so far."""
+        answers = [Message("tool", tuple(self.answers))] if self.answers else []
+        return [*answers, *(message for step in self.steps for message in step.messages)]
 
     @property
     def total_usage(self) -> Usage:

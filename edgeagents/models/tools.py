@@ -15,7 +15,7 @@ import json
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast, overload
 
 from edgeagents.http import AbortSignal
@@ -50,7 +50,8 @@ class Tool:
 
     ``read`` turns the model's input into the function's keyword arguments and raises ``InvalidValue`` when it is
     not what the schema asks for. Without ``execute`` nobody answers here: the call ends the turn, and whoever reads
-    the stream answers it in a next one.
+    the stream answers it in a next one. With ``needs_approval`` the call ends the turn too, and is made at the start
+    of a next one that has leave for it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Tool:
     read: Callable[[Json], dict[str, Any]]
     execute: Callable[..., Any] | None = None
     context_parameter: str | None = None
+    needs_approval: bool | Callable[..., Any] = False
 
     @property
     def definition(self) -> ToolDefinition:
@@ -85,12 +87,17 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     input_schema: Any = None,
+    needs_approval: bool | Callable[..., Any] = False,
 ) -> Tool: ...
 
 
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, input_schema: Any = None
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    input_schema: Any = None,
+    needs_approval: bool | Callable[..., Any] = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 
 
@@ -99,16 +106,22 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     input_schema: Any = None,
+    needs_approval: bool | Callable[..., Any] = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function: ``tool(fn)``, ``@tool`` or ``@tool(name="look_up")``.
 
     ``input_schema`` replaces the one made from the signature. It is a JSON schema, and the function is called with
     the fields of the input as keyword arguments; or a dataclass, ``TypedDict`` or pydantic model, and the function
     is called with one such value. ``tool(None, name=..., input_schema=...)`` is a tool that the client answers.
+
+    A tool with ``needs_approval=True`` is not called before somebody has allowed it. A function there, sync or async,
+    is called with what the tool would be called with and says whether that is so.
     """
-    if not given:
-        return lambda execute: _make(execute, name, description, input_schema)
-    return _make(given[0], name, description, input_schema)
+
+    def make(execute: Callable[..., Any] | None) -> Tool:
+        return replace(_make(execute, name, description, input_schema), needs_approval=needs_approval)
+
+    return make(given[0]) if given else make
 
 
 def read_tools(tools: ToolSet | None) -> dict[str, Tool]:
@@ -119,9 +132,7 @@ def read_tools(tools: ToolSet | None) -> dict[str, Tool]:
     if isinstance(tools, Mapping):
         for name, each in cast("Mapping[str, ToolLike]", tools).items():
             made = each if isinstance(each, Tool) else _make(each, name, None, None)
-            found[name] = Tool(
-                name, made.description, made.input_schema, made.read, made.execute, made.context_parameter
-            )
+            found[name] = replace(made, name=name)
         return found
     for each in tools:
         made = each if isinstance(each, Tool) else _make(each, None, None, None)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from edgeagents.errors import ModelError
 from edgeagents.http import AbortSignal
 from edgeagents.models.json_types import InvalidValue
-from edgeagents.models.messages import Message
+from edgeagents.models.messages import Message, ToolCallContent, ToolResultContent
 from edgeagents.models.parts import (
     AbortPart,
     ErrorPart,
@@ -36,6 +36,7 @@ from edgeagents.models.parts import (
     TextDelta,
     TextEnd,
     TextStart,
+    ToolApprovalRequest,
     ToolCall,
     ToolError,
     ToolResult,
@@ -51,6 +52,9 @@ T = TypeVar("T")
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
+
+UNKNOWN_EFFECT = "The server stopped while this tool ran. Whether it had an effect is not known."
+"""What a model is told of a call that may have been made. It is the one answer that never does a thing twice."""
 
 RunTool = Callable[[Callable[..., Any], Mapping[str, Any]], Awaitable[Any]]
 """Calls a tool's function with keyword arguments and returns what it returned."""
@@ -82,6 +86,24 @@ class Turn:
     tools: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
     settings: CallSettings = field(default_factory=CallSettings)
     stop_when: tuple[StopCondition, ...] = (StepCountIs(1),)
+
+    @property
+    def allowed_calls(self) -> list[ToolCall]:
+        """The calls at the end of the conversation that were allowed and have yet to be made by a tool."""
+        *earlier, last = self.messages or (None,)
+        answered = set[str]()
+        if last is not None and last.role == "tool":
+            answered = {each.tool_call_id for each in last.content if isinstance(each, ToolResultContent)}
+            last = earlier[-1] if earlier else None
+        if last is None or last.role != "assistant":
+            return []
+        calls = [each for each in last.content if isinstance(each, ToolCallContent)]
+        open_calls = [call for call in calls if call.tool_call_id not in answered]
+        return [
+            ToolCall(call.tool_call_id, call.tool_name, call.input)
+            for call in open_calls
+            if call.tool_name not in self.tools or self.tools[call.tool_name].execute is not None
+        ]
 
 
 def retry_delay(error: ModelError, failures: int) -> float | None:
@@ -193,8 +215,13 @@ class _Run:
 
     async def parts(self) -> AsyncGenerator[Part, None]:
         collector = self._collector
-        if not collector.has_started:
+        is_new = not collector.has_started
+        if is_new:
             yield Start()
+        if not collector.steps and collector.open_step is None:
+            async with aclosing(self._make_allowed_calls(is_new=is_new)) as parts:
+                async for part in parts:
+                    yield part
         if collector.open_step is not None:
             steps = self._finish_calls() if self._has_calls(collector) else self._continue_step(collector.open_step)
             async with aclosing(steps) as parts:
@@ -212,6 +239,33 @@ class _Run:
     def _goes_on(self, steps: Sequence[StepResult]) -> bool:
         return steps[-1].is_answered and not any(stop(steps) for stop in self._turn.stop_when)
 
+    # What an earlier turn has left open, since it needed leave.
+
+    async def _make_allowed_calls(self, *, is_new: bool) -> AsyncGenerator[Part, None]:
+        answered = {answer.tool_call_id for answer in self._collector.answers}
+        pending: dict[asyncio.Task[Part], None] = {}
+        try:
+            for call in map(self._check, self._turn.allowed_calls):
+                if call.tool_call_id in answered:
+                    continue
+                if call.error is not None or not is_new:
+                    yield ToolError(call.tool_call_id, call.tool_name, call.input, call.error or UNKNOWN_EFFECT)
+                else:
+                    pending[asyncio.create_task(self._call_tool(call))] = None
+            async with aclosing(self._as_completed(pending)) as parts:
+                async for part in parts:
+                    yield part
+        finally:
+            for task in pending:
+                task.cancel()
+
+    async def _as_completed(self, pending: dict[asyncio.Task[Part], None]) -> AsyncGenerator[Part, None]:
+        while pending:
+            done, _ = await _unless_aborted(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED), self._signal)
+            for task in [task for task in pending if task in done]:
+                del pending[task]
+                yield task.result()
+
     # What a run that was interrupted has left open.
 
     @staticmethod
@@ -227,9 +281,7 @@ class _Run:
         for call in list(step.tool_calls):
             tool = self._turn.tools.get(call.tool_name)
             if call.tool_call_id not in answered and not call.provider_executed and (tool is None or tool.execute):
-                # It may have run or not. Telling the model is the one answer that never does a thing twice.
-                text = call.error or "The server stopped while this tool ran. Whether it had an effect is not known."
-                yield ToolError(call.tool_call_id, call.tool_name, call.input, text)
+                yield ToolError(call.tool_call_id, call.tool_name, call.input, call.error or UNKNOWN_EFFECT)
         yield FinishStep("tool-calls")
 
     async def _continue_step(self, step: StepResult) -> AsyncGenerator[Part, None]:
@@ -261,19 +313,19 @@ class _Run:
                     if part.error is not None:
                         yield ToolError(part.tool_call_id, part.tool_name, part.input, part.error)
                     elif self._turn.tools[part.tool_name].execute is not None:
-                        pending[asyncio.create_task(self._call_tool(part))] = None
+                        instead = await self._ask_leave(part)
+                        if instead is not None:
+                            yield instead
+                        else:
+                            pending[asyncio.create_task(self._call_tool(part))] = None
                 else:
                     yield part
             if finish is None:
                 raise ModelError(f"The answer of {self._turn.model.name!r} broke off before its end.", retryable=True)
             await spoken.aclose()
-            while pending:
-                done, _ = await _unless_aborted(
-                    asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED), self._signal
-                )
-                for task in [task for task in pending if task in done]:
-                    del pending[task]
-                    yield task.result()
+            async with aclosing(self._as_completed(pending)) as answers:
+                async for part in answers:
+                    yield part
             yield finish
         finally:
             for task in pending:
@@ -282,10 +334,9 @@ class _Run:
 
     def _request(self, prefix: str) -> ModelRequest:
         turn, settings = self._turn, self._turn.settings
-        said = [message for step in self._collector.steps for message in step.messages]
         return ModelRequest(
             model=turn.model.model,
-            messages=(*turn.messages, *said),
+            messages=self._messages(),
             tools=tuple(tool.definition for tool in turn.tools.values()),
             tool_choice=settings.tool_choice,
             temperature=settings.temperature,
@@ -298,6 +349,13 @@ class _Run:
             prefix=prefix,
             stands_in_for=turn.model.stands_in_for,
         )
+
+    def _messages(self) -> tuple[Message, ...]:
+        before, added = self._turn.messages, self._collector.messages
+        if self._collector.answers and before[-1].role == "tool":
+            # The calls of one message have their answers in one message.
+            before, added = before[:-1], [Message("tool", before[-1].content + added[0].content), *added[1:]]
+        return (*before, *added)
 
     async def _speak(self, request: ModelRequest) -> AsyncGenerator[Part, None]:
         """Yield what the provider does, with block ids that are unique in the whole stream."""
@@ -386,12 +444,28 @@ class _Run:
             return replace(call, error=f"The input of {call.tool_name!r} is not as its schema asks: {error}.")
         return call
 
+    def _arguments(self, tool: Tool, call: ToolCall) -> dict[str, Any]:
+        return tool.arguments(call, ToolContext(call.tool_call_id, self._messages(), self._signal))
+
+    async def _ask_leave(self, call: ToolCall) -> Part | None:
+        """Return what comes in the place of an answer when the call may not be made without leave."""
+        tool = self._turn.tools[call.tool_name]
+        needed = tool.needs_approval
+        try:
+            if callable(needed):
+                needed = await _unless_aborted(self._run_tool(needed, self._arguments(tool, call)), self._signal)
+        except _Aborted:
+            raise
+        except Exception as error:
+            _log.warning("Whether the tool %s needs approval is not known.", call.tool_name, exc_info=True)
+            return ToolError(call.tool_call_id, call.tool_name, call.input, f"{type(error).__name__}: {error}")
+        return ToolApprovalRequest(f"approval-{call.tool_call_id}", call.tool_call_id) if needed else None
+
     async def _call_tool(self, call: ToolCall) -> Part:
         tool = self._turn.tools[call.tool_name]
         assert tool.execute is not None
-        messages = (*self._turn.messages, *(m for step in self._collector.steps for m in step.messages))
         try:
-            arguments = tool.arguments(call, ToolContext(call.tool_call_id, messages, self._signal))
+            arguments = self._arguments(tool, call)
             output = json_output(await self._run_tool(tool.execute, arguments))
         except Exception as error:
             _log.warning("The tool %s failed.", call.tool_name, exc_info=True)

@@ -15,13 +15,16 @@ from edgeagents.models import (
     AbortPart,
     ErrorPart,
     FinishStep,
+    Message,
     ModelHandle,
     ModelRegistry,
     TextDelta,
     ToolInputDelta,
     ToolInputStart,
+    tool,
     tool_call,
 )
+from edgeagents.models.messages import TextContent, ToolCallContent
 from edgeagents.objects.sqlite import Database
 from tests.agents.durable_fakes import PlainContext
 from tests.models.fakes import HandClock, ScriptedProvider, said, settle
@@ -392,6 +395,35 @@ async def test_a_tool_that_is_not_found_again_is_left_out(database: Database) ->
     second = await Server(database, provider).start()
     assert await second.again().text == "Sold."
     assert provider.requests[0].tools == ()
+
+
+async def test_a_tool_is_not_found_again_without_its_question(database: Database) -> None:
+    shop = Shop()
+    guarded = tool(shop.sell, needs_approval=True)
+    first = await Server(database, ScriptedProvider([pending()]), find_tool=shop.find).start()
+    first.ask(tools={"sell": guarded}, max_steps=3)
+    await cut(first)
+    provider = ScriptedProvider(said("Sold out."))
+    second = await Server(database, provider, find_tool=shop.find).start()
+    assert await second.again().text == "Sold out."
+    assert provider.requests[0].tools == ()
+
+
+async def test_a_call_that_was_allowed_and_may_have_been_made_is_not_made_again(database: Database) -> None:
+    shop = Shop()
+    shop.gate = pending()
+    call = Message("assistant", (ToolCallContent("c", "sell", {}),))
+    messages = [Message("user", (TextContent("Sell it"),)), call]
+    first = await Server(database, ScriptedProvider(), find_tool=shop.find).start()
+    first.ask(prompt=None, messages=messages, tools=[shop.sell])
+    await cut(first)
+    assert (shop.sold, first.ctx.flushes) == (1, 1)
+    provider = ScriptedProvider(said("I do not know."))
+    second = await Server(database, provider, find_tool=shop.find).start()
+    assert await second.again().text == "I do not know."
+    assert shop.sold == 1
+    (answer,) = provider.requests[0].messages[-1].content
+    assert "not known" in answer.output  # type: ignore[union-attr]
 
 
 async def test_a_model_that_only_the_program_has_cannot_go_on(database: Database) -> None:

@@ -139,7 +139,8 @@ def _progress(part: Part) -> int:
 def _merge_tools(message: UIMessage, row: UIMessage | None) -> UIMessage:
     if row is None or message["role"] != "assistant" or all(_progress(part) == 5 for part in tool_calls(message)):
         return message
-    known = {part["toolCallId"]: part for part in tool_calls(row)}
+    # Where one message has a call twice, the copy that is further along is the true one.
+    known = {part["toolCallId"]: part for part in sorted(tool_calls(row), key=_progress)}
     parts = [_further(part, known.get(part.get("toolCallId", ""))) for part in message["parts"]]
     return {**message, "parts": parts}
 

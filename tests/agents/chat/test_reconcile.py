@@ -122,6 +122,13 @@ def test_only_what_belongs_to_the_server_s_state_is_taken_over() -> None:
     assert reconcile([client], [server]) == [called("a1", "output-error", title="Add", errorText="no")]
 
 
+def test_of_a_call_that_is_kept_twice_the_copy_that_is_further_along_counts() -> None:
+    server = called("a1", "output-available", output=3)
+    server["parts"] += called("a1", "input-available")["parts"]
+    client = called("a1", "input-available")
+    assert reconcile([client], [server]) == [called("a1", "output-available", output=3)]
+
+
 def test_answers_come_from_the_message_s_own_row() -> None:
     incoming = [called("a2", "input-available")]
     assert (

@@ -57,6 +57,7 @@ class DynamicAgents(Capability):
         super().__init__(host)
         self._ctx, self._agent_type, self._before = host.ctx, agent_type, before
         self._registry = SubAgentRegistry(host.ctx)
+        self._ids: dict[str, ObjectId] = {}
 
     # What the agent's code uses
 
@@ -199,8 +200,10 @@ class DynamicAgents(Capability):
         facets, facet_name = self._ctx.facets, _facet_name(class_name, name)
         known = self._registry.identity(class_name, name)
         identity = known or identity_name((*self.self_path, (class_name, name)))
-        # The id is unique to the path; its name is the one that the agent has.
-        object_id = ObjectId(facets.id_from_name(identity).digits, name)
+        object_id = self._ids.get(identity)
+        if object_id is None:
+            # The id is unique to the path; its name is the one that the agent has.
+            object_id = self._ids[identity] = ObjectId(facets.id_from_name(identity).digits, name)
         stub = facets.get(facet_name, cls, id=object_id, props=props)
         if known is not None and facets.is_awake(facet_name):
             return stub

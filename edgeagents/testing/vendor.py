@@ -234,7 +234,9 @@ class VendorServer:
 
 
 def _pieces(vendor: Vendor, answer: Answer | Raw) -> Iterable[bytes]:
-    return vendor.stream(answer) if isinstance(answer, Answer) else (answer.body,)
+    pieces = vendor.stream(answer) if isinstance(answer, Answer) else (answer.body,)
+    # An empty chunk would end the response.
+    return (piece for piece in pieces if piece)
 
 
 def _write_head(writer: asyncio.StreamWriter, status: int, headers: Mapping[str, str], media_type: str) -> None:

@@ -27,7 +27,7 @@ from edgeagents.models import (
 from edgeagents.models.messages import FileContent, TextContent, ToolCallContent, ToolResultContent, output_text
 from edgeagents_openai.errors import broken_off, mapped_errors
 
-__all__ = ["CONTINUE", "arguments", "request_body", "stream"]
+__all__ = ["CONTINUE", "ChatReader", "arguments", "request_body", "stream"]
 
 CONTINUE = (
     "Your last message was cut off in the middle. Continue it from exactly where it stops, in mid-word if need be. "
@@ -48,7 +48,7 @@ async def stream(client: AsyncOpenAI, request: ModelRequest, *, is_openai: bool)
     body = request_body(request, is_openai=is_openai)
     with mapped_errors(client.api_key):
         answer: Any = await client.chat.completions.create(**body, extra_headers=dict(request.headers))
-    reader = _Reader()
+    reader = ChatReader()
     try:
         with mapped_errors(client.api_key):
             async for chunk in answer:
@@ -139,8 +139,8 @@ class _Call:
         self.id, self.name, self.arguments = call_id, name, ""
 
 
-class _Reader:
-    """Chunks in, parts out."""
+class ChatReader:
+    """Chunks in, parts out. ``end`` tells the calls and the finish, and raises when the last chunk never came."""
 
     def __init__(self) -> None:
         self._calls: dict[int, _Call] = {}
@@ -151,6 +151,7 @@ class _Reader:
         self._is_reasoning = False
 
     def read(self, chunk: Any) -> Sequence[Part]:
+        """Return what ``chunk`` tells."""
         self._response_id = self._response_id or getattr(chunk, "id", None)
         if getattr(chunk, "usage", None) is not None:
             self._usage = _usage(chunk.usage)
@@ -193,6 +194,7 @@ class _Reader:
         return found
 
     def end(self) -> Sequence[Part]:
+        """Return what the whole stream tells. Raises ``ModelError`` when it was not whole."""
         if self._reason is None:
             raise broken_off()
         calls: list[Part] = [tool_call(call.id, call.name, call.arguments) for call in self._calls.values()]

@@ -13,6 +13,15 @@ from edgeagents.runtime import Runtime
 from edgeagents.testing import agent_runtime, connect, settle
 from tests.agents.frames import answer, heard, say
 
+pytestmark = [
+    pytest.mark.cloudflare("Agents", "callables by name", "same; a camelCase name finds the snake_case method"),
+    pytest.mark.cloudflare(
+        "Agents",
+        "an async generator as a streaming callable",
+        "different: it ends by itself, where the SDK leaves the call open",
+    ),
+]
+
 
 @dataclass
 class Point:

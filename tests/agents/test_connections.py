@@ -12,6 +12,8 @@ from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 from tests.agents.frames import answer, heard
 
+pytestmark = pytest.mark.cloudflare("Agents", "connections: ids, tags, state, broadcast", "same")
+
 
 class Room(Agent):
     """Connections by tag, with a state each."""

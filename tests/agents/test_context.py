@@ -12,6 +12,8 @@ from edgeagents.http import Request, Response
 from edgeagents.testing import agent_runtime, connect, settle
 from tests.agents.frames import answer, heard
 
+pytestmark = pytest.mark.cloudflare("Agents", "`getCurrentAgent`", "same; in tasks, threads and streaming bodies too")
+
 told: list[str] = []
 
 

@@ -29,6 +29,10 @@ from edgeagents.objects.sqlite import Database
 from tests.agents.durable_fakes import PlainContext
 from tests.models.fakes import HandClock, ScriptedProvider, said, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Models", "a stream belongs to the agent and is resumed by cursor", "different: more than the SDK offers"
+)
+
 
 class Server:
     """One life of an agent. Make another with the same database to see it come back."""

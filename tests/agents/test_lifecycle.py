@@ -26,6 +26,8 @@ from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, connect, settle
 from tests.agents.frames import answer, heard, parsed, say
 
+pytestmark = pytest.mark.cloudflare("Agents", "order of events, `onStart`, `onError`, hibernation", "same")
+
 
 async def end_of(socket: TestSocket) -> tuple[list[Any], int, str]:
     """Return all frames up to the agent's close, and its code and reason."""

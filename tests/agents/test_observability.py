@@ -7,6 +7,10 @@ from edgeagents import Agent, callable
 from edgeagents.agents import Capability, log_events
 from edgeagents.testing import agent_runtime, connect, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Observability", "event types and channels", "same; payload fields are in snake_case"
+)
+
 
 class Counter(Agent):
     initial_state = {"n": 0}

@@ -12,6 +12,13 @@ from edgeagents.http import Request, Response
 from edgeagents.runtime import Runtime
 from edgeagents.testing import TestSocket, agent_runtime
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Durable Objects", "jurisdictions", "same; they are other objects, and nothing is placed anywhere"
+    ),
+    pytest.mark.cloudflare("Agents", "URLs, CORS, `onBeforeConnect`, `onBeforeRequest`, `basePath`, props", "same"),
+]
+
 
 class Echo(Agent):
     """Says what it was asked."""

@@ -16,6 +16,8 @@ from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 from tests.agents.frames import answer, heard, say
 
+pytestmark = pytest.mark.cloudflare("Agents", "state: order of a change, validation, readonly connections", "same")
+
 
 class Board(Agent):
     """Lets a test do anything to its state."""

@@ -13,6 +13,12 @@ from edgeagents import Agent, callable
 from edgeagents.errors import AgentError
 from edgeagents.testing import agent_runtime, connect, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Agents",
+    "typed state",
+    "different: it is checked at run time (dataclass, `TypedDict`, pydantic), where TypeScript's types are gone by then",
+)
+
 
 @dataclass
 class Score:

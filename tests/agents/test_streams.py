@@ -15,6 +15,10 @@ from edgeagents.objects.sqlite import Database
 from tests.agents.durable_fakes import PlainContext, PlainDatabase
 from tests.models.fakes import settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Agents", "durable streams, `sseResponse`", "same; a stream cut by a crash is `interrupted`"
+)
+
 
 @pytest.fixture(params=["real", "plain"])
 def ctx(request: pytest.FixtureRequest) -> Iterator[PlainContext]:

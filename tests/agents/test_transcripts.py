@@ -13,6 +13,8 @@ from edgeagents.runtime import Runtime
 from edgeagents.testing import TestSocket, agent_runtime, connect
 from tests.agents.frames import answer, heard, say
 
+pytestmark = pytest.mark.cloudflare("Agents", "frames for identity, state, RPC, streaming", "same")
+
 IDENTITY = {"type": "cf_agent_identity", "name": "g1", "agent": "counter"}
 MCP = {
     "mcp": {"prompts": [], "resources": [], "servers": {}, "tools": []},

@@ -14,7 +14,11 @@ import pytest
 from tests.clients.conftest import Driver
 from tests.servers import Server
 
-pytestmark = [pytest.mark.node, pytest.mark.server]
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.server,
+    pytest.mark.cloudflare("Agents", "frames for identity, state, RPC, streaming", "same"),
+]
 
 
 class Like:

@@ -10,7 +10,11 @@ import pytest
 from tests.clients.conftest import Driver
 from tests.servers import Server
 
-pytestmark = [pytest.mark.node, pytest.mark.server]
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.server,
+    pytest.mark.cloudflare("Agents", "frames for identity, state, RPC, streaming", "same"),
+]
 
 MCP = {"type": "cf_agent_mcp_servers", "mcp": {"prompts": [], "resources": [], "servers": {}, "tools": []}}
 

@@ -14,6 +14,10 @@ from edgeagents_emulator.project import Project, load_project
 from edgeagents.errors import ConfigError
 from wrangler_compat.diagnostics import InvalidConfig
 
+pytestmark = pytest.mark.cloudflare(
+    "Workers", "JavaScript and TypeScript workers", "different: an error says what to do; this is Python"
+)
+
 KINDS = ("durable_object_namespace", "plain_text", "json", "secret_text", "workflow")
 AGENT = "from edgeagents import Agent\nclass Counter(Agent): pass\n"
 MakeProject = Callable[..., Path]

@@ -36,6 +36,8 @@ from edgeagents.models.messages import ReasoningContent, TextContent, ToolCallCo
 from edgeagents.models.turn import retry_delay
 from tests.models.fakes import HandClock, ScriptedProvider, said, settle
 
+pytestmark = pytest.mark.cloudflare("Models", "`streamText`, text and UI message streams", "same")
+
 
 def ask(provider: ScriptedProvider, **more: Any) -> StreamTextResult:
     return stream_text(**{"model": ModelHandle(provider, "m"), "prompt": "hi", **more})

@@ -14,6 +14,10 @@ from edgeagents.objects import DurableObject, Limits
 from edgeagents.objects.alarms import retry_delay
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Durable Objects", "alarms: one per object, at least once, six retries from 2 s", "same"
+)
+
 fired: list[tuple[str, datetime, int]] = []
 plan: dict[str, object] = {}
 

@@ -10,6 +10,15 @@ import pytest
 
 from edgeagents.objects.gates import InputGate, OutputGate, Turn
 
+pytestmark = [
+    pytest.mark.cloudflare("Durable Objects", "output gate", "same; what it waits for is `durability`"),
+    pytest.mark.cloudflare(
+        "Durable Objects",
+        "tasks that an object starts with `asyncio.create_task`",
+        "different: they do not stand still during a critical section; use `ctx.spawn`",
+    ),
+]
+
 
 async def settle() -> None:
     for _ in range(10):

@@ -9,6 +9,10 @@ import pytest
 
 from edgeagents.objects.ids import id_from_name, id_from_string, nanoid, unique_id, uuid4
 
+pytestmark = pytest.mark.cloudflare(
+    "Durable Objects", "`idFromName`, `newUniqueId`, `idFromString`, `get`, `getByName`", "same; in snake_case"
+)
+
 
 def test_a_name_always_has_the_same_id():
     assert id_from_name("W-Counter", "x") == id_from_name("W-Counter", "x")

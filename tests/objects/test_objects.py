@@ -13,6 +13,23 @@ from edgeagents.http import Request, Response
 from edgeagents.objects import DurableObject, Limits, current_namespaces
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Durable Objects", "one instance per id, one constructor, input gate, `blockConcurrencyWhile`, `abort`", "same"
+    ),
+    pytest.mark.cloudflare("Durable Objects", "sync handlers", "different: they run in the object's own thread, alone"),
+    pytest.mark.cloudflare(
+        "Durable Objects",
+        "RPC arguments and results",
+        "different: data, requests, responses and async generators cross; functions and stubs do not yet",
+    ),
+    pytest.mark.cloudflare(
+        "Durable Objects",
+        "errors over RPC",
+        "different: `RemoteError`, which is also an instance of the builtin that was raised",
+    ),
+]
+
 log: list[str] = []
 release: asyncio.Event
 

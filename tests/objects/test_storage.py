@@ -23,6 +23,12 @@ from edgeagents.objects.storage import Storage
 from edgeagents.objects.values import clone, decode, encode
 from edgeagents.testing import ManualClock, agent_runtime
 
+pytestmark = pytest.mark.cloudflare(
+    "Durable Objects",
+    "asynchronous and synchronous key-value storage, SQL, transactions, limits",
+    "same; integers stay Python integers",
+)
+
 
 class NoAlarm:
     def get(self):

@@ -13,6 +13,10 @@ from edgeagents.http import Request, Response
 from edgeagents.objects import DurableObject, Limits, WebSocketRequestResponsePair, web_socket_pair
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Durable Objects", "hibernatable WebSockets, tags, attachments, automatic responses", "same"
+)
+
 events: list[object] = []
 
 

@@ -14,7 +14,14 @@ from tests.servers import Server, until
 from tests.transport.raw_http import Answer, Exchange, ask
 from tests.transport.transport_app import SECRET
 
-pytestmark = pytest.mark.server
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.cloudflare(
+        "Agents",
+        "a request handler that raises",
+        "different: 500 without a stack, unless `debug`; a stack is nobody's business",
+    ),
+]
 
 JSON = "content-type: application/json\r\n"
 MULTIPART = "content-type: multipart/form-data; boundary=x\r\n"

@@ -11,6 +11,13 @@ import pytest
 from wrangler_compat.config import Config, read_config
 from wrangler_compat.finding import find_config
 
+pytestmark = pytest.mark.cloudflare(
+    "Workers",
+    "`wrangler.toml`, `.json`, `.jsonc`: `main`, `vars`, `durable_objects`, `migrations`, environments, `.dev.vars`, "
+    "`.env`",
+    "same",
+)
+
 
 def config_of(tmp_path: Path, value: object, *, environment: str | None = None, name: str = "wrangler.jsonc") -> Config:
     path = tmp_path / name

@@ -25,6 +25,16 @@ from edgeagents.worker import Worker
 
 from .conftest import MemoryOutbox
 
+pytestmark = [
+    pytest.mark.cloudflare("Email", "`routeAgentEmail`, `onEmail`, `replyToEmail`, `sendEmail`", "same"),
+    pytest.mark.cloudflare(
+        "Email",
+        "when a reject, forward or reply is done",
+        "different: when `on_email` has ended well, so an agent that fails half way has sent nothing",
+    ),
+    pytest.mark.cloudflare("Email", "`send_email` binding", "different: mail goes to an SMTP server or a folder"),
+]
+
 RAW = (
     b"From: Ann <ann@example.org>\r\nTo: support@example.com\r\nSubject: Help\r\nMessage-ID: <1@example.org>\r\n"
     b"\r\nIt broke.\r\n"

@@ -15,6 +15,8 @@ from edgeagents_email import (
     sign_agent_headers,
 )
 
+pytestmark = pytest.mark.cloudflare("Email", "resolvers by address, by signature, for all; `isAutoReplyEmail`", "same")
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 

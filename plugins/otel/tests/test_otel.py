@@ -17,6 +17,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from edgeagents import Agent, Runtime, callable, get_agent_by_name
 from edgeagents.testing import agent_runtime, connect, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Observability", "OpenTelemetry", "different: a plugin, on the application's own SDK"
+)
+
 
 class Counter(Agent):
     initial_state = {"n": 0}

@@ -8,6 +8,7 @@
 | see what may cross between objects | `rpc.py`, `values.py` |
 | keep something | `storage.py`, `sql.py`, `kv.py`, `sqlite.py`, `backend.py` |
 | wake later | `alarms.py` |
+| have children | `facets.py`, `facet_slot.py` |
 | talk over a WebSocket | `websocket.py` |
 
 An object does not know where it lives (``edgeagents.placement``), nor what its messages mean (``edgeagents.agents``).

@@ -42,10 +42,11 @@ class StorageBackend(Protocol):
         """Close what ``open`` returned. With ``discard`` what was not committed is lost, else there is none."""
         ...
 
-    def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
+    def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Path | None:
         """Delete the databases of a facet and of all facets below it, or of all that the object has.
 
-        They were released. Those that are not there are no error.
+        They were released. Those that are not there are no error. Returns the folder, if any, that must be synced
+        for the deletion to survive a loss of power.
         """
         ...
 
@@ -82,7 +83,7 @@ class FolderStorage:
             database.rollback()
         database.close()
 
-    def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
+    def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Path | None:
         path = self.path(namespace, object_id, facets)
         if facets:
             # The file first: a log without its file is never read, a file without its log would be.
@@ -91,6 +92,7 @@ class FolderStorage:
         below = path.with_suffix(".facets")
         if below.exists():
             shutil.rmtree(below)
+        return path.parent if path.parent.exists() else None
 
     def alarm_index(self) -> AlarmIndex:
         if self._index is None:

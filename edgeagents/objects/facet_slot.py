@@ -14,7 +14,8 @@ from edgeagents.errors import ObjectReset
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.events import CloseEvent, Event, MessageEvent, SocketErrorEvent
 from edgeagents.objects.facets import FacetStartup
-from edgeagents.objects.hibernation import Place, Slot
+from edgeagents.objects.hibernation import Slot
+from edgeagents.objects.ids import Place
 from edgeagents.objects.websocket import WebSocket
 
 __all__ = ["FacetSlot"]

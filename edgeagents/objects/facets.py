@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from edgeagents.errors import ObjectReset
-from edgeagents.objects.ids import ObjectId, id_from_name
+from edgeagents.objects.ids import ObjectId, Place, id_from_name
 from edgeagents.objects.rpc import UnknownClass
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ class Facets:
     def delete(self, name: str, *, close_reason: str = _DELETED) -> None:
         """Reset the facet, close its sockets with 1001 and delete all that it and its facets have stored.
 
-        The name is free for a new facet afterwards. One that was never there is no error.
+        The name is free for a new facet afterwards. One that was never there is no error. The deletion survives what
+        this object's next write survives.
         """
         self._on_loop(lambda: self._delete(name, close_reason))
 
@@ -150,15 +151,18 @@ class Facets:
         slot = (self._slot.facets or {}).pop(name, None)
         if slot is not None:
             slot.end(ObjectReset("The facet was deleted by its parent."), close_reason)
-        world = self._activation.world
-        world.storage.delete_facets(place.namespace, place.id, facets)
-        world.alarms.index.remove_facets(place.namespace, place.id, facets)
+        self._delete_stored(Place(place.namespace, place.id, facets))
 
     def _delete_all(self, close_reason: str) -> None:
         for name in tuple(self._slot.facets or ()):
             self._delete(name, close_reason)
-        place, world = self._slot.place, self._activation.world
-        world.storage.delete_facets(*place)
+        self._delete_stored(self._slot.place)
+
+    def _delete_stored(self, place: Place) -> None:
+        world = self._activation.world
+        folder = world.storage.delete_facets(*place)
+        if folder is not None:
+            self._activation.database.sync_folder_too(folder)
         world.alarms.index.remove_facets(*place)
 
     def _on_loop(self, work: Callable[[], None]) -> None:

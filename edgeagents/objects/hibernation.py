@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from edgeagents.errors import ObjectOverloaded
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.events import CloseEvent, Event, MessageEvent, StartEvent
-from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.ids import ObjectId, Place
 from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
 
 if TYPE_CHECKING:
@@ -23,15 +23,7 @@ if TYPE_CHECKING:
     from edgeagents.objects.facets import FacetStartup
     from edgeagents.objects.namespace import Directory
 
-__all__ = ["Place", "Slot"]
-
-
-class Place(NamedTuple):
-    """Where storage has an object: its namespace and id, then the names that lead from it to a facet, if it is one."""
-
-    namespace: str
-    id: ObjectId
-    facets: tuple[str, ...] = ()
+__all__ = ["Slot"]
 
 
 class Slot:

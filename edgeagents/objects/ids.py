@@ -11,8 +11,9 @@ import hmac
 import random
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-__all__ = ["Address", "ObjectId", "id_from_name", "id_from_string", "nanoid", "unique_id", "uuid4"]
+__all__ = ["Address", "ObjectId", "Place", "id_from_name", "id_from_string", "nanoid", "unique_id", "uuid4"]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _NANOID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
@@ -39,6 +40,14 @@ class Address:
 
     namespace: str
     id: ObjectId
+
+
+class Place(NamedTuple):
+    """Where storage has an object: its namespace and id, then the names that lead from it to a facet, if it is one."""
+
+    namespace: str
+    id: ObjectId
+    facets: tuple[str, ...] = ()
 
 
 def id_from_name(namespace: str, name: str) -> ObjectId:

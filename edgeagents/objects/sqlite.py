@@ -527,6 +527,11 @@ class Database:
         if driver is not None and driver.wal_pages >= _CHECKPOINT_PAGES:
             self.checkpoint()
 
+    def sync_folder_too(self, folder: Path) -> None:
+        """Have the next ``sync`` make sure of a folder as well, from which a file was removed."""
+        with self._hand_over:
+            self._unsynced_folders.append(folder)
+
     def checkpoint(self) -> None:
         """Move the log into the database file, unless something is written just now. Waits for the disk."""
         with self.lock:
@@ -732,7 +737,10 @@ def _sync_path(path: str) -> None:
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":
         return  # Folders cannot be opened there.
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # It was removed since, with all that was in it.
     try:
         os.fsync(descriptor)
     finally:

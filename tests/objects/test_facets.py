@@ -67,7 +67,10 @@ class Child(DurableObject):
 
     async def fetch(self, request):
         client, server = web_socket_pair()
-        self.ctx.accept_web_socket(server)
+        if request.path == "/plain":
+            server.accept()
+        else:
+            self.ctx.accept_web_socket(server)
         return Response(status=101, websocket=client)
 
     async def web_socket_message(self, ws, message):
@@ -114,6 +117,9 @@ class Parent(DurableObject):
 
     async def delete(self, name):
         self.ctx.facets.delete(name)
+
+    async def note(self, text):
+        await self.ctx.storage.put("note", text)
 
     async def delete_all(self):
         self.ctx.facets.delete_all()
@@ -263,6 +269,16 @@ async def test_deleting_a_facet_deletes_its_files_and_those_below_it(folder, clo
         assert await again(runtime).call("c", "count") == 1
 
 
+async def test_a_folder_that_was_deleted_is_no_fault_of_the_next_sync(folder, clock):
+    async with agent_runtime(Parent, storage=folder, clock=clock, durability="full") as runtime:
+        parent = again(runtime)
+        await parent.call("a", "below", "b", "add")
+        await parent.delete("a")
+        await parent.delete_all()
+        await parent.note("kept")
+        assert await parent.call("a", "count") == 0
+
+
 # One life
 
 
@@ -386,6 +402,15 @@ async def test_deleting_a_facet_closes_its_sockets_and_nothing_they_say_brings_i
     await settle()
     assert (socket.closed.code, socket.closed.reason) == (1001, "Facet deleted")
     assert log == []
+
+
+async def test_an_ordinary_socket_that_the_parent_passes_on_keeps_the_facet_awake(runtime, parent, clock):
+    socket = await open_socket(parent, "plain")
+    await clock.advance(60)
+    assert place(runtime).facets["plain"].activation is not None
+    socket.close()
+    await clock.advance(60)
+    assert runtime._directories["Parent"].slots() == []
 
 
 async def test_the_end_of_the_runtime_closes_the_facets_sockets(clock):

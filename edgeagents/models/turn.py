@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from edgeagents.errors import ModelError
 from edgeagents.http import AbortSignal
+from edgeagents.models.asking import Aborted, ask, unless_aborted
 from edgeagents.models.json_types import InvalidValue
 from edgeagents.models.messages import Message, ToolCallContent, ToolResultContent
 from edgeagents.models.parts import (
@@ -46,12 +47,9 @@ from edgeagents.models.registry import ResolvedModel
 from edgeagents.models.steps import Collector, StepCountIs, StepResult, StopCondition
 from edgeagents.models.tools import Tool, ToolContext, json_output
 
-__all__ = ["CallSettings", "RunTool", "Turn", "retry_delay", "run_tool_in_thread", "run_turn"]
+__all__ = ["CallSettings", "RunTool", "Turn", "run_tool_in_thread", "run_turn"]
 
 T = TypeVar("T")
-
-FIRST_RETRY_SECONDS = 2.0
-LONGEST_WAIT_SECONDS = 60.0
 
 UNKNOWN_EFFECT = "The server stopped while this tool ran. Whether it had an effect is not known."
 """What a model is told of a call that may have been made. It is the one answer that never does a thing twice."""
@@ -106,19 +104,6 @@ class Turn:
         ]
 
 
-def retry_delay(error: ModelError, failures: int) -> float | None:
-    """Return in how many seconds to ask again after the call failed ``failures`` times in a row, or None to give up.
-
-    What the provider says goes first, unless it says more than a minute: a turn that waits longer than that is better
-    told to whoever asked. Without word of it the wait doubles from two seconds.
-    """
-    if not error.retryable:
-        return None
-    if error.retry_after is not None:
-        return error.retry_after if 0 <= error.retry_after <= LONGEST_WAIT_SECONDS else None
-    return min(FIRST_RETRY_SECONDS * 2 ** (failures - 1), LONGEST_WAIT_SECONDS)
-
-
 async def run_tool_in_thread(fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Await a coroutine function; run a plain function in a thread, so that it may block."""
     if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
@@ -147,7 +132,7 @@ async def run_turn(
         while collector.end is None:
             try:
                 part = await anext(parts)
-            except _Aborted:
+            except Aborted:
                 part = AbortPart(_reason(signal))
             except ModelError as error:
                 part = ErrorPart(str(error), error.status, error.retryable, error.retry_after)
@@ -160,40 +145,8 @@ async def run_turn(
         await parts.aclose()
 
 
-class _Aborted(Exception):
-    """The signal fired. Never leaves this module."""
-
-
 def _reason(signal: AbortSignal | None) -> str | None:
     return None if signal is None or signal.reason is None else str(signal.reason)
-
-
-async def _unless_aborted(awaitable: Awaitable[T], signal: AbortSignal | None) -> T:
-    """Await, but be interrupted by ``signal`` where the awaited thing is cancelled."""
-    if signal is None:
-        return await awaitable
-    task = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-    assert task is not None
-    has_fired = is_over = False
-
-    def cancel() -> None:
-        nonlocal has_fired
-        if not is_over and not has_fired:
-            has_fired = True
-            task.cancel()
-
-    # A signal may be fired from a thread.
-    remove = signal.add_listener(lambda: loop.call_soon_threadsafe(cancel))
-    try:
-        return await awaitable
-    except asyncio.CancelledError:
-        if has_fired and task.uncancel() == 0:
-            raise _Aborted from None
-        raise
-    finally:
-        is_over = True
-        remove()
 
 
 class _Run:
@@ -229,7 +182,7 @@ class _Run:
                     yield part
         while not collector.steps or self._goes_on(collector.steps):
             if self._signal is not None and self._signal.aborted:
-                raise _Aborted
+                raise Aborted
             yield StartStep()
             async with aclosing(self._step()) as parts:
                 async for part in parts:
@@ -261,7 +214,7 @@ class _Run:
 
     async def _as_completed(self, pending: dict[asyncio.Task[Part], None]) -> AsyncGenerator[Part, None]:
         while pending:
-            done, _ = await _unless_aborted(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED), self._signal)
+            done, _ = await unless_aborted(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED), self._signal)
             for task in [task for task in pending if task in done]:
                 del pending[task]
                 yield task.result()
@@ -364,7 +317,10 @@ class _Run:
         reasonings: dict[str, str] = {}
         # The block that an interrupted run left open is carried on by the first one of this call.
         open_text = collector.open_text
-        async with aclosing(self._ask(request)) as parts:
+        asked = ask(
+            self._turn.model, request, env=self._env, signal=self._signal, max_retries=self._turn.settings.max_retries
+        )
+        async with aclosing(asked) as parts:
             async for part in parts:
                 match part:
                     case TextDelta() if part.text:
@@ -403,34 +359,6 @@ class _Run:
                     case _:
                         yield part
 
-    async def _ask(self, request: ModelRequest) -> AsyncGenerator[Part, None]:
-        """Yield what the provider does. It is asked again when it fails before its first part."""
-        model = self._turn.model
-        failures = 0
-        while True:
-            has_spoken = False
-            stream: AsyncIterator[Part] = aiter(model.provider.stream(request, env=self._env, signal=self._signal))
-            try:
-                while True:
-                    part = await _unless_aborted(anext(stream), self._signal)
-                    has_spoken = True
-                    yield part
-            except StopAsyncIteration:
-                return
-            except ModelError as error:
-                failures += 1
-                delay = (
-                    None if has_spoken or failures > self._turn.settings.max_retries else retry_delay(error, failures)
-                )
-                if delay is None:
-                    raise
-                _log.info("The model %s is asked again in %s s: %s", model.name, delay, error)
-            finally:
-                aclose = getattr(stream, "aclose", None)
-                if aclose is not None:
-                    await aclose()
-            await _unless_aborted(model.clock.sleep(delay), self._signal)
-
     def _check(self, call: ToolCall) -> ToolCall:
         if call.error is not None:
             return call
@@ -453,8 +381,8 @@ class _Run:
         needed = tool.needs_approval
         try:
             if callable(needed):
-                needed = await _unless_aborted(self._run_tool(needed, self._arguments(tool, call)), self._signal)
-        except _Aborted:
+                needed = await unless_aborted(self._run_tool(needed, self._arguments(tool, call)), self._signal)
+        except Aborted:
             raise
         except Exception as error:
             _log.warning("Whether the tool %s needs approval is not known.", call.tool_name, exc_info=True)

@@ -32,8 +32,8 @@ from edgeagents.models import (
     tool,
     tool_call,
 )
+from edgeagents.models.asking import retry_delay
 from edgeagents.models.messages import ReasoningContent, TextContent, ToolCallContent
-from edgeagents.models.turn import retry_delay
 from tests.models.fakes import HandClock, ScriptedProvider, said, settle
 
 pytestmark = pytest.mark.cloudflare("Models", "`streamText`, text and UI message streams", "same")

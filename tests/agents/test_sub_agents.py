@@ -29,6 +29,23 @@ from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, connect, settle
 from tests.agents.frames import answer, heard, parsed, say
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Sub-agents", "`dynamicAgents`, `subAgent`, `parentAgent`, registry, `onBeforeSubAgent`, close codes", "same"
+    ),
+    pytest.mark.cloudflare("Sub-agents", "`routeSubAgentRequest`, `getSubAgentByName`", "same"),
+    pytest.mark.cloudflare(
+        "Sub-agents",
+        "which classes there are",
+        "different: the runtime's, and those in the parent's `sub_agents`; Python has no exports to look in",
+    ),
+    pytest.mark.cloudflare(
+        "Sub-agents",
+        "what a sub-agent does later",
+        "different: its jobs are in its own database, where the SDK keeps them in the root's; they run alike",
+    ),
+]
+
 log: list[Any] = []
 broken: set[str] = set()
 verdicts: list[Any] = []

@@ -6,6 +6,10 @@ import pytest
 
 from edgeagents.agents import AgentPathStep, build_agent_path, build_agent_url, parse_sub_agent_path
 
+pytestmark = pytest.mark.cloudflare(
+    "Sub-agents", "`/sub/` paths, `buildAgentPath`, `buildAgentUrl`, `parseSubAgentPath`", "same; URLs are text"
+)
+
 KNOWN = ["Chat", "MyNotes"]
 INBOX = AgentPathStep("Inbox", "alice")
 

@@ -13,6 +13,12 @@ from edgeagents.http import Request, Response
 from edgeagents.objects import DurableObject, web_socket_pair
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Durable Objects",
+    "`ctx.facets`: `get`, `abort`, `delete`; facets of facets",
+    "same; `delete_all` too, and sockets of a facet may hibernate",
+)
+
 log: list[str] = []
 gates: dict[str, asyncio.Event] = {}
 

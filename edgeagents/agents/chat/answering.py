@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -124,14 +125,17 @@ class Answering:
                 client_tools=turn.client_tools,
                 continuation=turn.continuation,
             )
-            with host.acting(connection=turn.connection):
-                reply = await host.call("on_chat_message", _on_finish, options)
+            reply = await self._ask(turn, options)
             model = ModelReply.of(reply)
             chunks = model.chunks(turn.request_id) if model else read_reply(self._in_thread(reply), turn.request_id)
         except Exception as error:
             if signal.aborted:
                 return self._end_without_stream(turn, "aborted")
             return await self._failed_before_reply(turn, error)
+        if signal.aborted:
+            if model is not None:
+                model.turn.abort()
+            return self._end_without_stream(turn, "aborted")
         if chunks is None:
             return self._end_without_stream(turn, "completed")
         base = last_assistant(self._transcript.messages) if turn.continuation else None
@@ -142,6 +146,33 @@ class Answering:
         self._records.started(turn.request_id, log.stream_id, model.to_json() if model else None)
         live = self._begin(turn, log, MessageBuilder(message, continuation=turn.continuation))
         return await self._read_to_end(turn, live, chunks, model)
+
+    async def _ask(self, turn: ChatTurn, options: ChatOptions) -> Any:
+        """Return the agent's reply; None when the turn was stopped before there was one."""
+        host = self._host
+
+        async def ask() -> Any:
+            with host.acting(connection=turn.connection):
+                return await host.call("on_chat_message", _on_finish, options)
+
+        if not inspect.iscoroutinefunction(host.find("on_chat_message")):
+            # In the agent's thread, where nothing can be stopped.
+            return await ask()
+        asking = host.ctx.spawn(_captured(ask()), name=f"on_chat_message {turn.request_id}")
+        loop = asyncio.get_running_loop()
+        remove = turn.signal.add_listener(lambda: loop.call_soon_threadsafe(asking.cancel))
+        try:
+            await asyncio.wait({asking})
+        finally:
+            remove()
+        if asking.cancelled():
+            if not turn.signal.aborted:
+                raise asyncio.CancelledError
+            return None
+        reply, error = asking.result()
+        if error is not None:
+            raise error
+        return reply
 
     async def go_on(self, turn: ChatTurn, log: ChunkLog, base: UIMessage, model: ModelReply) -> TurnResult:
         """Show the rest of a model's turn whose first chunks are in ``log``. ``base`` is the message before them."""
@@ -357,6 +388,14 @@ class Answering:
                 await self._host.report(error, turn.connection)
         except Exception as left:
             self._host.ctx.logger.error("on_chat_message() failed in the turn %s", turn.request_id, exc_info=left)
+
+
+async def _captured(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, Exception | None]:
+    """Return what ``coroutine`` returned or raised, so that the task around it has no error to log."""
+    try:
+        return await coroutine, None
+    except Exception as error:
+        return None, error
 
 
 async def _rest(

@@ -80,7 +80,12 @@ class Chat(Capability):
         self._queue = TurnQueue(ctx.spawn, self._run, self._skip)
         self._room = WaitingRoom(self._audience)
         self._continuation = Continuation(
-            clock, ctx.rng, self._audience, may_fire=self._may_continue, fire=self._continue
+            clock,
+            ctx.rng,
+            self._audience,
+            may_fire=self._may_continue,
+            fire=self._continue,
+            note=self._context.note_continuation,
         )
         self._recovery = Recovery(
             host,
@@ -121,6 +126,12 @@ class Chat(Capability):
 
     async def start(self, props: Mapping[str, Any] | None) -> None:
         self._recovery.start()
+        awaited = self._context.continuation
+        if awaited is not None:
+            request_id, owner = awaited
+            connection = None if owner is None else next(self.host.connections.open(owner), None)
+            body, tools = self._context.body, self._context.client_tools
+            self._continuation.restore(Pending(request_id, connection, owner if connection else None, body, tools))
 
     async def request(self, request: Request) -> object | None:
         return await self._doors.answer(request)
@@ -381,6 +392,7 @@ class Chat(Capability):
                 request_id=pending.request_id,
                 generation=self._queue.generation,
                 continuation=True,
+                is_auto=True,
                 connection=pending.connection,
                 body=pending.body,
                 client_tools=pending.client_tools,

@@ -31,7 +31,7 @@ class Pending:
     """A continuation that was asked for. ``owner`` is the connection that did, until it is gone."""
 
     request_id: str
-    connection: Connection[Any]
+    connection: Connection[Any] | None
     owner: str | None
     body: dict[str, Any] | None
     client_tools: list[dict[str, Any]] | None
@@ -41,7 +41,8 @@ class Pending:
 class Continuation:
     """The continuation of one agent: at most one is awaited, and one more after it.
 
-    ``may_fire`` says whether the calls are settled and no reply runs.
+    ``may_fire`` says whether the calls are settled and no reply runs. ``note`` is given the request id and the owner
+    of what is awaited, or None: a person may take longer for the second of two answers than the agent stays in memory.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Continuation:
         *,
         may_fire: Callable[[], bool],
         fire: Callable[[Pending], None],
+        note: Callable[[tuple[str, str | None] | None], None],
     ) -> None:
         self._clock, self._rng, self._audience = clock, rng, audience
-        self._may_fire, self._fire = may_fire, fire
+        self._may_fire, self._fire, self._note = may_fire, fire, note
         self._pending: Pending | None = None
         self._deferred: Pending | None = None
         self._waiting: set[Connection[Any]] = set()
@@ -84,11 +86,20 @@ class Continuation:
         wanted = Pending(nanoid(self._rng), connection, connection.id, body, client_tools)
         if pending is not None and pending.has_begun:
             self._deferred = wanted
+            self._note((wanted.request_id, wanted.owner))
             return
         if pending is not None:
             wanted.request_id = pending.request_id
         self._pending = wanted
         self._waiting.add(connection)
+        self._note((wanted.request_id, wanted.owner))
+        self._arm()
+
+    def restore(self, pending: Pending) -> None:
+        """The agent is back in memory, and this was awaited when it left."""
+        self._pending = pending
+        if pending.connection is not None:
+            self._waiting.add(pending.connection)
         self._arm()
 
     def look_again(self) -> None:
@@ -160,13 +171,15 @@ class Continuation:
         if deferred is None or self._pending is not None:
             return
         self._deferred, self._pending = None, deferred
-        if deferred.owner is not None:
+        if deferred.owner is not None and deferred.connection is not None:
             self._waiting.add(deferred.connection)
         self._try()
 
     def _drop_pending(self) -> None:
         self._disarm()
         self._pending = None
+        if self._deferred is None:
+            self._note(None)
         waiting, self._waiting = self._waiting, set()
         for connection in waiting:
             self._audience.send(connection, protocol.resume_none_frame())
@@ -190,4 +203,5 @@ class Continuation:
             return
         self._disarm()
         pending.has_begun = True
+        self._note(None)
         self._fire(pending)

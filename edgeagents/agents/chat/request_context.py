@@ -72,10 +72,21 @@ class RequestContext:
         """The conversation goes on: nobody needs to know any more."""
         self._set("lastFailure", None)
 
+    @property
+    def continuation(self) -> tuple[str, str | None] | None:
+        """The request id and the owner of the continuation that is awaited."""
+        kept = self._get("continuation")
+        return None if kept is None else (kept[0], kept[1])
+
+    def note_continuation(self, awaited: tuple[str, str | None] | None) -> None:
+        """Keep what continuation is awaited."""
+        self._set("continuation", None if awaited is None else list(awaited))
+
     def clear(self) -> None:
         """Forget everything."""
         self.remember(None, None)
         self.forget_failure()
+        self.note_continuation(None)
 
     def _all(self) -> dict[str, Any]:
         if self._values is None:

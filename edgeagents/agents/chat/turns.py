@@ -40,8 +40,8 @@ class TurnResult:
 class ChatTurn:
     """A turn that was accepted.
 
-    ``connection`` is the client's that asked, None when the server did. ``is_request`` tells a client's request from a
-    continuation that its answer to a tool set off. ``message_ids`` are those of the user's messages that it answers.
+    ``connection`` is the client's that asked, None when the server did. ``is_request``: it did so with a request;
+    ``is_auto``: with an answer to a tool. ``message_ids`` are those of the user's messages that it answers.
     ``prepare`` is awaited when the turn's time has come; False means that there is nothing left to do. ``goes_on`` is
     the log of a model's turn that is still being shown, with the message before it. With ``is_forgotten`` the
     conversation was cleared while it ran, and what it says is not kept.
@@ -51,6 +51,7 @@ class ChatTurn:
     generation: int
     continuation: bool = False
     is_request: bool = False
+    is_auto: bool = False
     connection: Connection[Any] | None = None
     body: dict[str, Any] | None = None
     client_tools: list[dict[str, Any]] | None = None
@@ -62,11 +63,6 @@ class ChatTurn:
     attempts: Attempts | None = None
     controller: AbortController = field(default_factory=AbortController)
     done: asyncio.Future[TurnResult] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    @property
-    def is_auto(self) -> bool:
-        """Whether a client's answer to a tool set it off."""
-        return self.continuation and self.connection is not None
 
     @property
     def signal(self) -> AbortSignal:

@@ -97,8 +97,8 @@ class NeedsSetup(Protocol):
 
 @runtime_checkable
 class Continues(Protocol):
-    """A provider that can go on after ``ModelRequest.prefix``, so an answer survives a lost connection to the model, and
-    a restart of the server."""
+    """A provider that can go on after ``ModelRequest.prefix``: an answer then survives a lost connection to the model,
+    and a restart of the server."""
 
     @property
     def continues(self) -> bool:

@@ -3,7 +3,7 @@
 | to | look in |
 |---|---|
 | use servers from an agent | `client.py`, `connection.py` |
-| see how their addresses are checked, and how OAuth goes | `addresses.py`, `oauth.py` |
+| see how their addresses are checked, and how OAuth goes | `addresses.py`, `oauth.py`, `oauth_callback.py` |
 | be a server, a session an agent | `agent.py`, `serve.py`, `session.py` |
 | be a server without sessions | `stateless.py` |
 
@@ -19,9 +19,11 @@ from edgeagents_mcp.errors import BlockedUrl, McpServerError
 
 if TYPE_CHECKING:
     from edgeagents_mcp.agent import McpAgent
-    from edgeagents_mcp.client import McpClient, normalize_server_id
-    from edgeagents_mcp.oauth import AgentOAuthProvider, OAuthResult
+    from edgeagents_mcp.client import McpClient
+    from edgeagents_mcp.oauth import AgentOAuthProvider
+    from edgeagents_mcp.oauth_callback import OAuthResult
     from edgeagents_mcp.serve import McpHandler
+    from edgeagents_mcp.server_options import normalize_server_id
     from edgeagents_mcp.stateless import McpAuthContext, create_mcp_handler, get_mcp_auth_context
 
 __all__ = [
@@ -44,10 +46,10 @@ _MODULES = {
     "McpAuthContext": "stateless",
     "McpClient": "client",
     "McpHandler": "serve",
-    "OAuthResult": "oauth",
+    "OAuthResult": "oauth_callback",
     "create_mcp_handler": "stateless",
     "get_mcp_auth_context": "stateless",
-    "normalize_server_id": "client",
+    "normalize_server_id": "server_options",
 }
 
 

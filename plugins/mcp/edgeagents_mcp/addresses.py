@@ -45,7 +45,7 @@ async def check_url(url: str) -> None:
     """Raise ``BlockedUrl`` unless an agent may connect to ``url``. A name that has no address passes."""
     try:
         parts = urlsplit(url)
-        host, port = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         raise BlockedUrl(url) from None
     if parts.scheme not in ("http", "https") or not host or host in _BLOCKED_NAMES:

@@ -6,48 +6,42 @@ are connected to again, in the background, each time the agent wakes.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
 
 from edgeagents.agents import Capability, CapabilityHost, get_current_agent, kebab_case
-from edgeagents.http import Request, Response
+from edgeagents.agents.retries import RetryOptions, try_up_to
+from edgeagents.http import Request, Response, to_response
 from edgeagents.models import Tool, tool
 from edgeagents.objects import nanoid
 from edgeagents_mcp.addresses import check_url
+from edgeagents_mcp.elicitation import Elicitation, ElicitationHandler
 from edgeagents_mcp.errors import McpServerError, error_text
+from edgeagents_mcp.oauth_callback import OAuthCallback, OAuthResult
+from edgeagents_mcp.server_options import check_options, normal_url, normalize_server_id
 from edgeagents_mcp.server_table import ServerRow, ServerTable
 from edgeagents_mcp.waiting import within
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult, GetPromptResult, ReadResourceResult
 
-    from edgeagents_mcp.connection import Elicit, ServerConnection
-    from edgeagents_mcp.oauth import AgentOAuthProvider, OAuthResult
+    from edgeagents_mcp.connection import ServerConnection
+    from edgeagents_mcp.oauth import AgentOAuthProvider
 
-__all__ = ["LONGEST_SERVER_ID", "McpClient", "normalize_server_id"]
+__all__ = ["McpClient"]
 
 _log = logging.getLogger("edgeagents.mcp")
 
-LONGEST_SERVER_ID: Final = 64
+_CONNECT_RETRY: Final = RetryOptions(3, 500, 5000)
 _LONGEST_ERROR: Final = 500
-_ELICITATION_SECONDS: Final = 60.0
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_TRANSPORTS: Final = ("auto", "streamable-http", "sse")
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 Filter = str | Iterable[str] | None
-ElicitationHandler = Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _OAuthCallback:
-    success_redirect: str | None = None
-    error_redirect: str | None = None
-    custom_handler: Callable[[OAuthResult], Any] | None = None
 
 
 class McpClient(Capability):
@@ -61,9 +55,9 @@ class McpClient(Capability):
         self._ctx = host.ctx
         self._table = ServerTable(host.ctx.storage.database)
         self._connections: dict[str, ServerConnection] = {}
-        self._pending: dict[str, Any] = {}
-        self._oauth_callback = _OAuthCallback()
-        self._elicitation: dict[str, ElicitationHandler] = {}
+        self._pending: dict[str, asyncio.Event] = {}
+        self._oauth_callback = OAuthCallback(self._table, self._connections, self._forget_auth_url)
+        self._elicitation = Elicitation(host, self._table)
 
     # Hooks
 
@@ -81,12 +75,14 @@ class McpClient(Capability):
 
     async def request(self, request: Request) -> Response | None:
         """Take the callback of an OAuth flow that was begun here."""
-        if not self._table.rows or not self.is_callback_request(request):
+        if not self._table.rows or not self._oauth_callback.claims(request):
             return None
-        result = await self._handle_callback(request)
-        if result.ok and (connection := self._connections.get(result.server_id or "")) is not None:
+        result = await self._oauth_callback.take(request)
+        if result.ok and (connection := self._connections.get(result.server_id)) is not None:
             self._in_background(connection.row.id, self._restore(connection))
-        return await self._answer_callback(result, request)
+        if (handler := self._oauth_callback.custom_handler) is not None:
+            return to_response(await self._ctx.invoke(handler, result))
+        return self._oauth_callback.redirect(result, request)
 
     async def dispose(self) -> None:
         """End all sessions."""
@@ -119,9 +115,11 @@ class McpClient(Capability):
         private network, unless ``allow_private_network``, and ``McpServerError`` when connecting fails; the server
         is remembered then too.
         """
-        transport, client, retry = (dict(transport or {}), dict(client or {}), dict(retry or {}))
-        _check_options(transport, client, retry)
-        server_url = _normal_url(url)
+        transport, client = dict(transport or {}), dict(client or {})
+        check_options(transport, client)
+        retries = RetryOptions.of(retry)
+        retries.check(_CONNECT_RETRY)
+        server_url = normal_url(url)
         wanted_id = None if id is None else normalize_server_id(id)
         row = await self._known_row(name, server_url, wanted_id)
         connection = None if row is None else self._connections.get(row.id)
@@ -130,11 +128,10 @@ class McpClient(Capability):
         callback_url = self._callback_url(callback_host, callback_path, agents_prefix)
         if not allow_private_network:
             await check_url(server_url)
-        options: dict[str, Any] = {"transport": transport, "client": client, "retry": retry}
+        options: dict[str, Any] = {"transport": transport, "client": client, "retry": asdict(retries)}
         if allow_private_network:
             options["allow_private_network"] = True
-        if self._elicitation:
-            options["capabilities"] = {"elicitation": {mode: {} for mode in self._elicitation}}
+        options["capabilities"] = self._elicitation.capabilities
         row = ServerRow(
             wanted_id or (row.id if row is not None else nanoid(self._ctx.rng, 8)),
             name,
@@ -316,12 +313,7 @@ class McpClient(Capability):
         within 60 seconds. Servers are told that they may ask when they are connected to: configure it before, in
         ``on_start``.
         """
-        self._elicitation = {mode: handler for mode, handler in (("form", form), ("url", url)) if handler is not None}
-        capabilities = {"elicitation": {mode: {} for mode in self._elicitation}} if self._elicitation else None
-        for row in self._table.rows.values():
-            if row.options.get("capabilities") != capabilities:
-                row.options["capabilities"] = capabilities
-                self._table.save(row)
+        self._elicitation.configure(form, url)
 
     def configure_oauth_callback(
         self,
@@ -334,18 +326,9 @@ class McpClient(Capability):
 
         ``error_redirect`` gets ``?error=``. ``custom_handler(result)`` returns the answer instead.
         """
-        self._oauth_callback = _OAuthCallback(success_redirect, error_redirect, custom_handler)
-
-    def is_callback_request(self, request: Request) -> bool:
-        """Return whether a request is the callback of a flow that was begun here: its URL is the one registered."""
-        if request.method != "GET":
-            return False
-        parts = (request.query.get("state") or "").split(".")
-        row = self._table.rows.get(parts[1]) if len(parts) == 2 else None
-        if row is None or not row.callback_url:
-            return False
-        came, registered = urlsplit(request.url), urlsplit(row.callback_url)
-        return (*came[:2], came.path) == (*registered[:2], registered.path)
+        callback = self._oauth_callback
+        callback.success_redirect, callback.error_redirect = success_redirect, error_redirect
+        callback.custom_handler = custom_handler
 
     # Adding
 
@@ -448,7 +431,9 @@ class McpClient(Capability):
             self._ctx,
             client_info={"name": self.host.class_name, "version": "0.0.1"},
             provider=provider,
-            elicit=lambda: self._elicit_for(row),
+            elicit=self._elicitation.ask,
+            # A restored connection says that it can, as it did before, when the handlers come a moment later.
+            can_elicit=lambda: bool(self._elicitation.capabilities or row.options.get("capabilities")),
             emit=self.host.emit,
             changed=self._tell,
         )
@@ -464,22 +449,19 @@ class McpClient(Capability):
     async def _restore(self, connection: ServerConnection) -> None:
         row = connection.row
         self.host.emit("mcp:client:preconnect", server_id=row.id)
-        result: dict[str, str] = {}
-        retry = row.options.get("retry") or {}
-        attempts = int(retry.get("max_attempts", 3))
-        base, longest = retry.get("base_delay_ms", 500), retry.get("max_delay_ms", 5000)
-        for attempt in range(1, attempts + 1):
+
+        async def attempt(number: int) -> dict[str, str]:
             result = await self.connect_to_server(row.id)
-            if result["state"] != "failed" or attempt == attempts:
-                break
-            delay_ms = int(self._ctx.rng.random() * min(2**attempt * base, longest))
-            await self._ctx.clock.sleep(delay_ms / 1000)
-        if result.get("state") == "connected":
+            if result["state"] == "failed":
+                raise McpServerError(result["error"], row.id)
+            return result
+
+        retry = RetryOptions.of(row.options.get("retry")).over(_CONNECT_RETRY)
+        result = await try_up_to(attempt, retry, clock=self._ctx.clock, rng=self._ctx.rng)
+        if result["state"] == "connected":
             await self.discover_if_connected(row.id)
 
     def _in_background(self, server_id: str, work: Awaitable[None]) -> None:
-        import asyncio
-
         done = asyncio.Event()
         self._pending[server_id] = done
 
@@ -506,99 +488,11 @@ class McpClient(Capability):
         self._tell()
         return row.auth_url
 
-    # OAuth
-
-    async def _handle_callback(self, request: Request) -> OAuthResult:
-        from edgeagents_mcp.oauth import OAuthResult
-
-        query = request.query
-        state = query["state"]
-        server_id = state.split(".")[1]
-        connection = self._connections.get(server_id)
-        if connection is None:
-            return OAuthResult(server_id, f'No connection found for serverId "{server_id}".')
-        provider = connection.provider
-        if provider is None:
-            error = "Trying to finalize authentication for a server connection without an OAuth provider"
-            return self._fail(connection, error)
-        wrong = await provider.check_state(state)
-        if connection.state in ("ready", "connected", "connecting", "discovering"):
-            # A second window came back after the first. Its state is used up too.
-            if wrong is None:
-                await provider.consume_state(state)
-            self._forget_auth_url(connection)
-            return OAuthResult(server_id)
-        if wrong is not None:
-            # Anybody can make up a callback: only one that was asked for may change anything.
-            error = query.get("error_description") or query.get("error") or wrong
-            _log.warning("An OAuth callback for the MCP server %r was ignored: %s", server_id, wrong)
-            return OAuthResult(server_id, error)
-        if not query.get("code") and not query.get("error"):
-            return self._fail(connection, "Unauthorized: no code provided")
-        connection.move("connecting")
-        await provider.consume_state(state)
-        from edgeagents_mcp.guarded_http import http_client
-
-        try:
-            allow = bool(connection.row.options.get("allow_private_network"))
-            async with http_client(allow_private=allow) as http:
-                await provider.complete({key: query[key] for key in query}, http)
-        except Exception as error:
-            return self._fail(connection, error_text(error))
-        self._forget_auth_url(connection)
-        return OAuthResult(server_id)
-
-    def _fail(self, connection: ServerConnection, error: str) -> OAuthResult:
-        from edgeagents_mcp.oauth import OAuthResult
-
-        self._forget_auth_url(connection)
-        connection.move("failed", error)
-        return OAuthResult(connection.row.id, error)
-
     def _forget_auth_url(self, connection: ServerConnection) -> None:
         if connection.row.auth_url is not None:
             connection.row.auth_url = None
             self._table.save(connection.row)
             self._tell()
-
-    async def _answer_callback(self, result: OAuthResult, request: Request) -> Response:
-        config = self._oauth_callback
-        if config.custom_handler is not None:
-            return await self._ctx.invoke(config.custom_handler, result)
-        parts = urlsplit(request.url)
-        origin = f"{parts.scheme}://{parts.netloc}/"
-        target = config.success_redirect if result.ok else config.error_redirect
-        if not target:
-            return Response.redirect(origin)
-        target = urljoin(origin, target)
-        if not result.ok:
-            from urllib.parse import parse_qsl, urlencode
-
-            split = urlsplit(target)
-            query = [pair for pair in parse_qsl(split.query, keep_blank_values=True) if pair[0] != "error"]
-            target = urlunsplit(split._replace(query=urlencode([*query, ("error", result.error or "")])))
-        return Response.redirect(target)
-
-    # Elicitation
-
-    def _elicit_for(self, row: ServerRow) -> Elicit | None:
-        # A restored connection says that it can, as it did before, when the handlers come a moment later.
-        return self._elicit if self._elicitation or row.options.get("capabilities") else None
-
-    async def _elicit(self, server_id: str, params: Any) -> Any:
-        from mcp_types import ElicitResult
-
-        mode = "url" if getattr(params, "mode", "form") == "url" else "form"
-        handler = self._elicitation.get(mode)
-        if handler is None:
-            raise McpServerError(f"No MCP {mode}-mode elicitation handler configured for this connection.", server_id)
-
-        async def ask() -> Any:
-            with self.host.acting():
-                return await self._ctx.invoke(handler, params, server_id)
-
-        answer = await within(self._ctx.clock, _ELICITATION_SECONDS, ask())
-        return answer if isinstance(answer, ElicitResult) else ElicitResult.model_validate(answer)
 
     # Telling
 
@@ -647,15 +541,6 @@ class McpClient(Capability):
         return run
 
 
-def normalize_server_id(id: str) -> str:
-    """Return the form that an id has in tables and names of tools: small letters, digits, ``-`` and ``_``."""
-    found = re.sub(r"-+", "-", re.sub(r"[^a-z0-9_-]+", "-", id.lower()))
-    found = re.sub(r"^[-_]+|[-_]+$", "", found)
-    if not re.match("[a-z]", found):
-        found = f"id-{found}".rstrip("-")
-    return found[:LONGEST_SERVER_ID].rstrip("-")
-
-
 def _among(given: Filter) -> frozenset[str] | None:
     if given is None:
         return None
@@ -667,37 +552,3 @@ def _clean(error: str | None) -> str | None:
         return None
     error = _CONTROL.sub("", error)
     return f"{error[:_LONGEST_ERROR]}..." if len(error) > _LONGEST_ERROR else error
-
-
-def _normal_url(url: str) -> str:
-    """Return a URL as browsers write it, so that two spellings are one server."""
-    try:
-        parts = urlsplit(url.strip())
-        host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        raise McpServerError(f"Invalid URL: {url!r} is not the URL of an MCP server.") from None
-    if not parts.scheme or not host:
-        raise McpServerError(f"Invalid URL: {url!r} is not the URL of an MCP server.")
-    host = f"[{host}]" if ":" in host else host
-    if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
-        host = f"{host}:{port}"
-    login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
-    return urlunsplit((parts.scheme, f"{login}{host}", parts.path or "/", parts.query, ""))
-
-
-def _check_options(transport: Mapping[str, Any], client: Mapping[str, Any], retry: Mapping[str, Any]) -> None:
-    from edgeagents_mcp.connection import CLIENT_OPTIONS
-
-    known: tuple[tuple[Literal["transport", "client", "retry"], Mapping[str, Any], tuple[str, ...]], ...] = (
-        ("transport", transport, ("headers", "type")),
-        ("client", client, CLIENT_OPTIONS),
-        ("retry", retry, ("base_delay_ms", "max_attempts", "max_delay_ms")),
-    )
-    for name, given, names in known:
-        if unknown := given.keys() - set(names):
-            raise TypeError(
-                f"{name}= of add_mcp_server() has {', '.join(map(repr, sorted(unknown)))}, which is not known. "
-                f"Known: {', '.join(names)}."
-            )
-    if transport.get("type", "auto") not in _TRANSPORTS:
-        raise TypeError(f"The type of a transport is one of {', '.join(_TRANSPORTS)}, not {transport['type']!r}.")

@@ -19,7 +19,6 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import (
     METHOD_NOT_FOUND,
-    ElicitResult,
     Implementation,
     PromptListChangedNotification,
     ResourceListChangedNotification,
@@ -58,8 +57,6 @@ _CHANGED: Final = {
     PromptListChangedNotification: "prompts",
     ResourceListChangedNotification: "resources",
 }
-CLIENT_OPTIONS: Final = ("client_info", "log_level", "mode", "read_timeout_seconds")
-"""What may be said of the official package's client."""
 
 
 class ServerConnection:
@@ -72,7 +69,8 @@ class ServerConnection:
         *,
         client_info: Mapping[str, str],
         provider: AgentOAuthProvider | None,
-        elicit: Callable[[], Elicit | None],
+        elicit: Elicit,
+        can_elicit: Callable[[], bool],
         emit: Emit,
         changed: Callable[[], object],
     ) -> None:
@@ -87,7 +85,8 @@ class ServerConnection:
             "resources": [],
             "resource_templates": [],
         }
-        self._ctx, self._info, self._elicit, self._emit, self._changed = (ctx, client_info, elicit, emit, changed)
+        self._ctx, self._info, self._emit, self._changed = ctx, client_info, emit, changed
+        self._elicit, self._can_elicit = elicit, can_elicit
         self._kind: Literal["streamable-http", "sse"] = "streamable-http"
         self._last_status: int | None = None
         self._session = OpenSession(ctx, self._connect, IDLE_SECONDS, self._closed)
@@ -200,17 +199,18 @@ class ServerConnection:
         headers = dict(self.transport.get("headers") or {}) or None
         auth = None if self.provider is None else self.provider.auth()
         if self._kind == "sse":
-            yield sse_client(self.row.server_url, headers=headers, httpx_client_factory=self._http, auth=auth)
+            yield sse_client(self.row.server_url, headers=headers, httpx_client_factory=self.http, auth=auth)
             return
-        async with self._http(headers=headers, auth=auth) as http:
+        async with self.http(headers=headers, auth=auth) as http:
             yield streamable_http_client(self.row.server_url, http_client=http)
 
-    def _http(
+    def http(
         self,
         headers: dict[str, str] | None = None,
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
+        """Make a client that may go where this server is, and wherever its OAuth leads."""
         allow = bool(self.row.options.get("allow_private_network"))
         client = http_client(headers=headers, timeout=timeout, auth=auth, allow_private=allow)
         client.event_hooks["response"].append(self._note_status)
@@ -227,7 +227,7 @@ class ServerConnection:
         return Client(
             transport,
             client_info=info,
-            elicitation_callback=self._ask_user if self._elicit() is not None else None,
+            elicitation_callback=self._ask_user if self._can_elicit() else None,
             message_handler=self._hear,
             **options,
         )
@@ -244,10 +244,7 @@ class ServerConnection:
         return self._last_status == 401 or (self.provider is not None and self.provider.auth_url is not None)
 
     async def _ask_user(self, context: Any, params: Any) -> Any:
-        elicit = self._elicit()
-        if elicit is None:
-            return ElicitResult(action="decline")
-        return await elicit(self.row.id, params)
+        return await self._elicit(self.row.id, params)
 
     # What is offered
 

@@ -11,7 +11,6 @@ What that takes of the package is in part not public there (``_initialize``, ``_
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -32,22 +31,9 @@ from edgeagents.objects import nanoid
 if TYPE_CHECKING:
     from edgeagents.objects import ObjectContext
 
-__all__ = ["AgentOAuthProvider", "AuthorizationNeeded", "OAuthResult"]
+__all__ = ["AgentOAuthProvider", "AuthorizationNeeded"]
 
 _STATE_LASTS: Final = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthResult:
-    """How an authorization ended. ``error`` may hold text of a stranger: escape it where it is shown."""
-
-    server_id: str | None
-    error: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the agent was authorized."""
-        return self.error is None
 
 
 class AuthorizationNeeded(Exception):
@@ -82,7 +68,7 @@ class AgentOAuthProvider:
         self.auth_url: str | None = None
         """Where the user authorizes the agent, once a server has asked for that."""
         self._ctx, self._storage = ctx, ctx.storage
-        self._secret, self._scope, self._metadata_url = (client_secret, scope, client_metadata_url)
+        self._secret, self._scope, self._metadata_url = client_secret, scope, client_metadata_url
         self._is_registered_by_hand = client_id is not None
         self._flow: _Flow | None = None
 

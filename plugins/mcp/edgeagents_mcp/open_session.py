@@ -30,7 +30,7 @@ class OpenSession:
         idle_seconds: float,
         closed: Callable[[Exception | None], object],
     ) -> None:
-        self._ctx, self._connect, self._idle_seconds, self._closed = (ctx, connect, idle_seconds, closed)
+        self._ctx, self._connect, self._idle_seconds, self._closed = ctx, connect, idle_seconds, closed
         self._opened: asyncio.Future[Client] | None = None
         self._end = asyncio.Event()
         self._ended: asyncio.Future[None] | None = None
@@ -56,16 +56,21 @@ class OpenSession:
             self._users -= 1
             if not self._users and self._opened is not None:
                 self._stop_timer()
-                self._timer = self._ctx.clock.call_later(self._idle_seconds, self._end.set)
+                self._timer = self._ctx.clock.call_later(self._idle_seconds, self._finish)
 
     async def close(self) -> None:
         """End it, and return when it has ended. Harmless when it is not open."""
         self._stop_timer()
         ended = self._ended
         if ended is not None:
-            self._end.set()
+            self._finish()
             with contextlib.suppress(Exception):
                 await asyncio.shield(ended)
+
+    def _finish(self) -> None:
+        # Whoever comes from now on gets another session.
+        self._opened = None
+        self._end.set()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -89,9 +94,11 @@ class OpenSession:
         except Exception as error:
             failure = error
         finally:
-            self._stop_timer()
             if self._opened is opened:
-                self._opened = self._ended = None
+                self._opened = None
+                self._stop_timer()
+            if self._ended is ended:
+                self._ended = None
             was_open = opened.done()
             if not was_open:
                 opened.set_exception(failure or ConnectionError("The connection was cancelled."))

@@ -57,13 +57,14 @@ class McpHandler:
         self._transport: Transport = transport
         self._cors = cors_headers(cors_options)
         self._binding, self._jurisdiction, self._props = binding, jurisdiction, props
-        self._settings = Settings(keep_alive_seconds=KEEP_ALIVE_SECONDS)
+        self.settings = Settings(keep_alive_seconds=KEEP_ALIVE_SECONDS)
+        """How it is served as an ASGI app: limits, time, and how often a silent stream shows that it lives."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as an ASGI app, mounted in the app that ``AgentsMiddleware`` wraps."""
         if scope["type"] != "http":
             raise ValueError(f"MCP is served over HTTP, not over ASGI's {scope['type']!r}.")
-        await serve_http(scope, receive, send, self.fetch, self._settings)
+        await serve_http(scope, receive, send, self.fetch, self.settings)
 
     async def fetch(self, request: Request, env: object = None, ctx: Any = None) -> Response:
         """Answer a request. ``ctx.props`` reach the agent that it begins or wakes."""
@@ -101,9 +102,9 @@ class McpHandler:
             found = next(known, None) or values.get(_DEFAULT_BINDING)
             found = found or current_namespaces.get({}).get(self._agent)
         if found is None:
-            where = f"the binding {self._binding!r}" if self._binding else f"a binding of {self._agent.__name__}"
+            where = repr(self._binding) if self._binding else f"of {self._agent.__name__}"
             raise ConfigError(
-                f"{self._agent.__name__}.serve() found no {where}. Declare it in the wrangler file, or serve inside "
+                f"{self._agent.__name__}.serve() found no binding {where}. Declare it in the wrangler file, or serve inside "
                 f"the app that AgentsMiddleware(agents=[{self._agent.__name__}]) wraps."
             )
         if not isinstance(found, Namespace):

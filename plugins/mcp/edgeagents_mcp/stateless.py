@@ -103,13 +103,14 @@ class StatelessMcpHandler:
         self._origins = _origins(allowed_origin_hostnames, cors_options or None)
         self._auth_context = auth_context
         self._legacy, self._is_json = legacy, response_mode == "json"
-        self._settings = Settings(keep_alive_seconds=KEEP_ALIVE_SECONDS)
+        self.settings = Settings(keep_alive_seconds=KEEP_ALIVE_SECONDS)
+        """How it is served as an ASGI app: limits, time, and how often a silent stream shows that it lives."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as an ASGI app."""
         if scope["type"] != "http":
             raise ValueError(f"MCP is served over HTTP, not over ASGI's {scope['type']!r}.")
-        await serve_http(scope, receive, send, self.fetch, self._settings)
+        await serve_http(scope, receive, send, self.fetch, self.settings)
 
     async def fetch(self, request: Request, env: object = None, ctx: Any = None) -> Response:
         """Answer a request."""

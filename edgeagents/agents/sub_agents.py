@@ -157,7 +157,7 @@ class DynamicAgents(Capability):
     ) -> Any:
         """Call a method of a sub-agent, which is made if need be."""
         stub = await self._open(class_name, name)
-        return await getattr(stub, method)(*args, **kwargs)
+        return await stub._call(method, *args, **kwargs)
 
     async def reopen(self, facet_name: str) -> Stub[Any] | None:
         """Return the sub-agent that is this facet, or None when there is no such any more."""

@@ -93,8 +93,11 @@ class Facets:
         ``startup`` is the facet's class, or a function, sync or async, that is called each time the facet starts and
         returns the class or ``{"class": Cls, "id": object_id}``. ``id`` is the facet's ``ctx.id``, by default that of
         this object. ``props`` reach its start if a call of this stub wakes it. For a facet that is awake already
-        ``startup`` has no effect.
+        ``startup`` has no effect. Raises ValueError where facets stand too deep already.
         """
+        limit = self._activation.world.limits.facet_depth
+        if len(self._slot.place.facets) >= limit:
+            raise ValueError(f"The facet {name!r} would stand below {limit} others, and no more are allowed.")
         how = FacetStartup(startup, id)
         number = self._ended.get(name, 0)
 

@@ -39,3 +39,5 @@ class Limits:
     alarms_at_once: int = 64
     """Alarms that run at the same time in one process; more of them wait their turn."""
     object_name_bytes: int = 2_048
+    facet_depth: int = 16
+    """How many facets may stand below one another. A path that a client sends may ask for many."""

@@ -10,7 +10,7 @@ import pytest
 
 from edgeagents.errors import ObjectReset, StorageError, WebSocketClosed
 from edgeagents.http import Request, Response
-from edgeagents.objects import DurableObject, web_socket_pair
+from edgeagents.objects import DurableObject, Limits, web_socket_pair
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, settle
 
 pytestmark = pytest.mark.cloudflare(
@@ -89,11 +89,14 @@ class Child(DurableObject):
 
 class Parent(DurableObject):
     start_waits_for: asyncio.Event | None = None
+    start_calls: str | None = None
 
     async def _activate(self, props):
         log.append("parent starts")
         if Parent.start_waits_for is not None:
             await Parent.start_waits_for.wait()
+        if Parent.start_calls is not None:
+            await self.ctx.facets.get(Parent.start_calls, Child).add()
         log.append("parent has started")
 
     async def name_of_parent(self):
@@ -236,6 +239,13 @@ async def test_a_facet_reaches_its_parent(parent):
 async def test_a_facet_has_no_alarm_of_its_own(parent):
     with pytest.raises(StorageError, match="A facet has no alarm of its own"):
         await parent.call("a", "alarm_in", 5)
+
+
+async def test_facets_do_not_nest_without_end(clock):
+    async with agent_runtime(Parent, clock=clock, limits=Limits(facet_depth=2)) as runtime:
+        assert await again(runtime).call("a", "below", "b", "add") == 1
+        with pytest.raises(ValueError, match="'c' would stand below 2 others"):
+            await again(runtime).call("a", "below", "b", "below", "c", "add")
 
 
 # Files
@@ -382,6 +392,17 @@ async def test_messages_keep_their_order_while_the_parent_wakes(runtime, parent,
     finally:
         Parent.start_waits_for = None
     assert [json.loads(message)[0] for message in socket.pending()] == ["1", "2", "3"]
+
+
+async def test_a_parent_whose_start_calls_the_facet_is_woken_by_the_facets_socket(runtime, parent, clock):
+    socket = await open_socket(parent)
+    await clock.advance(60)
+    Parent.start_calls = "a"
+    try:
+        socket.send("hello")
+        assert json.loads(await socket.receive()) == ["hello", 2]
+    finally:
+        Parent.start_calls = None
 
 
 async def test_an_abort_of_the_facet_leaves_its_sockets_open(runtime, parent):

@@ -313,7 +313,7 @@ class Answering:
             except Exception:
                 self._host.ctx.logger.exception("The answer of the turn %s could not be kept", turn.request_id)
                 is_kept, ending = False, _Ending("error", SAVE_FAILED)
-        self._logs.end(ending.outcome, was_kept=is_kept and ending.outcome != "error")
+        self._logs.end(ending.outcome, was_kept=is_kept and ending.outcome != "error", error=ending.error)
         self._records.remove(turn.request_id)
         self._note_outcome(turn, ending.outcome, ending.error)
         self._audience.catch_all_up()

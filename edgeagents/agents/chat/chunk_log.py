@@ -78,14 +78,14 @@ class ChunkLog:
         """Return all chunks so far, as JSON text."""
         return self._streams.kept_texts(self.stream_id)
 
-    def end(self, outcome: Outcome, *, was_kept: bool) -> EndedLog:
+    def end(self, outcome: Outcome, *, was_kept: bool, error: str | None) -> EndedLog:
         """Say how the turn ended. Nothing can be appended any more."""
         ended = EndedLog(
             self.stream_id, self.request_id, self.continuation, self.message_ids, outcome, was_kept=was_kept
         )
         self._streams.set_metadata(self.stream_id, _metadata(self, outcome, was_kept=was_kept))
         if outcome == "error":
-            self._writer.error("The turn failed.")
+            self._writer.error(error or "The turn failed.")
         else:
             self._writer.close()
         return ended
@@ -146,12 +146,12 @@ class ChunkLogs:
         )
         return self.active
 
-    def end(self, outcome: Outcome, *, was_kept: bool) -> None:
+    def end(self, outcome: Outcome, *, was_kept: bool, error: str | None = None) -> None:
         """End the log that is being written. Harmless when none is."""
         log, self.active = self.active, None
         if log is None:
             return
-        ended = log.end(outcome, was_kept=was_kept)
+        ended = log.end(outcome, was_kept=was_kept, error=error)
         self._ended[log.request_id] = ended
         self._ended.move_to_end(log.request_id)
         if len(self._ended) > REMEMBERED_ENDS:

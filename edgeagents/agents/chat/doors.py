@@ -77,12 +77,23 @@ class Doors:
                 text = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"))
                 yield f"id: {number}\ndata: {text}\n\n".encode("utf-8", "replace")
         except StreamError:
-            # The turn failed: clients were told in the chunk before, or learn it from the transcript.
-            text = json.dumps({"type": "error", "errorText": "The turn failed."}, separators=(",", ":"))
-            yield f"data: {text}\n\n".encode()
+            # How it ended follows.
+            pass
         finally:
             await chunks.aclose()
+        end = self._end(stream_id)
+        if end is not None:
+            yield f"data: {json.dumps(end, ensure_ascii=False, separators=(',', ':'))}\n\n".encode("utf-8", "replace")
         yield b"data: [DONE]\n\n"
+
+    def _end(self, stream_id: str) -> dict[str, Any] | None:
+        """Return the chunk that tells how a turn ended, when it was not as it should. It is in no log."""
+        status = self._streams.status(stream_id)
+        if status is None or status.state == "interrupted":
+            return {"type": "error", "errorText": "The turn was interrupted."}
+        if status.state == "errored":
+            return {"type": "error", "errorText": status.reason or "The turn failed."}
+        return {"type": "abort"} if status.metadata.get("outcome") == "aborted" else None
 
     async def _poll(self, request: Request, stream_id: str, start: int) -> Response:
         chunks = await self._news(stream_id, start)

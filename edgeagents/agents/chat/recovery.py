@@ -284,14 +284,18 @@ class Recovery:
         return reconcile([message], self._transcript.messages)[0]
 
     def _close(
-        self, record: TurnRecord, message: UIMessage | None, outcome: Literal["recovering", "aborted", "error"]
+        self,
+        record: TurnRecord,
+        message: UIMessage | None,
+        outcome: Literal["recovering", "aborted", "error"],
+        error: str | None = None,
     ) -> None:
         """End the old request: keep what it said, and tell its clients."""
         if message is not None:
             self._transcript.put(message)
         has_log = self._logs.active is not None
         continuation = has_log and record.continuation
-        self._logs.end(outcome, was_kept=message is not None and outcome != "error")
+        self._logs.end(outcome, was_kept=message is not None and outcome != "error", error=error)
         self._records.remove(record.request_id)
         self._audience.catch_all_up()
         if message is not None:
@@ -309,7 +313,7 @@ class Recovery:
         return False
 
     def _fail(self, record: TurnRecord, message: UIMessage | None, text: str) -> bool:
-        self._close(record, message, "error")
+        self._close(record, message, "error", text)
         self._context.note_failure(record.request_id, text, record.message_ids)
         self._audience.tell(protocol.error_frame(record.request_id, text, done=True, message_ids=record.message_ids))
         self.over()

@@ -348,6 +348,8 @@ class Generation:
             return
         finally:
             await parts.aclose()
+        # What was asked is of use to go on with, and there is nothing left to go on with.
+        self.streams.set_metadata(writer.id, None)
         if isinstance(collector.end, ErrorPart):
             writer.error(MASKED_ERROR)
         else:
@@ -361,9 +363,10 @@ class Generation:
         return result
 
     def _forget_old_turns(self) -> None:
-        for old in self.streams.list(tag=TURN_TAG, limit=10 * KEPT_TURNS)[KEPT_TURNS - 1 :]:
-            if old.state in ("completed", "errored"):
-                self.streams.delete(old.id)
+        for stream_id in self.streams.older(TURN_TAG, than=KEPT_TURNS - 1):
+            status = self.streams.status(stream_id)
+            if status is not None and status.state in ("completed", "errored"):
+                self.streams.delete(stream_id)
 
     # Going on after a restart
 

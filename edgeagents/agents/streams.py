@@ -310,6 +310,13 @@ class DurableStreams:
         matching = (each for each in known if state is None or each.state == state)
         return [each for each, _ in zip(matching, range(limit), strict=False)]
 
+    def older(self, tag: str, *, than: int) -> list[str]:
+        """Return the ids of the streams with ``tag``, the newest first, without the newest ``than`` of them."""
+        if not self._has_tables():
+            return []
+        query = "select id from cf_agents_streams where tag = ? order by number desc limit -1 offset ?"
+        return [id for (id,) in self._database.execute(query, (tag, than))]
+
     def _status(self, row: _Row) -> StreamStatus:
         live = self._live.get(row.id)
         state: StreamState = row.state

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Iterator
+import types
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ from edgeagents.models.result import TextResult
 
 __all__ = ["Answering", "Cut"]
 
+CHUNKS_AT_A_TIME = 64
 SAVE_FAILED = "Failed to save the response."
 _END = object()
 
@@ -269,12 +271,16 @@ class Answering:
     async def _read(
         self, turn: ChatTurn, live: LiveReply, chunks: AsyncGenerator[Chunk, None], watch: StallWatch
     ) -> _Ending:
-        signal = turn.signal
+        signal, count = turn.signal, 0
         try:
             with self._host.acting(connection=turn.connection):
                 async with aclosing(chunks):
                     async for chunk in chunks:
                         watch.touch()
+                        count += 1
+                        if count % CHUNKS_AT_A_TIME == 0:
+                            # A reply that never waits for anything must not keep others waiting.
+                            await _let_others_run()
                         error = live.take(chunk)
                         if error is not None:
                             return _Ending("aborted") if signal.aborted else _Ending("error", error, is_in_band=True)
@@ -388,6 +394,11 @@ class Answering:
                 await self._host.report(error, turn.connection)
         except Exception as left:
             self._host.ctx.logger.error("on_chat_message() failed in the turn %s", turn.request_id, exc_info=left)
+
+
+@types.coroutine
+def _let_others_run() -> Generator[None]:
+    yield
 
 
 async def _captured(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, Exception | None]:

@@ -35,7 +35,7 @@ def repair_interrupted(
     """
     changed: list[UIMessage] = []
     for index, message in enumerate(messages):
-        if message["role"] != "assistant":
+        if message["role"] != "assistant" or not any("toolCallId" in part for part in message["parts"]):
             continue
         keeps_approved = not repairs_approved or index == len(messages) - 1
         parts = [_repaired(part, repair, is_waited_for, keeps_approved) for part in message["parts"]]

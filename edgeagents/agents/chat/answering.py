@@ -319,9 +319,9 @@ class Answering:
             except Exception:
                 self._host.ctx.logger.exception("The answer of the turn %s could not be kept", turn.request_id)
                 is_kept, ending = False, _Ending("error", SAVE_FAILED)
-        self._logs.end(ending.outcome, was_kept=is_kept and ending.outcome != "error", error=ending.error)
-        self._records.remove(turn.request_id)
-        self._note_outcome(turn, ending.outcome, ending.error)
+        if not turn.is_forgotten:
+            self._logs.end(ending.outcome, was_kept=is_kept and ending.outcome != "error", error=ending.error)
+        self._note_end(turn, ending.error)
         self._audience.catch_all_up()
         asker = turn.connection.id if turn.connection is not None and turn.is_request else None
         if is_kept:
@@ -349,8 +349,7 @@ class Answering:
         self._stream_ended(turn, live.finish_reason)
 
     def _end_without_stream(self, turn: ChatTurn, outcome: Outcome) -> TurnResult:
-        self._records.remove(turn.request_id)
-        self._note_outcome(turn, outcome, None)
+        self._note_end(turn, None)
         if outcome == "aborted" or turn.is_request:
             body = protocol.NO_RESPONSE if outcome == "completed" else ""
             self._audience.tell(
@@ -366,8 +365,7 @@ class Answering:
 
     async def _failed_before_reply(self, turn: ChatTurn, error: Exception) -> TurnResult:
         text = _text_of(error)
-        self._records.remove(turn.request_id)
-        self._note_outcome(turn, "error", text)
+        self._note_end(turn, text)
         self._audience.tell(
             protocol.error_frame(
                 turn.request_id,
@@ -382,7 +380,11 @@ class Answering:
         await self._report(turn, error)
         return TurnResult("error", text, last_assistant(self._transcript.messages) if turn.continuation else None)
 
-    def _note_outcome(self, turn: ChatTurn, outcome: Outcome, error: str | None) -> None:
+    def _note_end(self, turn: ChatTurn, error: str | None) -> None:
+        if turn.is_forgotten:
+            # All that was kept of it is gone.
+            return
+        self._records.remove(turn.request_id)
         if error is None:
             self._context.forget_failure()
         else:

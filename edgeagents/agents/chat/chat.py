@@ -148,7 +148,10 @@ class Chat(Capability):
         self._resuming.leave(connection)
 
     async def dispose(self) -> None:
-        self.abort_all_requests("destroyed")
+        for turn in self._queue.all():
+            turn.is_forgotten = True
+        self.reset_turn_state()
+        self._recovery.close()
 
     async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
         # Nothing is awaited here: what clients send takes effect in the order in which it came.
@@ -242,7 +245,8 @@ class Chat(Capability):
 
     def _skip(self, turn: ChatTurn) -> None:
         """A turn will not run: something newer has taken its place, or the conversation was cleared."""
-        self._records.remove(turn.request_id)
+        if not turn.is_forgotten:
+            self._records.remove(turn.request_id)
         if turn.connection is not None and turn.is_request:
             frame = protocol.done_frame(turn.request_id, outcome="skipped", message_ids=turn.message_ids)
             self._audience.send(turn.connection, frame)

@@ -105,6 +105,10 @@ class Recovery:
             self._has_job = False
             self._host.jobs.remove(CAPABILITY, JOB_ID)
 
+    def close(self) -> None:
+        """The agent is being destroyed, and its jobs with it."""
+        self._has_job = False
+
     async def _awake(self, job: Job) -> datetime | None:
         # That the agent is awake is all that was wanted; the alarm stays while a turn runs.
         return self._host.ctx.clock.now() + WAKE_AFTER if self._has_job else None
@@ -113,7 +117,8 @@ class Recovery:
         """Look for turns that did not end, while the agent wakes."""
         self._host.jobs.on(CAPABILITY, JOB, self._awake)
         unfinished = self._records.unfinished()
-        self._has_job = bool(unfinished)
+        if unfinished:
+            self.watch()
         for position, record in enumerate(unfinished):
             self._take_up(record, has_begun=position == 0)
 

@@ -290,3 +290,26 @@ class Waiting(Bot):
     @callable()
     async def stable(self, seconds: float) -> bool:
         return await self.wait_until_stable(seconds)
+
+
+async def test_a_destroyed_agent_leaves_nothing_of_its_conversation(tmp_path: Path) -> None:
+    async with agent_runtime(Mortal, storage=tmp_path) as runtime:
+        a = await tab(runtime, "A", "/agents/mortal/x")
+        ask(a, "r1", user("u1"))
+        await settle()
+        say(a, type="rpc", id="1", method="die", args=[])
+        await settle(200)
+        assert a.closed is not None
+        assert await history(runtime, "/agents/mortal/x") == []
+        assert (await call(runtime, "tables", path="/agents/mortal/x"))["result"] == []
+
+
+class Mortal(Waiting):
+    @callable()
+    async def tables(self) -> list[str]:
+        rows = self.sql("select name from sqlite_master where name like 'cf_%'")
+        return [row["name"] for row in rows]
+
+    @callable()
+    async def die(self) -> None:
+        await self.destroy()

@@ -17,6 +17,15 @@ from edgeagents.testing import ManualClock, TestSocket, agent_runtime, settle
 from tests.agents.chat.talk import MESSAGES, RESPONSE, ask, history, tab, user
 from tests.agents.frames import heard, say
 
+pytestmark = [
+    pytest.mark.cloudflare("Chat", "`messageConcurrency`", "same"),
+    pytest.mark.cloudflare(
+        "Chat",
+        "a client's stop for a turn that waits or has no reply yet",
+        "different: it never runs, or is cancelled; the SDK lets it run",
+    ),
+]
+
 
 class Bot(AIChatAgent):
     """Answers each turn when it is let, with what it was asked."""

@@ -14,6 +14,15 @@ from edgeagents.testing import ManualClock, agent_runtime, settle
 from tests.agents.chat.talk import RESPONSE, ask, chunks, hear_turn, history, seqs, speech, tab, text_of, types, user
 from tests.agents.frames import heard, say
 
+pytestmark = [
+    pytest.mark.cloudflare("Chat", "client tools, approvals, auto-continuation, request context", "same"),
+    pytest.mark.cloudflare(
+        "Chat",
+        "a continuation that waits for a second answer while the agent leaves memory",
+        "different: it is kept; the SDK forgets it",
+    ),
+]
+
 
 class Bot(AIChatAgent):
     """Calls tools as it is asked to, and says what it was told when it goes on."""

@@ -16,6 +16,20 @@ from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 from tests.agents.chat.talk import MESSAGES, RESPONSE, ask, call, hear_turn, history, tab, text_of, types, user
 from tests.agents.frames import heard, say
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Chat",
+        "`saveMessages`, `persistMessages`, `continueLastTurn`, `onChatResponse`, `waitUntilStable`",
+        "same",
+    ),
+    pytest.mark.cloudflare("Chat", "clear, regenerate, `setMessages`", "same"),
+    pytest.mark.cloudflare(
+        "Chat",
+        "persistence of messages, `sanitizeMessageForPersistence`, `maxPersistedMessages`, `hydrationByteBudget`",
+        "same; with a limit, old messages that a client sends again are not kept again",
+    ),
+]
+
 
 class Bot(AIChatAgent):
     """Repeats what was said."""

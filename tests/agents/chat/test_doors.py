@@ -16,6 +16,13 @@ from edgeagents.testing import ManualClock, agent_runtime, settle
 from tests.agents.chat.talk import ask, chunks, hear_turn, speech, tab, user
 from tests.agents.frames import heard, say
 
+pytestmark = [
+    pytest.mark.cloudflare("Chat", "`/get-messages`", "same"),
+    pytest.mark.cloudflare(
+        "Chat", "chat over HTTP: `/chat-stream/{id}` as events or by polling", "different: more than the SDK offers"
+    ),
+]
+
 
 class Bot(AIChatAgent):
     """Says a word each time that it is let."""

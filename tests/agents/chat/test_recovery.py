@@ -31,6 +31,19 @@ from tests.agents.chat.talk import (
 from tests.agents.frames import heard, say
 from tests.models.fakes import ScriptedProvider, said
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Chat",
+        "`chatRecovery`, `onChatRecovery`, `chatStreamStallTimeoutMs`",
+        "same; there is no `stash`, and `RecoveryLimits` says how often",
+    ),
+    pytest.mark.cloudflare(
+        "Chat",
+        "a turn that waits when the server ends",
+        "different: it runs when the server is back; the SDK forgets it",
+    ),
+]
+
 
 async def hangs() -> None:
     await asyncio.Event().wait()

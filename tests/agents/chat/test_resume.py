@@ -25,6 +25,12 @@ from tests.agents.chat.talk import (
 )
 from tests.agents.frames import heard, parsed, say
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Chat", "resume handshake: offers, probes, replay, failures for those who come late", "same"
+    ),
+]
+
 
 class Bot(AIChatAgent):
     """Says a word each time that it is let."""

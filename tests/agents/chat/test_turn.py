@@ -29,6 +29,25 @@ from tests.agents.chat.talk import (
 )
 from tests.agents.frames import heard, say
 
+pytestmark = [
+    pytest.mark.cloudflare("Chat", "frames of a turn: requests, chunks, transcripts, ends", "same"),
+    pytest.mark.cloudflare(
+        "Chat",
+        "an error in `onChatMessage`",
+        "different: clients are told, where the SDK leaves the sender waiting; what a model's provider said is masked",
+    ),
+    pytest.mark.cloudflare(
+        "Chat",
+        "what `onChatMessage` may return",
+        "same; also text, generators of text or chunks, and what `stream_text` returned",
+    ),
+    pytest.mark.cloudflare(
+        "Chat",
+        "`messageMetadata` of `finish`",
+        "different: clients get it with the finish reason, where the SDK replaces it",
+    ),
+]
+
 
 class Bot(AIChatAgent):
     """Answers as the last message says."""

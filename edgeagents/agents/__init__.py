@@ -13,10 +13,14 @@ from edgeagents.agents.chat import AIChatAgent, ChatOptions, ChatRecovery, ChatR
 from edgeagents.agents.client import AgentClient, Reconnect
 from edgeagents.agents.connections import Connection, ConnectionContext
 from edgeagents.agents.context import CurrentAgent, get_current_agent
+from edgeagents.agents.fiber_ledger import Fiber, FiberOutcome
+from edgeagents.agents.fibers import FiberContext, FiberRecovery
 from edgeagents.agents.generation import DurableTextStream
+from edgeagents.agents.jobs import Job, Jobs
 from edgeagents.agents.kebab import kebab_case
 from edgeagents.agents.observability import AgentEvent, EventBus, log_events
 from edgeagents.agents.options import AgentOptions
+from edgeagents.agents.retries import RetryOptions
 from edgeagents.agents.routing import (
     AgentRouter,
     RouteInfo,
@@ -24,6 +28,7 @@ from edgeagents.agents.routing import (
     get_agent_by_name,
     route_agent_request,
 )
+from edgeagents.agents.schedules import Schedule, ScheduleCriteria, Scheduler
 from edgeagents.agents.streams import DurableStreams
 from edgeagents.agents.sub_agent_registry import SubAgentInfo
 from edgeagents.agents.sub_agents import DynamicAgents, get_sub_agent_by_name, route_sub_agent_request
@@ -34,6 +39,7 @@ from edgeagents.agents.sub_routing import (
     build_agent_url,
     parse_sub_agent_path,
 )
+from edgeagents.agents.task_queue import QueueItem
 from edgeagents.objects.namespace import Namespace as AgentNamespace
 
 __all__ = [
@@ -59,10 +65,21 @@ __all__ = [
     "DurableTextStream",
     "DynamicAgents",
     "EventBus",
+    "Fiber",
+    "FiberContext",
+    "FiberOutcome",
+    "FiberRecovery",
+    "Job",
+    "Jobs",
+    "QueueItem",
     "Reconnect",
     "RecoveryLimits",
+    "RetryOptions",
     "RouteInfo",
     "RoutingRetry",
+    "Schedule",
+    "ScheduleCriteria",
+    "Scheduler",
     "StreamingResponse",
     "SubAgentInfo",
     "SubAgentPathMatch",

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import functools
 import inspect
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, ParamSpec
 
 from typing_extensions import TypeVar
 
@@ -21,14 +20,20 @@ from edgeagents.agents.callables import CallableMetadata, Callables, find_callab
 from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.connections import Connection, ConnectionContext, Connections
 from edgeagents.agents.context import CurrentAgent, current_agent
+from edgeagents.agents.delegation import done_by
+from edgeagents.agents.destruction import Destruction
+from edgeagents.agents.fibers import FiberRecovery, Fibers
 from edgeagents.agents.generation import Generation
 from edgeagents.agents.hooks import Hooks, defined_hooks
 from edgeagents.agents.jobs import Jobs
+from edgeagents.agents.keep_alive import KeepAlive
 from edgeagents.agents.lifecycle import Lifecycle
 from edgeagents.agents.mcp_frame import McpServers
 from edgeagents.agents.observability import AgentEvent
 from edgeagents.agents.options import AgentOptions
+from edgeagents.agents.retries import Retries
 from edgeagents.agents.routing import RouteInfo
+from edgeagents.agents.schedules import Scheduler
 from edgeagents.agents.sql import bind
 from edgeagents.agents.state import UNSET, SyncedState
 from edgeagents.agents.state_type import StateType
@@ -36,6 +41,7 @@ from edgeagents.agents.streams import DurableStreams
 from edgeagents.agents.sub_agent_registry import SubAgentInfo
 from edgeagents.agents.sub_agents import DynamicAgents
 from edgeagents.agents.sub_routing import AgentPathStep
+from edgeagents.agents.task_queue import TaskQueue
 from edgeagents.errors import AgentError, ConfigError, ReadonlyConnection
 from edgeagents.http import Request, Response
 from edgeagents.objects.context import ObjectContext
@@ -66,16 +72,6 @@ class _Turns(Capability):
     async def start(self, props: Mapping[str, Any] | None) -> None:
         await self._streams.start()
         await self._generation.start()
-
-
-def _of_generation(method: Callable[Concatenate[Generation, P], R]) -> Callable[Concatenate[Agent[Any, Any], P], R]:
-    """Return a method of the agent that does what ``method`` of its ``Generation`` does."""
-
-    @functools.wraps(method)
-    def call(self: Agent[Any, Any], *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(self._text_generation, *args, **kwargs)
-
-    return call
 
 
 class _Nothing:
@@ -114,6 +110,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     capability_types: ClassVar[tuple[type[Capability], ...]] = ()
     """Further capabilities that agents of this class are composed of."""
+
+    scheduler: Scheduler
+    """What calls methods of this agent later."""
 
     dynamic_agents: DynamicAgents
     """This agent's sub-agents: agents with a state and storage of their own, which live and end with it."""
@@ -165,7 +164,13 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             acting=self._acting,
             emit=self._emit,
             set_mcp_servers=mcp_servers.set,
-            jobs=Jobs(ctx, acting=self._acting, emit=self._emit, has_own_alarm="on_alarm" in hooks),
+            jobs=Jobs(
+                ctx,
+                acting=self._acting,
+                emit=self._emit,
+                has_own_alarm="on_alarm" in hooks,
+                max_strikes=cls.__options.max_alarm_memory_limit_strikes,
+            ),
         )
         has_validator = cls.validate_state_change is not Agent.validate_state_change
         self.__state = SyncedState(
@@ -184,12 +189,20 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             agent_type=Agent,
             before=partial(hooks.run, "on_before_sub_agent") if "on_before_sub_agent" in hooks else None,
         )
+        self.scheduler, self._agent_queue, self._agent_retries = Scheduler(host), TaskQueue(host), Retries(host)
+        self._agent_keep_alive = KeepAlive(host)
+        self._agent_fibers = Fibers(host, self._agent_keep_alive)
         self.capabilities = (
             self.dynamic_agents,
+            self.scheduler,
+            self._agent_queue,
+            self._agent_keep_alive,
             _Turns(host, self.streams, self._text_generation),
             self.__state,
             callables,
             *(kind(host) for kind in (*cls.capability_types, *ctx.capabilities)),
+            # Last, for recovering a fiber may need all the others.
+            self._agent_fibers,
         )
         self.__lifecycle = Lifecycle(
             host,
@@ -199,6 +212,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             capabilities=self.capabilities,
             current=partial(CurrentAgent, self),
         )
+        self.__destruction = Destruction(host, self.__lifecycle.dispose)
         for capability in self.capabilities:
             self._expose(capability)
 
@@ -280,9 +294,42 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     # Models
 
-    stream_text = _of_generation(Generation.stream_text)
-    resume_stream = _of_generation(Generation.resume_stream)
-    get_stream = _of_generation(Generation.get_stream)
+    stream_text = done_by("_text_generation", Generation.stream_text)
+    resume_stream = done_by("_text_generation", Generation.resume_stream)
+    get_stream = done_by("_text_generation", Generation.get_stream)
+
+    # Later, soon, again and for long
+
+    schedule = done_by("scheduler", Scheduler.schedule)
+    schedule_every = done_by("scheduler", Scheduler.schedule_every)
+    get_schedule = done_by("scheduler", Scheduler.get_schedule)
+    get_schedules = done_by("scheduler", Scheduler.get_schedules)
+    get_schedule_by_id = done_by("scheduler", Scheduler.get_schedule_by_id)
+    list_schedules = done_by("scheduler", Scheduler.list_schedules)
+    cancel_schedule = done_by("scheduler", Scheduler.cancel_schedule)
+
+    queue = done_by("_agent_queue", TaskQueue.queue)
+    dequeue = done_by("_agent_queue", TaskQueue.dequeue)
+    dequeue_all = done_by("_agent_queue", TaskQueue.dequeue_all)
+    dequeue_all_by_callback = done_by("_agent_queue", TaskQueue.dequeue_all_by_callback)
+    get_queue = done_by("_agent_queue", TaskQueue.get_queue)
+    get_queues = done_by("_agent_queue", TaskQueue.get_queues)
+
+    retry = done_by("_agent_retries", Retries.retry)
+
+    keep_alive = done_by("_agent_keep_alive", KeepAlive.keep_alive)
+    keep_alive_while = done_by("_agent_keep_alive", KeepAlive.keep_alive_while)
+
+    run_fiber = done_by("_agent_fibers", Fibers.run_fiber)
+    start_fiber = done_by("_agent_fibers", Fibers.start_fiber)
+    stash = done_by("_agent_fibers", Fibers.stash)
+    inspect_fiber = done_by("_agent_fibers", Fibers.inspect_fiber)
+    inspect_fiber_by_key = done_by("_agent_fibers", Fibers.inspect_fiber_by_key)
+    list_fibers = done_by("_agent_fibers", Fibers.list_fibers)
+    cancel_fiber = done_by("_agent_fibers", Fibers.cancel_fiber)
+    cancel_fiber_by_key = done_by("_agent_fibers", Fibers.cancel_fiber_by_key)
+    resolve_fiber = done_by("_agent_fibers", Fibers.resolve_fiber)
+    delete_fibers = done_by("_agent_fibers", Fibers.delete_fibers)
 
     # Life
 
@@ -301,22 +348,18 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         """Close all connections with 1001, delete everything that is stored, and leave memory.
 
         The same name is a fresh agent afterwards. What still runs is cancelled. Sub-agents are destroyed too; one that
-        destroys itself is deleted by its parent.
+        destroys itself is deleted by its parent. In a schedule, a task or another job it is put off by a second, so
+        that this comes to its end. Should the process end meanwhile, the rest is deleted before the agent wakes again.
         """
         if self.ctx.facet_name is not None:
             self._emit("destroy")
             await self.dynamic_agents.delete_self()
             return
-        await self.__lifecycle.dispose()
-        await self.ctx.storage.delete_alarm()
-        await self.ctx.storage.delete_all()
-        self._emit("destroy")
-        # In a task of its own, so that whoever asked for it still gets an answer.
-        self.ctx.spawn(self._leave(), name="destroy")
+        await self.__destruction.destroy()
 
-    async def _leave(self) -> None:
-        await self.ctx.flushed()
-        self.ctx.abort("destroyed")
+    async def schedule_destroy(self) -> None:
+        """Be destroyed in a second, so that an answer to whoever asks for it still gets out. No job runs before."""
+        self.__destruction.later()
 
     # Sub-agents
 
@@ -388,6 +431,18 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         """Called when the alarm of ``ctx.storage`` goes off. An error makes it go off again."""
         return _NOTHING
 
+    def on_fiber_recovered(self, fiber: FiberRecovery) -> Any:
+        """Called when the agent wakes with a fiber that the process did not survive: start anew from its ``snapshot``.
+
+        Return a ``FiberOutcome`` to note how a fiber of ``start_fiber`` ends. An error is tried again later, for a day.
+        """
+        self.ctx.logger.warning(
+            "The fiber %s (%s) of %s was interrupted. Override on_fiber_recovered(self, fiber) to go on with it.",
+            fiber.name,
+            fiber.id,
+            self.name,
+        )
+
     def validate_state_change(self, next_state: StateT, source: Connection[Any] | Literal["server"]) -> None:
         """Raise to refuse a change of the state, before anything is kept or sent. Never ``async``.
 
@@ -450,6 +505,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         return await self.dynamic_agents.reopen(name)
 
     async def _activate(self, props: Mapping[str, Any] | None) -> None:
+        await self.__destruction.finish()
         await self.__lifecycle.start(props)
 
     def _begin_call(self) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection
     from edgeagents.objects.context import ObjectContext
 
-__all__ = ["HOOKS", "Hooks", "defined_hooks"]
+__all__ = ["HOOKS", "Hooks", "defined_hooks", "room_of"]
 
 HOOKS = (
     "on_start",
@@ -55,10 +55,12 @@ def _room(function: Callable[..., Any]) -> int:
     )
 
 
-def _room_of_bound(method: Callable[..., Any]) -> int:
-    # A bound method is made anew each time it is looked up, the function under it is not.
-    function = getattr(method, "__func__", None)
-    return _room(method) if function is None else _room(function) - 1
+def room_of(function: Callable[..., Any]) -> int:
+    """Return how many arguments a function or bound method takes."""
+    # A bound method is made anew each time it is looked up, the function under it is not. Others may be made anew for
+    # each call, so to remember them would keep them and all that they close over.
+    method = getattr(function, "__func__", None)
+    return _room.__wrapped__(function) if method is None else _room(method) - 1
 
 
 class Hooks:
@@ -86,7 +88,7 @@ class Hooks:
     async def call(self, name: str, *args: Any) -> Any:
         """Call the agent's method ``name`` with as many of ``args`` as it takes; None when there is no such."""
         method = self._find(name)
-        return None if method is None else await self._ctx.invoke(method, *args[: _room_of_bound(method)])
+        return None if method is None else await self._ctx.invoke(method, *args[: room_of(method)])
 
     async def report(self, error: Exception, connection: Connection[Any] | None = None) -> None:
         """Call ``on_error``. Raises what that raises, which is ``error`` itself unless the agent takes care of it."""

@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from edgeagents.objects.alarms import AlarmSlot
     from edgeagents.objects.context import ObjectContext
 
-__all__ = ["AlarmClock", "Job", "JobHandler", "Jobs", "ObjectAlarm"]
+__all__ = ["AlarmClock", "Job", "JobFailed", "JobHandler", "Jobs", "ObjectAlarm", "runs_in_job"]
 
 _HUNG_SECONDS: Final = 30
 _BACKLOG: Final = 10
@@ -118,6 +119,23 @@ class ObjectAlarm:
             self._alarm.set(when)
 
 
+_runs_in_job: ContextVar[bool] = ContextVar("edgeagents_runs_in_job", default=False)
+
+
+def runs_in_job() -> bool:
+    """Return whether this runs in a job, or was started by one."""
+    return _runs_in_job.get()
+
+
+@contextmanager
+def _in_job() -> Generator[None]:
+    token = _runs_in_job.set(True)
+    try:
+        yield
+    finally:
+        _runs_in_job.reset(token)
+
+
 @dataclass(frozen=True, slots=True)
 class _Owner:
     run: JobHandler
@@ -199,7 +217,7 @@ class Jobs:
             fn,
             to_ms(due),
             None if payload is None else encode(payload),
-            None if retry is None else _retry_text(retry),
+            None if retry is None else json.dumps(retry.to_json()),
             int(singleflight),
             hung_timeout_seconds,
             int(exclusive),
@@ -233,6 +251,11 @@ class Jobs:
         self._write("delete from cf_agents_jobs where id = ?", id)
         self.rearm()
         return True
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the agent is being destroyed, so that nothing is done later."""
+        return self._is_closed
 
     # What the agent's life uses
 
@@ -346,7 +369,7 @@ class Jobs:
             return True
         slow = self._ctx.clock.call_later(_hung_seconds(job), lambda: self._warn_of_slowness(job))
         try:
-            with self._acting():
+            with self._acting(), _in_job():
                 again = await self._limited(job, owner.run)
         except Exception as error:
             if not self._ctx.is_alive:
@@ -561,18 +584,6 @@ def _is_passing(error: BaseException) -> bool:
     return False
 
 
-def _retry_text(retry: RetryOptions) -> str:
-    values = {"maxAttempts": retry.max_attempts, "baseDelayMs": retry.base_delay_ms, "maxDelayMs": retry.max_delay_ms}
-    return json.dumps({name: value for name, value in values.items() if value is not None})
-
-
-def _retry_of(text: str | None) -> RetryOptions | None:
-    if text is None:
-        return None
-    values = json.loads(text)
-    return RetryOptions(values.get("maxAttempts"), values.get("baseDelayMs"), values.get("maxDelayMs"))
-
-
 def _job(row: tuple[Any, ...]) -> Job:
     id, capability, fn, time, payload, retry, singleflight, hung, exclusive, recovery_loop, _, _, created_at = row
     return Job(
@@ -581,7 +592,7 @@ def _job(row: tuple[Any, ...]) -> Job:
         fn,
         from_ms(time),
         None if payload is None else json.loads(payload),
-        _retry_of(retry),
+        None if retry is None else RetryOptions.from_json(json.loads(retry)),
         bool(singleflight),
         hung,
         bool(exclusive),

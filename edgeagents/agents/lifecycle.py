@@ -186,6 +186,8 @@ class Lifecycle:
         token = current_agent.set(self._current())
         try:
             await self._host.jobs.run_due()
+            if self._host.jobs.is_closed:
+                return  # One of them has destroyed the agent.
             for each in self._capabilities:
                 if overrides(each, "alarm"):
                     await each.alarm()

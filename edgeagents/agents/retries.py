@@ -10,12 +10,16 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from random import Random
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from edgeagents.agents.hooks import room_of
 from edgeagents.errors import AgentError
 from edgeagents.objects.clock import Clock
 
-__all__ = ["DEFAULT_RETRY", "RetryOptions", "ShouldRetry", "backoff_ms", "try_up_to"]
+if TYPE_CHECKING:
+    from edgeagents.agents.capability import CapabilityHost
+
+__all__ = ["DEFAULT_RETRY", "Retries", "RetryOptions", "ShouldRetry", "backoff_ms", "try_up_to"]
 
 T = TypeVar("T")
 
@@ -45,6 +49,18 @@ class RetryOptions:
                 f"{', '.join(known)}."
             )
         return cls(**options)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any] | None) -> RetryOptions | None:
+        """Return what ``to_json`` was called on, or None for None."""
+        if values is None:
+            return None
+        return cls(values.get("maxAttempts"), values.get("baseDelayMs"), values.get("maxDelayMs"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options as the TypeScript SDK keeps them."""
+        named = {"maxAttempts": self.max_attempts, "baseDelayMs": self.base_delay_ms, "maxDelayMs": self.max_delay_ms}
+        return {name: value for name, value in named.items() if value is not None}
 
     def over(self, defaults: RetryOptions) -> RetryOptions:
         """Return these options with ``defaults`` for what they leave open."""
@@ -111,3 +127,32 @@ async def try_up_to(
                 raise
         await clock.sleep(backoff_ms(attempt, whole, rng) / 1000)
         attempt = following
+
+
+class Retries:
+    """What an agent tries again."""
+
+    def __init__(self, host: CapabilityHost) -> None:
+        self._ctx, self._defaults = host.ctx, host.options.retry_defaults
+
+    async def retry(
+        self,
+        fn: Callable[[int], Awaitable[T] | T] | Callable[[], Awaitable[T] | T],
+        options: RetryOptions | Mapping[str, Any] | None = None,
+        *,
+        should_retry: ShouldRetry | None = None,
+    ) -> T:
+        """Return what ``fn`` returns, called again when it raises: three times in all unless options say otherwise.
+
+        It gets the number of the attempt, from 1, if it takes an argument. The waits between are random and grow.
+        Raises what it raised last, at once when ``should_retry(error, next_attempt)`` returns False.
+        """
+        given = RetryOptions.of(options)
+        given.check(self._defaults)
+        room = room_of(fn)
+
+        async def attempt(number: int) -> T:
+            return await self._ctx.invoke(fn, *(number,)[:room])
+
+        whole = given.over(self._defaults)
+        return await try_up_to(attempt, whole, clock=self._ctx.clock, rng=self._ctx.rng, should_retry=should_retry)

@@ -63,6 +63,7 @@ class Activation:
         self._thread_ident = threading.get_ident()
         self._executor: ThreadPoolExecutor | None = None
         self.is_started = False
+        self.is_stopping = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._holds = 0
         self._last_active = world.clock.monotonic()
@@ -162,6 +163,7 @@ class Activation:
 
     async def stop(self) -> None:
         """Leave memory because the runtime stops: background tasks are cancelled, what was written is kept."""
+        self.is_stopping = True
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:

@@ -87,6 +87,16 @@ class ObjectContext:
         return self._activation.in_parent(work, name=name)
 
     @property
+    def is_leaving(self) -> bool:
+        """Whether what runs is cancelled because the object leaves memory: the runtime stops, or it was reset."""
+        return self._activation.is_stopping or self._activation.failure is not None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the object has woken in full, so that events reach it."""
+        return self._activation.is_started
+
+    @property
     def is_alive(self) -> bool:
         """Whether the object is still in memory, so that what it writes is kept."""
         return self._activation.failure is None

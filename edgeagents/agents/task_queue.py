@@ -1,0 +1,132 @@
+"""The task queue: methods of an agent that are called soon, one after another, in the order in which they came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from edgeagents.agents.callbacks import Callback, callback_name, run_callback
+from edgeagents.agents.capability import Capability, CapabilityHost
+from edgeagents.agents.jobs import Job
+from edgeagents.agents.retries import RetryOptions
+from edgeagents.errors import AgentError
+
+__all__ = ["QueueItem", "TaskQueue"]
+
+_CAPABILITY: Final = "queue"
+_STEP: Final = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """A task that waits or runs."""
+
+    id: str
+    callback: str
+    payload: Any
+    created_at: datetime
+    retry: RetryOptions | None = None
+
+
+class TaskQueue(Capability):
+    """Calls methods of the agent soon."""
+
+    def __init__(self, host: CapabilityHost) -> None:
+        super().__init__(host)
+        self._retry = host.options.retry_defaults
+        self._last: datetime | None = None
+        host.jobs.on(_CAPABILITY, None, self._run, failed=self._failed)
+
+    async def queue(
+        self,
+        callback: Callback,
+        payload: Any = None,
+        *,
+        id: str | None = None,
+        retry: RetryOptions | Mapping[str, Any] | None = None,
+    ) -> str:
+        """Have a method of the agent called as ``callback(payload, item)`` after all that are queued; return its id.
+
+        It is called at least once, also when the process ends meanwhile, with as many arguments as it takes. A task
+        with the same ``id`` that still waits is replaced where it stands. What fails is tried again as ``retry`` says
+        or the agent's ``options`` do, and then dropped.
+        """
+        name = callback_name(self.host, callback, "this.{} is not a function")
+        options = RetryOptions.of(retry)
+        options.check(self._retry)
+        if id is not None and not id.strip():
+            raise AgentError("Queue item ids must be non-empty")
+        waiting = self.host.jobs.get(_CAPABILITY, id) if id is not None else None
+        job = self.host.jobs.push(
+            _CAPABILITY,
+            name,
+            {"payload": payload},
+            id=id,
+            due=self._end() if waiting is None else waiting.due,
+            retry=options.over(self._retry),
+        )
+        self.host.emit("queue:create", callback=name, id=job.id)
+        return job.id
+
+    async def dequeue(self, id: str) -> bool:
+        """Forget a task; return whether there was one. A call that is under way goes on."""
+        return self.host.jobs.remove(_CAPABILITY, id)
+
+    async def dequeue_all(self) -> int:
+        """Forget all tasks; return how many there were."""
+        return self._remove(None)
+
+    async def dequeue_all_by_callback(self, callback: Callback) -> int:
+        """Forget all calls of a method; return how many there were."""
+        return self._remove(callback if isinstance(callback, str) else callback.__name__)
+
+    async def get_queue(self, id: str) -> QueueItem | None:
+        """Return a task, or None."""
+        job = self.host.jobs.get(_CAPABILITY, id)
+        return None if job is None else _item(job)
+
+    async def get_queues(self, key: str, value: Any) -> list[QueueItem]:
+        """Return the tasks whose payload is an object with ``value`` under ``key``, in their order."""
+        items = map(_item, self.host.jobs.list(_CAPABILITY))
+        return [
+            item
+            for item in items
+            if isinstance(item.payload, dict) and key in item.payload and item.payload[key] == value
+        ]
+
+    def _end(self) -> datetime:
+        """The time of a task that comes after all others: each is due a millisecond later than the one before."""
+        if self._last is None:
+            waiting = self.host.jobs.list(_CAPABILITY)
+            self._last = waiting[-1].due if waiting else None
+        now = self.host.ctx.clock.now()
+        # In whole milliseconds, as jobs are kept.
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._last = now if self._last is None else max(now, self._last + _STEP)
+        return self._last
+
+    def _remove(self, callback: str | None) -> int:
+        jobs = self.host.jobs.list(_CAPABILITY, callback)
+        return sum(self.host.jobs.remove(_CAPABILITY, job.id) for job in jobs)
+
+    async def _run(self, job: Job) -> None:
+        if job.attempt > 1:
+            attempts = job.retry.max_attempts if job.retry else None
+            self.host.emit("queue:retry", callback=job.fn, id=job.id, attempt=job.attempt, max_attempts=attempts)
+        await run_callback(self.host, job.fn, job.payload["payload"], _item(job))
+
+    async def _failed(self, job: Job, error: Exception) -> None:
+        attempts = job.retry.max_attempts if job.retry else None
+        self.host.ctx.logger.error("The task %s of %s() failed %s times.", job.id, job.fn, attempts, exc_info=error)
+        self.host.emit("queue:error", callback=job.fn, id=job.id, error=str(error), attempts=attempts)
+        try:
+            await self.host.report(error, None)
+        except Exception:
+            # It is logged already, and the next task is to run.
+            pass
+
+
+def _item(job: Job) -> QueueItem:
+    return QueueItem(job.id, job.fn, job.payload["payload"], job.created_at, job.retry)

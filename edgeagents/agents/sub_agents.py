@@ -22,7 +22,7 @@ from edgeagents.agents.kebab import kebab_case
 from edgeagents.agents.routing import RouteInfo, without_internal_headers
 from edgeagents.agents.sub_agent_registry import SubAgentInfo, SubAgentRegistry, identity_name
 from edgeagents.agents.sub_routing import SUB_PREFIX, AgentPathStep, SubAgentPathMatch, find_sub_agent
-from edgeagents.errors import AgentError, ConfigError
+from edgeagents.errors import AgentError, ConfigError, HttpError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.limits import Limits
@@ -227,7 +227,11 @@ class DynamicAgents(Capability):
 
     async def _decision(self, before: BeforeSubAgent, request: Request, match: SubAgentPathMatch) -> Request | Response:
         with self.host.acting(request=request):
-            decision = await before(request, RouteInfo(match.child_class, match.child_name))
+            try:
+                decision = await before(request, RouteInfo(match.child_class, match.child_name))
+            except HttpError as error:
+                # Raised or returned, a refusal is the same to a client, over a WebSocket too.
+                return Response(str(error), status=error.status)
         if decision is None:
             return request
         if isinstance(decision, Request | Response):

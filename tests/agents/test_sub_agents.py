@@ -23,7 +23,15 @@ from edgeagents.agents import (
     route_sub_agent_request,
 )
 from edgeagents.agents.jobs import Job
-from edgeagents.errors import AgentError, ConfigError, ObjectReset, RemoteError, StorageError, WebSocketClosed
+from edgeagents.errors import (
+    AgentError,
+    ConfigError,
+    HttpError,
+    ObjectReset,
+    RemoteError,
+    StorageError,
+    WebSocketClosed,
+)
 from edgeagents.http import Request, Response
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, connect, settle
@@ -201,7 +209,10 @@ class Guarded(Inbox):
         current = get_current_agent()
         assert current.agent is self
         log.append((child.class_name, child.name, request.path))
-        return verdicts.pop(0) if verdicts else None
+        verdict = verdicts.pop(0) if verdicts else None
+        if isinstance(verdict, Exception):
+            raise verdict
+        return verdict
 
 
 @pytest.fixture
@@ -486,6 +497,25 @@ async def test_a_refused_websocket_is_closed_with_a_code_that_tells_the_client(
     verdicts.append(Response("no", status=status))
     socket = await connect(runtime, "/agents/guarded/g/sub/chat/a")
     assert await end_of(socket) == ([], code, f"Sub-agent connection rejected ({status})")
+
+
+async def test_a_refusal_may_be_raised(runtime: Runtime) -> None:
+    verdicts[:] = [HttpError("no", 401), HttpError("no", 401)]
+    assert (await ask(runtime, "/agents/guarded/g/sub/chat/a")).status == 401
+    socket = await connect(runtime, "/agents/guarded/g/sub/chat/a")
+    assert (await end_of(socket))[1] == 4401
+
+
+async def test_the_hook_may_be_sync() -> None:
+    class Strict(Agent):
+        sub_agents = [Chat]
+
+        def on_before_sub_agent(self, request: Request) -> Response | None:
+            return None if "token" in request.query else Response(status=403)
+
+    async with agent_runtime(Strict) as runtime:
+        answers = [await ask(runtime, f"/agents/strict/s/sub/chat/a{query}") for query in ("", "?token=1")]
+    assert [answer.status for answer in answers] == [403, 200]
 
 
 async def test_a_step_further_down_may_refuse_too(runtime: Runtime) -> None:

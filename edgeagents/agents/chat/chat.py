@@ -43,7 +43,7 @@ from edgeagents.agents.chat.turn_records import TurnRecords
 from edgeagents.agents.chat.turns import ChatTurn, TurnQueue, TurnResult
 from edgeagents.agents.chat.ui import UIMessage, last_assistant
 from edgeagents.agents.connections import Connection
-from edgeagents.http import AbortSignal, Request
+from edgeagents.http import AbortSignal, Request, Response
 from edgeagents.objects.ids import nanoid
 
 __all__ = ["Chat"]
@@ -134,6 +134,8 @@ class Chat(Capability):
             self._continuation.restore(Pending(request_id, connection, owner if connection else None, body, tools))
 
     async def request(self, request: Request) -> object | None:
+        if self._doors.asks_for_turn(request):
+            return await self._answer_post(request)
         return await self._doors.answer(request)
 
     async def greet(self, connection: Connection[Any], request: Request) -> None:
@@ -181,8 +183,21 @@ class Chat(Capability):
 
     # Turns that clients ask for
 
-    def _request(self, connection: Connection[Any], request: protocol.ChatRequest) -> None:
+    async def _answer_post(self, request: Request) -> Response:
+        """Have a turn for a client without a WebSocket. It goes on when that client has gone."""
+        init = {"method": "POST", "body": await request.text()}
+        asked = protocol.read_chat_frame({"type": protocol.REQUEST, "id": nanoid(self.host.ctx.rng), "init": init})
+        if not isinstance(asked, protocol.ChatRequest):
+            reason = asked.reason if isinstance(asked, protocol.Ignored) else "this is no request"
+            return Response(f"No turn can be had: {reason}.", status=400)
+        turn = self._request(None, asked)
+        if turn.admission.is_dropped:
+            return Response("Another turn runs.", status=409)
+        return self._doors.show(turn)
+
+    def _request(self, connection: Connection[Any] | None, request: protocol.ChatRequest) -> ChatTurn:
         messages = read_messages(request.messages)
+        asker = None if connection is None else connection.id
         turn = ChatTurn(
             request_id=request.id,
             generation=self._queue.generation,
@@ -195,21 +210,23 @@ class Chat(Capability):
         if request.trigger == "submit-message":
             turn.admission = self._admit()
         if turn.admission.is_dropped:
-            # What the client shows already must disappear again.
-            self._audience.send(connection, protocol.messages_frame(self._answering.messages))
+            if connection is not None:
+                # What the client shows already must disappear again.
+                self._audience.send(connection, protocol.messages_frame(self._answering.messages))
             self._skip(turn)
-            return
+            return turn
         self._context.forget_failure()
         self._room.expect(turn.request_id)
         try:
-            self._audience.tell(lambda: protocol.messages_frame(messages), but=connection.id)
-            self._take_in(messages, but=connection.id, forget_missing=True)
+            self._audience.tell(lambda: protocol.messages_frame(messages), but=asker)
+            self._take_in(messages, but=asker, forget_missing=True)
         except Exception as error:
             self._refuse(turn, error)
             raise
         if turn.admission.merges:
             self._merge_waiting()
         self._accept(turn)
+        return turn
 
     def _admit(self) -> Admission:
         concurrency = read_concurrency(self.host.find("message_concurrency") or "queue")
@@ -221,11 +238,12 @@ class Chat(Capability):
         return admission
 
     def _refuse(self, turn: ChatTurn, error: Exception) -> None:
+        self._room.settle(turn.request_id)
+        if turn.connection is None:
+            return
         text = str(error) or type(error).__name__
-        assert turn.connection is not None
         frame = protocol.error_frame(turn.request_id, text, done=True, outcome="error", message_ids=turn.message_ids)
         self._audience.send(turn.connection, frame)
-        self._room.settle(turn.request_id)
 
     def _accept(self, turn: ChatTurn) -> None:
         self._records.add(
@@ -369,6 +387,7 @@ class Chat(Capability):
         return self._answering.live
 
     def _stream_started(self, turn: ChatTurn) -> None:
+        turn.begun.set()
         self._room.begin(self._resuming.offer)
         self._continuation.reply_started(turn.request_id, self._resuming.offer)
 

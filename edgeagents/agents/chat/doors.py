@@ -1,9 +1,12 @@
-"""Chat over plain HTTP: the history, and the stream of a turn for whoever has no WebSocket.
+"""Chat over plain HTTP: the history, turns, and their streams, for whoever has no WebSocket.
 
 * ``.../get-messages``: the transcript as a JSON array.
 * ``.../chat-stream/{request id}``: the chunks of a turn as the AI SDK's UI message stream, each with its number as the
   event's id; ``latest`` is the latest turn. It goes on after ``Last-Event-ID`` or from ``?cursor=``. With ``?poll=1``
   the answer is JSON, ``{"chunks", "cursor", "done"}``, and waits for a while when there is nothing new.
+* ``POST {agent's URL}/chat``: what the AI SDK's ``DefaultChatTransport`` sends is a turn, and the answer its stream.
+  The turn goes on when the client has gone; ``.../chat/{any id}/stream``, which that transport asks to resume, gives
+  the one that runs. WebSockets see these turns as any other.
 
 They are cursors on the same log that WebSockets read.
 """
@@ -11,13 +14,16 @@ They are cursors on the same log that WebSockets read.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from typing import Any
+from urllib.parse import unquote
 
 from edgeagents.agents.capability import CapabilityHost
 from edgeagents.agents.chat.chunk_log import ChunkLogs
 from edgeagents.agents.chat.transcript import Transcript
+from edgeagents.agents.chat.turns import ChatTurn
+from edgeagents.agents.kebab import kebab_case
+from edgeagents.agents.protocol import encode
 from edgeagents.agents.streams import DurableStreams, event_cursor
 from edgeagents.errors import BadRequest, StreamError
 from edgeagents.http import Request, Response
@@ -28,8 +34,11 @@ __all__ = ["Doors"]
 MESSAGES_PATH = "get-messages"
 STREAM_PATH = "chat-stream"
 LATEST = "latest"
+CHAT_PATH = "chat"
 POLL_SECONDS = 25.0
 POLL_CHUNKS = 1000
+
+_DONE = b"data: [DONE]\n\n"
 
 
 class Doors:
@@ -37,12 +46,46 @@ class Doors:
 
     def __init__(self, host: CapabilityHost, transcript: Transcript, logs: ChunkLogs) -> None:
         self._transcript, self._logs = transcript, logs
+        self._own = (kebab_case(host.class_name), host.name)
         self._streams: DurableStreams = host.find("streams")
         self._clock = host.ctx.clock
+
+    def asks_for_turn(self, request: Request) -> bool:
+        """Whether ``request`` wants a turn."""
+        segments = request.path.split("/")
+        return request.method == "POST" and segments[-1] == CHAT_PATH and self._is_own(segments[-3:-1])
+
+    def _is_own(self, segments: list[str]) -> bool:
+        # An agent may have the name of a door; its own path ends with its class and its name, and a door comes after.
+        return tuple(segments) == self._own or tuple(map(unquote, segments)) == self._own
+
+    def show(self, turn: ChatTurn) -> Response:
+        """Answer with the stream of a turn that was accepted."""
+        return Response(self._show(turn), headers={**UI_MESSAGE_STREAM_HEADERS, "x-chat-request-id": turn.request_id})
+
+    async def _show(self, turn: ChatTurn) -> AsyncGenerator[bytes, None]:
+        await turn.begun.wait()
+        stream_id = self._logs.stream_of(turn.request_id)
+        if stream_id is not None:
+            async for data in self._events(stream_id, 0):
+                yield data
+            return
+        result = await turn.done
+        end: dict[str, Any] | None = None
+        if result.status == "error":
+            end = {"type": "error", "errorText": result.error or "The turn failed."}
+        elif result.status != "completed":
+            end = {"type": "abort"}
+        if end is not None:
+            yield _event(end)
+        yield _DONE
 
     async def answer(self, request: Request) -> Response | None:
         """Return the answer to a request that is for chat, None for any other."""
         segments = request.path.split("/")
+        is_resuming = segments[-1] == "stream" and segments[-3:-2] == [CHAT_PATH] and self._is_own(segments[-5:-3])
+        if is_resuming and request.method == "GET":
+            return await self._stream(request, LATEST, only_running=True)
         if segments[-1] == MESSAGES_PATH:
             return self._messages()
         if len(segments) > 2 and segments[-2] == STREAM_PATH and request.method in ("GET", "HEAD"):
@@ -53,10 +96,12 @@ class Doors:
         text = ",".join(self._transcript.texts())
         return Response(f"[{text}]", headers={"content-type": "application/json", "cache-control": "no-store"})
 
-    async def _stream(self, request: Request, wanted: str) -> Response:
+    async def _stream(self, request: Request, wanted: str, *, only_running: bool = False) -> Response:
         request_id = None if wanted == LATEST else wanted
         stream_id = self._logs.stream_of(request_id)
         status = None if stream_id is None else self._streams.status(stream_id)
+        if only_running and (status is None or status.state in ("completed", "errored")):
+            return Response(status=204)
         if stream_id is None or status is None:
             # As the AI SDK wants it: nothing to resume is no error.
             return Response(status=204) if request_id is None else Response("There is no such turn.", status=404)
@@ -74,8 +119,7 @@ class Doors:
         chunks = self._streams.read(stream_id, from_=start)
         try:
             async for number, chunk in chunks:
-                text = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"))
-                yield f"id: {number}\ndata: {text}\n\n".encode("utf-8", "replace")
+                yield f"id: {number}\n".encode() + _event(chunk)
         except StreamError:
             # How it ended follows.
             pass
@@ -83,8 +127,8 @@ class Doors:
             await chunks.aclose()
         end = self._end(stream_id)
         if end is not None:
-            yield f"data: {json.dumps(end, ensure_ascii=False, separators=(',', ':'))}\n\n".encode("utf-8", "replace")
-        yield b"data: [DONE]\n\n"
+            yield _event(end)
+        yield _DONE
 
     def _end(self, stream_id: str) -> dict[str, Any] | None:
         """Return the chunk that tells how a turn ended, when it was not as it should. It is in no log."""
@@ -119,3 +163,7 @@ class Doors:
             timer.cancel()
             reading.cancel()
             await batches.aclose()
+
+
+def _event(chunk: Any) -> bytes:
+    return f"data: {encode(chunk)}\n\n".encode("utf-8", "replace")

@@ -44,7 +44,8 @@ class ChatTurn:
     ``is_auto``: with an answer to a tool. ``message_ids`` are those of the user's messages that it answers.
     ``prepare`` is awaited when the turn's time has come; False means that there is nothing left to do. ``goes_on`` is
     the log of a model's turn that is still being shown, with the message before it. With ``is_forgotten`` the
-    conversation was cleared while it ran, and what it says is not kept.
+    conversation was cleared while it ran, and what it says is not kept. ``begun`` is set when it has a log, or has
+    ended without one.
     """
 
     request_id: str
@@ -62,6 +63,7 @@ class ChatTurn:
     is_forgotten: bool = False
     attempts: Attempts | None = None
     controller: AbortController = field(default_factory=AbortController)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Future[TurnResult] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -143,6 +145,7 @@ class TurnQueue:
         if task.cancelled():
             # The agent is leaving memory. What waits is taken up again when it comes back.
             turn.done.cancel()
+            turn.begun.set()
             return
         error = task.exception()
         self.active = None
@@ -153,3 +156,4 @@ class TurnQueue:
 def _settle(turn: ChatTurn, result: TurnResult) -> None:
     if not turn.done.done():
         turn.done.set_result(result)
+    turn.begun.set()

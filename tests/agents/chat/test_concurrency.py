@@ -151,6 +151,13 @@ async def test_a_turn_that_is_asked_for_again_is_never_dropped(runtime: Runtime)
     assert await let_all_run(a) == {"r1": "completed", "r2": "completed"}
 
 
+async def test_a_turn_that_waits_is_stopped_before_it_begins(runtime: Runtime) -> None:
+    a = await send_three(runtime, "bot")
+    say(a, type="cf_agent_chat_request_cancel", id="r2")
+    assert await let_all_run(a) == {"r1": "completed", "r2": "aborted", "r3": "completed"}
+    assert len(Bot.gates) == 2
+
+
 async def test_clear_gives_up_the_turns_that_wait(runtime: Runtime) -> None:
     a = await send_three(runtime, "bot")
     say(a, type="cf_agent_chat_clear")

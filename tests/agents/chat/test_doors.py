@@ -19,7 +19,9 @@ from tests.agents.frames import heard, say
 pytestmark = [
     pytest.mark.cloudflare("Chat", "`/get-messages`", "same"),
     pytest.mark.cloudflare(
-        "Chat", "chat over HTTP: `/chat-stream/{id}` as events or by polling", "different: more than the SDK offers"
+        "Chat",
+        "chat over HTTP: `POST /chat`, `/chat-stream/{id}` as events or by polling",
+        "different: more than the SDK offers",
     ),
 ]
 
@@ -172,3 +174,60 @@ async def test_a_poll_without_news_ends_after_a_while(runtime: Runtime, clock: M
     assert await (await waiting).json() == {"chunks": [], "cursor": 3, "done": False}
     say(a, type="cf_agent_chat_request_cancel", id="r1")
     await heard(a)
+
+
+def post(runtime: Runtime, *texts: str, **body: Any) -> Any:
+    messages = [user(f"u{n}", text) for n, text in enumerate(texts)]
+    text = json.dumps({"id": "c1", "messages": messages, "trigger": "submit-message", **body})
+    return get(runtime, "chat", method="POST", body=text, headers={"content-type": "application/json"})
+
+
+async def test_a_turn_is_had_by_a_post_and_seen_by_all(runtime: Runtime) -> None:
+    a = await tab(runtime, "A")
+    response = await post(runtime, "hi")
+    go_on("one", "")
+    got = await events(response)
+    frames = await heard(a)
+    assert [chunk for _, chunk in got[:-1]] == chunks(frames)
+    assert frames[-1]["id"] == response.headers["x-chat-request-id"]
+    assert frames[0]["messages"] == [user("u0", "hi")]
+
+
+async def test_a_posted_turn_goes_on_without_its_client_and_is_resumed(runtime: Runtime) -> None:
+    response = await post(runtime, "hi")
+    reading = response.stream()
+    await anext(reading)
+    await reading.aclose()  # type: ignore[attr-defined]
+    again = await get(runtime, "chat/c1/stream")
+    go_on("one", "")
+    assert len(await events(again)) == 8
+    assert (await get(runtime, "chat/c1/stream")).status == 204
+    assert len(await (await get(runtime, "get-messages")).json()) == 2
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"messages": 1}'])
+async def test_a_post_that_is_no_request_is_refused(runtime: Runtime, body: str) -> None:
+    response = await get(runtime, "chat", method="POST", body=body)
+    assert response.status == 400
+    assert (await response.text()).startswith("No turn can be had: ")
+
+
+async def test_a_posted_turn_that_fails_at_once_says_so(runtime: Runtime) -> None:
+    async with agent_runtime(Failing) as running:
+        response = await running.route(
+            Request("/agents/failing/x/chat", method="POST", body=json.dumps({"messages": [user("u")]}))
+        )
+        assert response is not None
+        assert await events(response) == [(None, {"type": "error", "errorText": "no"}), (None, "[DONE]")]
+
+
+class Failing(AIChatAgent):
+    def on_chat_message(self) -> None:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize("path", ["/agents/bot/chat", "/agents/bot/x/some/chat"])
+async def test_an_agent_with_the_name_of_a_door_is_reached(runtime: Runtime, path: str) -> None:
+    response = await runtime.route(Request(path, method="POST", body=json.dumps({"messages": []})))
+    assert response is not None
+    assert await response.text() == f"mine: {path}"

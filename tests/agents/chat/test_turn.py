@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from edgeagents import AIChatAgent, ChatOptions, Connection, Response, callable, get_current_agent
+from edgeagents.errors import ModelError
+from edgeagents.models import TextDelta
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, settle
 from tests.agents.chat.talk import (
@@ -28,6 +30,7 @@ from tests.agents.chat.talk import (
     user,
 )
 from tests.agents.frames import heard, say
+from tests.models.fakes import ScriptedProvider
 
 pytestmark = [
     pytest.mark.cloudflare("Chat", "frames of a turn: requests, chunks, transcripts, ends", "same"),
@@ -304,3 +307,30 @@ async def test_turns_run_one_after_the_other(runtime: Runtime) -> None:
     say(a, type="cf_agent_chat_request_cancel", id="r1")
     frames = await hear_until(a, RESPONSE, id="r2", done=True)
     assert [frame["id"] for frame in frames if frame["type"] == RESPONSE] == ["r1", *["r2"] * 9]
+
+
+class Speaker(AIChatAgent):
+    """Answers with a model that is not well."""
+
+    async def on_chat_message(self) -> Any:
+        stream = self.stream_text(model="scripted:m", prompt="hi")
+        asked = self.messages[-1]["parts"][0]["text"]
+        if asked == "told":
+            return stream.to_ui_message_stream_response(on_error=lambda part: "We are sorry.")
+        return stream.to_text_stream_response() if asked == "text" else stream
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [("stream", "An error occurred."), ("text", "An error occurred."), ("told", "We are sorry.")],
+)
+@pytest.mark.parametrize("first", [[], [TextDelta("t", "Hel")]], ids=["at once", "in the midst"])
+async def test_what_a_models_provider_says_of_its_failure_is_not_told(asked: str, text: str, first: list[Any]) -> None:
+    async with agent_runtime(Speaker) as running:
+        failure = ModelError("the key sk-123 is not known", status=401)
+        running.models.add(ScriptedProvider([*first, failure], [*first, failure], [*first, failure]))
+        a = await tab(running, "A", "/agents/speaker/x")
+        ask(a, "r1", user("u1", asked))
+        *_, error, end = await hear_turn(a, "r1")
+        assert (error["body"], error["error"]) == (text, True)
+        assert (end["body"], end["outcome"]) == ("", "error")

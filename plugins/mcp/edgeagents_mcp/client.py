@@ -184,7 +184,7 @@ class McpClient(Capability):
             connection = self._connection(row)
         await connection.connect()
         if connection.state == "authenticating":
-            auth_url = self._keep_auth_url(connection)
+            auth_url = None if connection.provider is None else connection.provider.auth_url
             if auth_url is None:
                 return {"state": "failed", "error": "OAuth configuration incomplete: missing auth_url"}
             return {"state": "authenticating", "auth_url": auth_url}
@@ -198,10 +198,7 @@ class McpClient(Capability):
         if connection is None:
             self.host.emit("mcp:client:discover")
             return "connection not found"
-        error = await connection.discover(timeout)
-        if connection.state == "authenticating":
-            self._keep_auth_url(connection)
-        return error
+        return await connection.discover(timeout)
 
     async def close_connection(self, id: str) -> None:
         """End a connection. The server stays known, and is connected to when the agent wakes the next time."""
@@ -435,7 +432,7 @@ class McpClient(Capability):
             # A restored connection says that it can, as it did before, when the handlers come a moment later.
             can_elicit=lambda: bool(self._elicitation.capabilities or row.options.get("capabilities")),
             emit=self.host.emit,
-            changed=self._tell,
+            changed=self._changed,
         )
         return connection
 
@@ -478,15 +475,13 @@ class McpClient(Capability):
         # Not ``spawn``: it has to go on while the agent starts, where on_start() may wait for its servers.
         self._ctx.wait_until(run())
 
-    def _keep_auth_url(self, connection: ServerConnection) -> str | None:
+    def _changed(self, connection: ServerConnection) -> None:
         row, provider = connection.row, connection.provider
-        if provider is None or not provider.auth_url:
-            return None
-        row.auth_url, row.client_id = provider.auth_url, provider.client_id
-        self._table.save(row)
-        self.host.emit("mcp:client:authorize", server_id=row.id, auth_url=row.auth_url, client_id=row.client_id)
+        if connection.state == "authenticating" and provider is not None and provider.auth_url:
+            row.auth_url, row.client_id = provider.auth_url, provider.client_id
+            self._table.save(row)
+            self.host.emit("mcp:client:authorize", server_id=row.id, auth_url=row.auth_url, client_id=row.client_id)
         self._tell()
-        return row.auth_url
 
     def _forget_auth_url(self, connection: ServerConnection) -> None:
         if connection.row.auth_url is not None:

@@ -60,7 +60,7 @@ _CHANGED: Final = {
 
 
 class ServerConnection:
-    """One server of an agent. ``changed`` is called with every change of the state or of what is offered."""
+    """One server of an agent. ``changed`` is called with it at every change of the state or of what is offered."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class ServerConnection:
         elicit: Elicit,
         can_elicit: Callable[[], bool],
         emit: Emit,
-        changed: Callable[[], object],
+        changed: Callable[[ServerConnection], object],
     ) -> None:
         self.row, self.provider = row, provider
         self.state: State = "connecting"
@@ -102,7 +102,7 @@ class ServerConnection:
         """Be in another state, and tell if it is another."""
         if (state, error) != (self.state, self.error):
             self.state, self.error = state, error
-            self._changed()
+            self._changed(self)
 
     async def connect(self) -> None:
         """Open a session anew: ``connected``, ``authenticating`` or ``failed`` afterwards."""
@@ -310,4 +310,4 @@ class ServerConnection:
         except Exception as error:
             _log.warning("The %s of %s could not be listed again: %s", kind, self.row.server_url, error_text(error))
             return
-        self._changed()
+        self._changed(self)

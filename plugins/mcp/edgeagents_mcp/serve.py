@@ -104,8 +104,8 @@ class McpHandler:
         if found is None:
             where = repr(self._binding) if self._binding else f"of {self._agent.__name__}"
             raise ConfigError(
-                f"{self._agent.__name__}.serve() found no binding {where}. Declare it in the wrangler file, or serve inside "
-                f"the app that AgentsMiddleware(agents=[{self._agent.__name__}]) wraps."
+                f"{self._agent.__name__}.serve() found no binding {where}. Declare it in the wrangler file, or serve "
+                f"inside the app that AgentsMiddleware(agents=[{self._agent.__name__}]) wraps."
             )
         if not isinstance(found, Namespace):
             raise ConfigError(f"{self._agent.__name__}.serve() needs a binding to Durable Objects, not {found!r}.")

@@ -135,6 +135,11 @@ class Connection(Generic[StateT]):
         return self._socket.ready_state == WebSocket.OPEN
 
     @property
+    def buffered_messages(self) -> int:
+        """How many messages wait for a client that reads slowly. Too many close the connection."""
+        return self._socket.buffered_messages
+
+    @property
     def protocol(self) -> str:
         """The subprotocol that was chosen, or the empty string."""
         return self._socket.protocol

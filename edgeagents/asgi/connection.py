@@ -82,6 +82,11 @@ class WebSocketConnection:
 
     # To the client.
 
+    @property
+    def waiting(self) -> int:
+        """How many messages the client has yet to take."""
+        return len(self._queue)
+
     def send(self, message: str | bytes) -> None:
         """Queue ``message`` for the client."""
         if self._is_gone or self._close_frame is not None:

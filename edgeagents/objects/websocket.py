@@ -52,6 +52,8 @@ class WebSocketSink(Protocol):
         """Close the connection after what was sent."""
         ...
 
+    # A sink that queues says with ``waiting`` how many messages its client has yet to take.
+
 
 class SocketOwner(Protocol):
     """The object that has an end: what leaves it passes the owner's gate, what arrives becomes the owner's event."""
@@ -169,6 +171,11 @@ class WebSocket:
             peer._receive_close(code, reason)
         else:
             self._release(lambda: peer._receive_close(code, reason))
+
+    @property
+    def buffered_messages(self) -> int:
+        """How many messages wait for a peer that reads slowly. Too many close the connection: send less at a time."""
+        return getattr(self._peer._sink, "waiting", 0)
 
     def serialize_attachment(self, value: object) -> None:
         """Keep a copy of ``value`` with the connection, also while its object is not in memory."""

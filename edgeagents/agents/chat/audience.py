@@ -21,12 +21,13 @@ class Audience:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._behind: set[Connection[Any]] = set()
+        self._held: set[Connection[Any]] = set()
 
     def tell(self, frame: str | Callable[[], str], *, but: str | None = None) -> None:
         """Send ``frame`` to all but the connection with the id ``but``. A function is called if there is anybody."""
         text = frame if isinstance(frame, str) else None
         for connection in self._connections.open():
-            if connection in self._behind or connection.id == but:
+            if connection in self._behind or connection in self._held or connection.id == but:
                 continue
             if text is None:
                 assert not isinstance(frame, str)
@@ -49,6 +50,18 @@ class Audience:
     def catch_up(self, connection: Connection[Any]) -> None:
         """The connection takes an offer, or is gone."""
         self._behind.discard(connection)
+
+    def hold(self, connection: Connection[Any]) -> None:
+        """The connection is being sent what it missed, and that takes a while: leave it out until ``let_go``."""
+        self._held.add(connection)
+
+    def holds(self, connection: Connection[Any]) -> bool:
+        """Whether the connection is being sent what it missed."""
+        return connection in self._held
+
+    def let_go(self, connection: Connection[Any]) -> None:
+        """The connection has all that it missed, or is gone."""
+        self._held.discard(connection)
 
     def catch_all_up(self) -> None:
         """There is nothing left to catch up with: everybody belongs to the audience again."""

@@ -118,6 +118,8 @@ class Chat(Capability):
             self._room,
             self._continuation,
             self._context,
+            clock=clock,
+            spawn=ctx.spawn,
             recovering=lambda: self._recovery.recovering,
         )
         self._doors = Doors(host, self.transcript, self._logs)

@@ -167,9 +167,9 @@ class ChunkLogs:
             found = _ended(statuses[0]) if statuses else None
         return found
 
-    def texts(self, ended: EndedLog) -> list[str]:
-        """Return the chunks of a log that has ended, as JSON text; none when they were forgotten."""
-        return self._streams.kept_texts(ended.stream_id)
+    def texts(self, stream_id: str) -> list[str]:
+        """Return the chunks of a log, as JSON text; none when they were forgotten."""
+        return self._streams.kept_texts(stream_id)
 
     def stream_of(self, request_id: str | None) -> str | None:
         """Return the id of the stream that holds the log of a request, by default of the latest one."""

@@ -2,7 +2,7 @@
 
 A client asks whether a stream is there for it and is answered with one of three frames: a stream is running
 (``resuming``: say when you are ready), one will be (``pending``: wait), or there is none. When it is ready it is sent
-the log from the start and then what comes, without anything awaited between the two.
+the log from the start and then what comes, without anything awaited between the last of it and that.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from edgeagents.agents.chat.audience import Audience
 from edgeagents.agents.chat.chunk_log import ChunkLogs
 from edgeagents.agents.chat.continuation import Continuation
 from edgeagents.agents.chat.request_context import RequestContext
+from edgeagents.agents.chat.turns import Spawn
 from edgeagents.agents.connections import Connection
+from edgeagents.objects.clock import Clock
 
 __all__ = ["Resuming", "WaitingRoom"]
+
+AT_ONCE = 1024
+SECONDS_BETWEEN = 0.02
 
 
 class WaitingRoom:
@@ -83,8 +88,11 @@ class Resuming:
         continuation: Continuation,
         context: RequestContext,
         *,
+        clock: Clock,
+        spawn: Spawn,
         recovering: Callable[[], str | None],
     ) -> None:
+        self._clock, self._spawn = clock, spawn
         self._logs, self._audience, self._room = logs, audience, room
         self._continuation, self._context = continuation, context
         self._recovering = recovering
@@ -122,33 +130,70 @@ class Resuming:
 
     def take(self, connection: Connection[Any], request_id: str) -> None:
         """Send a client that is ready what it missed of a request."""
-        audience, logs = self._audience, self._logs
-        audience.catch_up(connection)
-        active = logs.active
+        self._audience.catch_up(connection)
+        active = self._logs.active
+        if self._audience.holds(connection) or (active is not None and active.request_id != request_id):
+            return
+        ended = None if active is not None else self._logs.ended(request_id)
         if active is not None:
-            if active.request_id == request_id:
-                self._replay(connection, request_id, active.texts(), continuation=active.continuation)
-                frame = protocol.replay_complete_frame(request_id, continuation=active.continuation)
-                audience.send(connection, frame)
+            stream_id, continuation = active.stream_id, active.continuation
+        elif ended is not None and not ended.was_kept:
+            stream_id, continuation = ended.stream_id, ended.continuation
+        else:
+            self._send_end(connection, request_id)
             return
-        failure, ended = self._context.failure, logs.ended(request_id)
-        continuation = ended is not None and ended.continuation
-        if failure is not None and failure.request_id == request_id:
-            if ended is not None:
-                self._replay(connection, request_id, logs.texts(ended), continuation=continuation)
+        texts = self._logs.texts(stream_id)
+        if len(texts) <= AT_ONCE:
+            self._replay(connection, request_id, texts, 0, continuation=continuation)
+            self._send_end(connection, request_id)
+        else:
+            self._audience.hold(connection)
+            sending = self._send_slowly(connection, request_id, stream_id, continuation=continuation)
+            self._spawn(sending, name=f"chat replay {request_id}")
+
+    async def _send_slowly(
+        self, connection: Connection[Any], request_id: str, stream_id: str, *, continuation: bool
+    ) -> None:
+        """Send a long log as fast as the client takes it: all at once would be more than may wait for it."""
+        position = 0
+        try:
+            while True:
+                rest = self._logs.texts(stream_id)[position:]
+                texts = rest[:AT_ONCE]
+                if not self._replay(connection, request_id, texts, position, continuation=continuation):
+                    return
+                if len(texts) == len(rest):
+                    # That was all, and nothing is awaited before the end is sent.
+                    break
+                position += len(texts)
+                await self._clock.sleep(SECONDS_BETWEEN)
+                while connection.is_open and connection.buffered_messages > AT_ONCE // 4:
+                    await self._clock.sleep(SECONDS_BETWEEN)
+        finally:
+            self._audience.let_go(connection)
+        self._send_end(connection, request_id)
+        active = self._logs.active
+        if active is not None and active.request_id != request_id:
+            # Another turn has begun meanwhile, without this client.
+            self.offer(connection)
+
+    def _send_end(self, connection: Connection[Any], request_id: str) -> None:
+        """Say how a request stands to a client that has all there is of it."""
+        active, failure = self._logs.active, self._context.failure
+        if active is not None and active.request_id == request_id:
+            frame = protocol.replay_complete_frame(request_id, continuation=active.continuation)
+        elif failure is not None and failure.request_id == request_id:
             frame = protocol.error_frame(request_id, failure.text, done=True, message_ids=failure.message_ids)
-            audience.send(connection, frame)
-            return
-        outcome, message_ids = None, None
-        if ended is not None:
-            outcome = None if ended.outcome == "completed" else ended.outcome
-            message_ids = ended.message_ids
-            if not ended.was_kept:
-                self._replay(connection, request_id, logs.texts(ended), continuation=continuation)
-        frame = protocol.replay_done_frame(
-            request_id, outcome=outcome, continuation=continuation, message_ids=message_ids
-        )
-        audience.send(connection, frame)
+        else:
+            ended = self._logs.ended(request_id)
+            outcome = None if ended is None or ended.outcome == "completed" else ended.outcome
+            frame = protocol.replay_done_frame(
+                request_id,
+                outcome=outcome,
+                continuation=ended is not None and ended.continuation,
+                message_ids=None if ended is None else ended.message_ids,
+            )
+        self._audience.send(connection, frame)
 
     def leave(self, connection: Connection[Any]) -> None:
         """The connection is gone."""
@@ -157,9 +202,11 @@ class Resuming:
         self._continuation.leave(connection)
 
     def _replay(
-        self, connection: Connection[Any], request_id: str, texts: Iterable[str], *, continuation: bool
-    ) -> None:
-        for seq, text in enumerate(texts):
-            frame = protocol.chunk_frame(request_id, text, seq, continuation=continuation, replay=True)
-            if not self._audience.send(connection, frame):
-                return
+        self, connection: Connection[Any], request_id: str, texts: Iterable[str], start: int, *, continuation: bool
+    ) -> bool:
+        return all(
+            self._audience.send(
+                connection, protocol.chunk_frame(request_id, text, seq, continuation=continuation, replay=True)
+            )
+            for seq, text in enumerate(texts, start)
+        )

@@ -10,7 +10,7 @@ import pytest
 
 from edgeagents import AIChatAgent
 from edgeagents.runtime import Runtime
-from edgeagents.testing import agent_runtime, connect, settle
+from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 from tests.agents.chat.talk import (
     RESPONSE,
     ask,
@@ -218,3 +218,48 @@ async def test_a_tab_without_protocol_frames_takes_part_in_chat() -> None:
         assert await heard(b) == [{"type": "cf_agent_stream_resuming", "id": "s1"}]
         ready(b, "s1")
         assert seqs([parsed(frame) if isinstance(frame, str) else frame for frame in await heard(b)]) == [0, 1, 2]
+
+
+async def test_a_long_log_is_sent_piece_by_piece_and_nothing_comes_twice() -> None:
+    Bot.steps = asyncio.Queue()
+    clock = ManualClock()
+    async with agent_runtime(Bot, clock=clock) as runtime:
+        a = await tab(runtime, "A")
+        ask(a, "s1", user("u1"))
+        go_on(*("word " for _ in range(3000)))
+        await settle(500)
+        await heard(a)
+        b = await tab(runtime, "B")
+        ready(b, "s1")
+        ready(b, "s1")
+        first = await heard(b)
+        assert seqs(first) == [*range(1024)]
+        go_on("meanwhile ")
+        assert seqs(await heard(a)) == [3003]
+        await clock.advance(0.1)
+        rest = await heard(b)
+        assert seqs(rest) == [*range(1024, 3004)]
+        assert rest[-1]["replayComplete"]
+        go_on("live")
+        assert seqs(await heard(b)) == [3004]
+
+
+async def test_a_turn_that_ends_while_its_log_is_sent_ends_there_too() -> None:
+    Bot.steps = asyncio.Queue()
+    clock = ManualClock()
+    async with agent_runtime(Bot, clock=clock) as runtime:
+        a = await tab(runtime, "A")
+        ask(a, "s1", user("u1"))
+        go_on(*("word " for _ in range(2000)))
+        await settle(500)
+        b = await tab(runtime, "B")
+        ready(b, "s1")
+        go_on("")
+        await settle()
+        ask(a, "s2", user("u2"))
+        await settle()
+        await clock.advance(0.1)
+        frames = await heard(b)
+        assert seqs(frames) == [*range(2006)]
+        end = {"body": "", "done": True, "id": "s1", "type": RESPONSE, "replay": True, "messageIds": ["u1"]}
+        assert frames[-2:] == [end, {"type": "cf_agent_stream_resuming", "id": "s2"}]

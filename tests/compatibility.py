@@ -58,6 +58,7 @@ NOT_YET = (
     ("Durable Objects", "point-in-time recovery (bookmarks)", "raises an error that says so"),
     ("Durable Objects", "`ctx.exports`, `ctx.container`", ""),
     ("Durable Objects", "several processes on one state folder", "refused with an error that names the process"),
+    ("MCP", "servers over RPC: `addMcpServer` with a binding, `rpc:` sessions; x402", ""),
     ("Workers", "other bindings (KV, R2, D1, queues, ...)", "an error names the binding"),
     ("Workers", "Python Workers on Cloudflare's SDK (`from workers import ...`)", "an error says what to do"),
 )

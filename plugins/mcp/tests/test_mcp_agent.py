@@ -32,6 +32,10 @@ from edgeagents.worker import Worker
 
 from .loopback import Frames, quiet, serving
 
+pytestmark = pytest.mark.cloudflare(
+    "MCP", "`McpAgent.serve`: streamable HTTP and SSE, answers, sessions, props, state", "same"
+)
+
 
 class Answer(BaseModel):
     colour: str
@@ -438,6 +442,11 @@ async def test_a_stream_that_broke_is_resumed_after_its_last_event(runtime: Runt
     assert answer["data"]["result"]["structuredContent"] == {"result": "waited"}
 
 
+@pytest.mark.cloudflare(
+    "MCP",
+    "resuming an answer with `Last-Event-ID`",
+    "same; the last event can be had too, for ten minutes",
+)
 async def test_an_answer_that_nobody_heard_is_kept_for_a_while(runtime: Runtime) -> None:
     http = await Http(runtime).begin()
     response = await http.call("wait")
@@ -508,6 +517,7 @@ async def test_a_message_that_the_older_transport_cannot_take(
     assert (await Http(runtime, Counter.serve_sse("/sse")).send("POST", body, path, **headers)).status == status
 
 
+@pytest.mark.cloudflare("MCP", "comments that keep a stream of `McpAgent` alive", "same; in a worker every 15 seconds")
 async def test_a_silent_stream_shows_every_25_seconds_that_it_lives(runtime: Runtime) -> None:
     from dataclasses import replace
 

@@ -26,6 +26,10 @@ from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 
 from .loopback import Frames, calculator, quiet, serving, until
 
+pytestmark = pytest.mark.cloudflare(
+    "MCP", "`addMcpServer`, `removeMcpServer`, `getMcpServers`, `agent.mcp`, restoring, frames, events", "same"
+)
+
 
 class User(Agent):
     """Lets a test use its servers."""
@@ -179,6 +183,7 @@ async def test_who_connects_later_is_greeted_with_the_servers(url: str, runtime:
     assert (await later.mcp())["servers"][id]["state"] == "ready"
 
 
+@pytest.mark.cloudflare("MCP", "tools of servers for models: `getAITools`", "same")
 async def test_tools_are_given_to_models_under_names_with_the_servers_id(url: str, user: Frames) -> None:
     await answered(user, "add", url, {"id": "My Server-1"})
     tools = await answered(user, "ai_tools")
@@ -344,6 +349,11 @@ def test_ids_have_one_spelling(given: str, normal: str) -> None:
 # Failing
 
 
+@pytest.mark.cloudflare(
+    "MCP",
+    "what clients are told of a server that cannot be reached",
+    "different: why, in `error`, which the SDK leaves null",
+)
 async def test_a_server_that_is_not_there_fails_and_stays_known(user: Frames) -> None:
     async with serving(Starlette()) as gone:
         pass
@@ -433,6 +443,11 @@ async def test_private_networks_are_out_of_reach(user: Frames, url: str, monkeyp
     assert await answered(user, "tables") == []
 
 
+@pytest.mark.cloudflare(
+    "MCP",
+    "addresses that an agent may connect to",
+    "different: names are resolved too, again at each connection, and no special network is left out",
+)
 async def test_a_name_that_leads_elsewhere_after_it_was_looked_at_is_not_followed(
     user: Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -557,6 +572,11 @@ class Departures:
         self.seen.append(reason)
 
 
+@pytest.mark.cloudflare(
+    "MCP",
+    "a session with a server that is not used",
+    "different: it ends after a minute, so that the agent may leave memory; the next call opens another",
+)
 async def test_an_idle_session_ends_and_its_agent_leaves_memory(url: str) -> None:
     clock, departures, closed = ManualClock(), Departures(), []
     async with agent_runtime(User, plugins=[plugin, departures], clock=clock) as runtime:

@@ -18,6 +18,10 @@ from edgeagents.testing import ManualClock, agent_runtime, connect
 from .authorization import Protected
 from .loopback import Frames, serving
 
+pytestmark = pytest.mark.cloudflare(
+    "MCP", "OAuth with servers: registration, PKCE, callback, redirects, custom provider", "same"
+)
+
 HOST = "http://agents.example"
 CALLBACK = f"{HOST}/agents/user/a/callback"
 
@@ -166,6 +170,11 @@ async def test_the_flow_outlives_the_server(url: str, tmp_path: Path, protected:
     assert len(protected.registered) == 1
 
 
+@pytest.mark.cloudflare(
+    "MCP",
+    "the user's way back after the server restarted",
+    "same; tokens that ran out meanwhile are renewed",
+)
 async def test_a_token_that_expired_while_the_agent_slept_is_renewed(
     url: str, tmp_path: Path, protected: Protected
 ) -> None:

@@ -21,6 +21,8 @@ from edgeagents.worker import ExecutionContext
 
 from .loopback import quiet, serving
 
+pytestmark = pytest.mark.cloudflare("MCP", "`createMcpHandler`, `getMcpAuthContext`", "same")
+
 made: list[MCPServer[Any]] = []
 
 

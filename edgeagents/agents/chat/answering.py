@@ -287,9 +287,11 @@ class Answering:
                         if signal.aborted:
                             return _Ending("aborted")
         except Exception as error:
+            _leave_if_cancelled()
             if signal.aborted:
                 return _Ending("aborted")
             return _Ending("error", _text_of(error), raised=error)
+        _leave_if_cancelled()
         return _Ending("aborted") if signal.aborted else _Ending("completed")
 
     async def _stalled(self, turn: ChatTurn, live: LiveReply, watch: StallWatch) -> TurnResult:
@@ -396,6 +398,13 @@ class Answering:
                 await self._host.report(error, turn.connection)
         except Exception as left:
             self._host.ctx.logger.error("on_chat_message() failed in the turn %s", turn.request_id, exc_info=left)
+
+
+def _leave_if_cancelled() -> None:
+    """Raise when the task is being cancelled: a reply that swallowed that has not ended, it was cut."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 @types.coroutine

@@ -49,6 +49,8 @@ from edgeagents.objects.ids import nanoid
 __all__ = ["Chat"]
 
 MCP_TIMEOUT_MS = 10_000
+MOST_TURNS = 256
+"""How many turns may wait. A message beyond that is refused, whatever ``message_concurrency`` says."""
 
 Messages = Sequence[UIMessage] | Callable[[list[UIMessage]], Sequence[UIMessage] | Awaitable[Sequence[UIMessage]]]
 
@@ -231,6 +233,8 @@ class Chat(Capability):
         return turn
 
     def _admit(self) -> Admission:
+        if len(self._queue.all()) >= MOST_TURNS:
+            return Admission(is_dropped=True)
         concurrency = read_concurrency(self.host.find("message_concurrency") or "queue")
         admission = self._policy.admit(
             concurrency, is_busy=self._queue.count() > 0, now=self.host.ctx.clock.monotonic()
@@ -286,10 +290,12 @@ class Chat(Capability):
                 self._ended(turn, result)
             else:
                 self._skip(turn)
-        except Exception:
-            self.host.ctx.logger.exception("The turn %s failed", turn.request_id)
+        except Exception as error:
+            turn.raised = error
+            if turn.prepare is None:
+                self.host.ctx.logger.exception("The turn %s failed", turn.request_id)
             self._skip(turn)
-            raise
+            result = TurnResult("error", str(error))
         self._room.settle(turn.request_id)
         return result
 
@@ -565,6 +571,8 @@ class Chat(Capability):
         finally:
             if remove is not None:
                 remove()
+        if turn.raised is not None:
+            raise turn.raised
         is_over = turn.generation != self._queue.generation and result.status == "completed"
         return SaveResult(turn.request_id, "skipped" if is_over else result.status, result.error)
 

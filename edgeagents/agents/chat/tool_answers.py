@@ -23,6 +23,7 @@ __all__ = ["Change", "ToolAnswers"]
 
 TRIES = 10
 SECONDS_BETWEEN = 0.1
+MOST_EARLY = 256
 
 Change: TypeAlias = Callable[[UIMessage], UIMessage | None]
 """Gives a message its new form, or None when the answer changes nothing."""
@@ -58,6 +59,8 @@ class ToolAnswers:
     def take(self, tool_call_id: str, change: Change) -> None:
         """Take an answer to a call."""
         if not self._early and self._apply(tool_call_id, change):
+            return
+        if len(self._early) >= MOST_EARLY:
             return
         self._early.append((tool_call_id, change))
         if len(self._early) == 1:

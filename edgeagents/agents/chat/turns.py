@@ -45,7 +45,7 @@ class ChatTurn:
     ``prepare`` is awaited when the turn's time has come; False means that there is nothing left to do. ``goes_on`` is
     the log of a model's turn that is still being shown, with the message before it. With ``is_forgotten`` the
     conversation was cleared while it ran, and what it says is not kept. ``begun`` is set when it has a log, or has
-    ended without one.
+    ended without one; ``raised`` is what kept it from beginning.
     """
 
     request_id: str
@@ -61,6 +61,7 @@ class ChatTurn:
     prepare: Callable[[], Awaitable[bool]] | None = None
     goes_on: tuple[ChunkLog, UIMessage, ModelReply] | None = None
     is_forgotten: bool = False
+    raised: Exception | None = None
     attempts: Attempts | None = None
     controller: AbortController = field(default_factory=AbortController)
     begun: asyncio.Event = field(default_factory=asyncio.Event)

@@ -60,6 +60,13 @@ class Bot(AIChatAgent):
         return [result.status, result.error]
 
     @callable()
+    async def save_badly(self) -> None:
+        def bad(messages: list[Any]) -> Any:
+            raise ValueError("bad function")
+
+        await self.save_messages(bad)
+
+    @callable()
     async def save_with(self, text: str) -> str:
         return (await self.save_messages(lambda known: [*known, user(f"n{len(known)}", text)])).status
 
@@ -178,6 +185,12 @@ async def test_a_function_is_given_the_conversation_when_its_time_has_come(runti
 
 async def test_the_agent_learns_that_its_own_turn_failed(runtime: Runtime) -> None:
     assert (await call(runtime, "save", user("s1", "fail")))["result"] == ["error", "no"]
+
+
+async def test_what_the_function_raises_reaches_who_asked(runtime: Runtime) -> None:
+    frame = await call(runtime, "save_badly")
+    assert (frame["success"], frame["error"]) == (False, "bad function")
+    assert (await call(runtime, "save", user("s1", "hello")))["result"] == ["completed", None]
 
 
 async def test_the_last_message_is_gone_on_with(runtime: Runtime) -> None:

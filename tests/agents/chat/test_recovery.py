@@ -116,7 +116,7 @@ class Speaker(AIChatAgent):
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
-    for kind in (Bot, Careful, Doomed, Resigned):
+    for kind in (Bot, Careful, Doomed, Resigned, Stubborn, Stalling):
         kind.lives = 0
     Careful.seen, Careful.wishes = [], {}
 
@@ -223,6 +223,23 @@ async def test_what_the_agent_wishes_is_done(tmp_path: Path, wishes: dict[str, b
         assert [m["parts"][-1]["text"] for m in messages if m["role"] == "assistant"] == texts
         say(a, type="cf_agent_stream_resume_request", probeId="p")
         assert (await heard(a))[-1]["reason"] == "idle"
+
+
+class Stubborn(Bot):
+    async def half(self, text: str) -> AsyncIterator[Any]:
+        try:
+            async for chunk in super().half(text):
+                yield chunk
+        except asyncio.CancelledError:
+            yield {"type": "text-delta", "id": "t", "delta": "never mind"}
+
+
+async def test_a_reply_that_swallows_its_end_has_not_ended(tmp_path: Path) -> None:
+    await cut(Stubborn, tmp_path)
+    async with server(Stubborn, tmp_path) as running:
+        await tab(running, "A", "/agents/stubborn/x")
+        await settle(200)
+        assert "two" in (await history(running, "/agents/stubborn/x"))[1]["parts"][-1]["text"]
 
 
 async def test_without_recovery_what_was_said_is_kept(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["edgeagents", "wrangler_compat", "edgeagents_emulator", "edgeagents_openai"]
+PACKAGES = ["edgeagents", "wrangler_compat", "edgeagents_emulator", "edgeagents_openai", "edgeagents_mcp"]
 
 
 def run(*command: str, cwd: Path = ROOT) -> str:

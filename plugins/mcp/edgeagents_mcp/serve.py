@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from mcp_types import InitializeRequestParams, JSONRPCMessage, JSONRPCRequest, jsonrpc_message_adapter
+from mcp_types import JSONRPCMessage, jsonrpc_message_adapter
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -25,7 +25,7 @@ from edgeagents.http import Request, Response
 from edgeagents.objects import Namespace, WebSocket, current_namespaces
 from edgeagents_mcp.cors import CorsOptions, cors_headers, preflight, with_cors
 from edgeagents_mcp.json_rpc import INVALID_REQUEST, PARSE_ERROR, SERVER_ERROR, refuse
-from edgeagents_mcp.session import METHOD_HEADER
+from edgeagents_mcp.session import METHOD_HEADER, begins_session
 
 __all__ = ["McpHandler", "Props", "Transport"]
 
@@ -154,7 +154,7 @@ class _Call:
         except ValidationError:
             return refuse(400, PARSE_ERROR, "Parse error: Invalid JSON-RPC message")
         session_id = headers.get("mcp-session-id")
-        begins = any(map(_begins_session, messages))
+        begins = any(map(begins_session, messages))
         if begins and session_id:
             text = "Invalid Request: Initialization requests must not include a sessionId"
             return refuse(400, INVALID_REQUEST, text)
@@ -264,16 +264,6 @@ class _Events(AsyncIterator[str]):
 
 def _message(value: Any) -> JSONRPCMessage:
     return jsonrpc_message_adapter.validate_python(value, by_name=False)
-
-
-def _begins_session(message: JSONRPCMessage) -> bool:
-    if not isinstance(message, JSONRPCRequest) or message.method != "initialize":
-        return False
-    try:
-        InitializeRequestParams.model_validate(message.params, by_name=False)
-    except ValidationError:
-        return False
-    return True
 
 
 def _too_large() -> Response:

@@ -28,6 +28,7 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import (
     DEFAULT_NEGOTIATED_VERSION,
     ErrorData,
+    InitializeRequestParams,
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCNotification,
@@ -37,6 +38,7 @@ from mcp_types import (
     jsonrpc_message_adapter,
 )
 from mcp_types.version import is_version_at_least
+from pydantic import ValidationError
 from starlette.requests import Request as StarletteRequest
 
 from edgeagents.agents import Capability, CapabilityHost
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
-__all__ = ["METHOD_HEADER", "McpSession"]
+__all__ = ["METHOD_HEADER", "McpSession", "begins_session"]
 
 METHOD_HEADER: Final = "cf-mcp-method"
 """Tells a session that a request is the transport's, and what it is. Public requests to agents never have it."""
@@ -132,7 +134,7 @@ class McpSession(Capability):
 
     async def _post(self, request: Request) -> Response:
         messages = await _read(request)
-        begins = next((m for m in messages if isinstance(m, JSONRPCRequest) and m.method == "initialize"), None)
+        begins = next(filter(begins_session, messages), None)
         if begins is not None:
             await self._ctx.storage.put(_INITIALIZE_KEY, begins.model_dump(mode="json", by_alias=True))
         elif await self._initialize_request() is None:
@@ -178,7 +180,7 @@ class McpSession(Capability):
 
     async def _post_sse(self, request: Request) -> Response:
         (message,) = await _read(request)
-        begins = isinstance(message, JSONRPCRequest) and message.method == "initialize"
+        begins = begins_session(message)
         if begins:
             await self._ctx.storage.put(_INITIALIZE_KEY, message.model_dump(mode="json", by_alias=True))
         if isinstance(message, JSONRPCRequest):
@@ -367,6 +369,17 @@ class _Out:
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> bool | None:
         return None
+
+
+def begins_session(message: JSONRPCMessage) -> bool:
+    """Return whether a message is a client's first: an ``initialize`` that a server can answer."""
+    if not isinstance(message, JSONRPCRequest) or message.method != "initialize":
+        return False
+    try:
+        InitializeRequestParams.model_validate(message.params, by_name=False)
+    except ValidationError:
+        return False
+    return True
 
 
 def _tag(stream: str) -> str:

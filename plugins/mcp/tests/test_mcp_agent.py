@@ -71,6 +71,11 @@ class Counter(McpAgent):
             await ctx.session.send_tool_list_changed()
 
         @server.tool()
+        async def leave(ctx: Context[Any, Any]) -> str:
+            await ctx.close_sse_stream()
+            return "done later"
+
+        @server.tool()
         async def header(ctx: Context[Any, Any]) -> str:
             return (ctx.headers or {}).get("x-colour", "none")
 
@@ -357,6 +362,8 @@ async def test_an_agent_without_a_server_says_what_to_do() -> None:
         ({"mcp_session_id": "nowhere"}, call("add"), 404, -32001, "Session not found"),
         ({"mcp_session_id": "x"}, INITIALIZE, 400, -32600, "must not include a sessionId"),
         ({}, [INITIALIZE, call("add")], 400, -32600, "Only one initialization request"),
+        # What is no proper beginning begins nothing, under whatever id.
+        ({"mcp_session_id": "mine"}, {**INITIALIZE, "params": {}}, 404, -32001, "Session not found"),
         # A client of 2026 looks whether there is a server of its kind: it falls back after this.
         ({"mcp_protocol_version": "2026-07-28"}, call("add"), 400, -32000, "Unsupported protocol version: 2026-07-28"),
         ({"mcp_protocol_version": "x"}, call("add"), 400, -32000, "(supported versions: 2025-11-25, 2025-06-18,"),
@@ -465,6 +472,16 @@ async def test_clients_of_2025_11_can_resume_before_anything_came(runtime: Runti
     text = (await anext(response.stream())).decode()
     assert text.startswith("event: message\nid: ")
     assert text.endswith("\ndata: \n\n")
+
+
+async def test_a_tool_may_end_its_stream_before_it_answers(runtime: Runtime) -> None:
+    http = await Http(runtime).begin()
+    response = await http.send("POST", call("leave"), mcp_protocol_version="2025-11-25")
+    text = await response.text()
+    assert "done later" not in text
+    last = text.partition("id: ")[2].partition("\n")[0]
+    (answer,) = await events(await http.send("GET", last_event_id=last))
+    assert answer["data"]["result"]["structuredContent"] == {"result": "done later"}
 
 
 async def test_the_standalone_stream_is_one_and_the_latest_has_it(runtime: Runtime) -> None:

@@ -313,11 +313,11 @@ class Answering:
 
     def _end(self, turn: ChatTurn, live: LiveReply, ending: _Ending) -> TurnResult:
         # No await before all is written: the message, the log's end and the record's go together.
-        message, log = live.message, live.log
+        message, kept, log = live.message, live.message, live.log
         is_kept = bool(message["parts"]) and not turn.is_forgotten
         if is_kept:
             try:
-                message = self._transcript.put(message)
+                kept = self._transcript.put(message)
             except Exception:
                 self._host.ctx.logger.exception("The answer of the turn %s could not be kept", turn.request_id)
                 is_kept, ending = False, _Ending("error", SAVE_FAILED)
@@ -327,7 +327,9 @@ class Answering:
         self._audience.catch_all_up()
         asker = turn.connection.id if turn.connection is not None and turn.is_request else None
         if is_kept:
-            self._audience.tell(lambda: protocol.messages_frame(self._transcript.messages), but=asker)
+            # Others are told what they heard; what was taken out of it is gone when they load it again.
+            messages = (message if each is kept else each for each in self._transcript.messages)
+            self._audience.tell(lambda: protocol.messages_frame(messages), but=asker)
         more: dict[str, Any] = {"continuation": log.continuation, "message_ids": log.message_ids}
         if ending.error is None:
             outcome = None if ending.outcome == "completed" else ending.outcome

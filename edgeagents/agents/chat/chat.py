@@ -112,7 +112,12 @@ class Chat(Capability):
             cut=self._recovery.stalled,
         )
         self._answers = ToolAnswers(
-            clock, ctx.spawn, self.transcript, self._audience, live=self._live, settled=self._continuation.look_again
+            clock,
+            ctx.spawn,
+            self.transcript,
+            self._audience,
+            live=self._live,
+            settled=self._continuation.answers_settled,
         )
         self._resuming = Resuming(
             self._logs,

@@ -107,6 +107,11 @@ class Continuation:
         if self._pending is not None and not self._pending.has_begun:
             self._arm()
 
+    def answers_settled(self) -> None:
+        """Answers whose calls had to be waited for are done with. If nothing else is, what is awaited begins."""
+        if self._timer is None:
+            self._try()
+
     def reply_started(self, request_id: str, offer: Callable[[Connection[Any]], None]) -> None:
         """A reply begins. If it is the one that is awaited, those who wait are offered it."""
         pending = self._pending

@@ -33,7 +33,7 @@ class ChatOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatResponse:
-    """How a turn ended, for ``on_chat_response``. ``message`` is what the assistant said, as it is kept."""
+    """How a turn ended, for ``on_chat_response``. ``message`` is what the assistant said."""
 
     message: UIMessage
     request_id: str

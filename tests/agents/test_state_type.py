@@ -16,7 +16,7 @@ from edgeagents.testing import agent_runtime, connect, settle
 pytestmark = pytest.mark.cloudflare(
     "Agents",
     "typed state",
-    "different: it is checked at run time (dataclass, `TypedDict`, pydantic), where TypeScript's types are gone by then",
+    "different: it is checked when it comes in (dataclass, `TypedDict`, pydantic); TypeScript's types are gone by then",
 )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,7 @@ class Client:
         self.agent, self.socket = agent, socket
         self.state: Any = None
         self.shown = shown
-        self.asked: dict[str, str] = {}
+        self.following: set[str] = set()
         self.coming: dict[str, str] = {}
 
     def read(self) -> None:
@@ -65,10 +66,11 @@ class Client:
                 case "cf_agent_state":
                     self.state = frame["state"]
                 case "cf_agent_chat_messages":
-                    self.shown = shown(frame["messages"])
+                    self.shown, self.following = shown(frame["messages"]), set()
                 case "cf_agent_chat_clear":
-                    self.shown = []
+                    self.shown, self.following = [], set()
                 case "cf_agent_stream_resuming":
+                    self.following.add(frame["id"])
                     self.say(type="cf_agent_stream_resume_ack", id=frame["id"])
                 case "cf_agent_use_chat_response":
                     self._hear(frame)
@@ -81,9 +83,10 @@ class Client:
             self.coming[id] = self.coming.get(id, "") + json.loads(frame["body"]).get("delta", "")
         if frame["done"]:
             answer = self.coming.pop(id, "")
-            # Others are sent the whole conversation; who asked adds the answer to what it shows.
-            if self.asked.pop(id, None) is not None and answer:
+            # Others are sent the whole conversation; who asked, or came back, adds the answer to what it shows.
+            if id in self.following and answer:
                 self.shown.append(("assistant", answer))
+            self.following.discard(id)
 
     def say(self, **frame: Any) -> None:
         self.socket.send(json.dumps(frame))
@@ -98,6 +101,8 @@ class Convergence(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.storage = MemoryStorage()
+        # One for all servers: a second one must not make up the ids of the first again.
+        self.rng = random.Random(0)
         self.storage_plugin = plugin(storage_backend=lambda: _Kept(self.storage))
         self.clients: dict[int, Client] = {}
         self.states = dict.fromkeys(AGENTS, 0)
@@ -120,9 +125,11 @@ class Convergence(RuleBasedStateMachine):
     def start(self) -> None:
         Bot.said = {agent: asyncio.Queue() for agent in AGENTS}
         self.run(self._start())
+        for number, agent in enumerate(("left", "left", "right")):
+            self.open(number, agent)
 
     async def _start(self) -> None:
-        self.runtime = agent_runtime(Bot, clock=ManualClock(), plugins=[self.storage_plugin])
+        self.runtime = agent_runtime(Bot, clock=ManualClock(), rng=self.rng, plugins=[self.storage_plugin])
         await self.runtime.start()
 
     def teardown(self) -> None:
@@ -184,7 +191,7 @@ class Convergence(RuleBasedStateMachine):
         history = self.run(self._history(client.agent))
         body = json.dumps({"messages": [*history, message], "trigger": "submit-message"})
         self._do(client.say, type="cf_agent_use_chat_request", id=id, init={"method": "POST", "body": body})
-        client.asked[id] = text
+        client.following.add(id)
         client.shown = [*shown(history), ("user", text)]
         self.talks[client.agent].append(("user", text))
         self.turns[client.agent] = id
@@ -221,7 +228,7 @@ class Convergence(RuleBasedStateMachine):
             return
         self._settle()
         self._do(client.say, type="cf_agent_chat_clear")
-        client.shown, client.asked = [], {}
+        client.shown, client.following = [], set()
         self._settle()
         self.talks[client.agent] = []
         self.turns[client.agent] = None
@@ -272,7 +279,8 @@ class Convergence(RuleBasedStateMachine):
                 assert client.coming.get(turn, "") == self.talks[client.agent][-1][1]
 
     def _client(self, number: int) -> Client | None:
-        return self.clients.get(number)
+        there = sorted(self.clients)
+        return self.clients[there[number % len(there)]] if there else None
 
     def _settle(self) -> None:
         self.run(self._all_read())

@@ -101,16 +101,16 @@ class FiberLedger:
     # Runs
 
     def begin_run(self, id: str, name: str, now: datetime) -> None:
-        self._write("insert into cf_agents_runs (id, name, created_at) values (?, ?, ?)", id, name, to_ms(now))
+        self._insert("insert into cf_agents_runs (id, name, created_at) values (?, ?, ?)", id, name, to_ms(now))
 
     def end_run(self, id: str) -> None:
-        self._write("delete from cf_agents_runs where id = ?", id)
+        self._change("delete from cf_agents_runs where id = ?", id)
 
     def stash(self, id: str, snapshot: Any, *, is_managed: bool) -> None:
         text = encode(snapshot)
-        self._write("update cf_agents_runs set snapshot = ? where id = ?", text, id)
+        self._change("update cf_agents_runs set snapshot = ? where id = ?", text, id)
         if is_managed:
-            self._write("update cf_agents_fibers set snapshot = ? where fiber_id = ?", text, id)
+            self._change("update cf_agents_fibers set snapshot = ? where fiber_id = ?", text, id)
 
     def runs(self) -> list[FiberRun]:
         rows = self._read("select id, name, snapshot, created_at from cf_agents_runs order by created_at, id")
@@ -119,7 +119,7 @@ class FiberLedger:
     # The ledger
 
     def accept(self, id: str, key: str | None, name: str, metadata: Mapping[str, Any] | None, now: datetime) -> None:
-        self._write(
+        self._insert(
             "insert into cf_agents_fibers (fiber_id, idempotency_key, name, status, metadata_json, created_at) "
             "values (?, ?, ?, 'pending', ?, ?)",
             id,
@@ -132,7 +132,7 @@ class FiberLedger:
     def start(self, id: str, now: datetime) -> bool:
         """Note that a fiber runs now; return False when it does not wait any more."""
         return bool(
-            self._write(
+            self._change(
                 "update cf_agents_fibers set status = 'running', started_at = ? "
                 "where fiber_id = ? and status = 'pending' returning 1",
                 to_ms(now),
@@ -143,7 +143,7 @@ class FiberLedger:
     def settle(self, id: str, status: FiberStatus, error: str | None, now: datetime) -> bool:
         """Note how a fiber ended; return False when it has ended already."""
         return bool(
-            self._write(
+            self._change(
                 "update cf_agents_fibers set status = ?, error_message = ?, completed_at = ? "
                 "where fiber_id = ? and status in ('pending', 'running') returning 1",
                 status,
@@ -159,7 +159,7 @@ class FiberLedger:
         snapshot, metadata = outcome.get("snapshot"), outcome.get("metadata")
         error = outcome.get("error") if status == "error" else outcome.get("reason")
         return bool(
-            self._write(
+            self._change(
                 "update cf_agents_fibers set status = ?, snapshot = coalesce(?, snapshot), "
                 "metadata_json = coalesce(?, metadata_json), error_message = ?, completed_at = ? "
                 "where fiber_id = ? and status = 'interrupted' returning 1",
@@ -203,7 +203,7 @@ class FiberLedger:
         """Delete settled fibers, those first that settled first; return how many."""
         before = None if settled_before is None else to_ms(settled_before)
         return len(
-            self._write(
+            self._change(
                 "delete from cf_agents_fibers where fiber_id in ("
                 "select fiber_id from cf_agents_fibers where status in (select value from json_each(?)) "
                 "and (?2 is null or completed_at < ?2) order by completed_at, created_at limit ?3) returning 1",
@@ -220,14 +220,18 @@ class FiberLedger:
             self._database.fetch("select 1 from sqlite_master where name = 'cf_agents_runs'")
         )
 
+    def _change(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        # Where there never was a fiber there is none to change.
+        return self._read(sql, *parameters)
+
     def _read(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._database.fetch(sql, parameters) if self.is_there else []
 
-    def _write(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    def _insert(self, sql: str, *parameters: Any) -> None:
         if not self.is_there:
             for statement in _CREATE:
                 self._database.execute(statement)
-        return self._database.fetch(sql, parameters)
+        self._database.fetch(sql, parameters)
 
 
 def _value(text: str | None) -> Any:

@@ -79,7 +79,6 @@ class Fibers(Capability):
         self._started: dict[str, tuple[asyncio.Task[None], AbortController]] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
         self._is_scanning = False
-        self._fruitless_scans = 0
         host.jobs.on(_CAPABILITY, "housekeeping", self._housekeep)
 
     async def start(self, props: Mapping[str, Any] | None) -> None:
@@ -298,14 +297,14 @@ class Fibers(Capability):
         finally:
             self._is_scanning = False
         if not any(run.id not in self._running for run in self._ledger.runs()):
-            self._fruitless_scans = 0
             self.host.jobs.remove(_CAPABILITY, _ID)
             return
-        self._fruitless_scans = 0 if has_progress else self._fruitless_scans + 1
-        interval = self.host.options.keep_alive_interval_ms
-        delay = min(_LONGEST_BACKOFF, interval * 2 ** min(self._fruitless_scans, 20))
+        # Counted in the job, for the agent may leave memory between one scan and the next.
+        last = self.host.jobs.get(_CAPABILITY, _ID)
+        fruitless = 0 if has_progress else 1 + (last.payload["fruitless"] if last is not None else 0)
+        delay = min(_LONGEST_BACKOFF, self.host.options.keep_alive_interval_ms * 2 ** min(fruitless, 20))
         due = self.host.ctx.clock.now() + timedelta(milliseconds=delay)
-        self.host.jobs.push(_CAPABILITY, "housekeeping", id=_ID, due=due)
+        self.host.jobs.push(_CAPABILITY, "housekeeping", {"fruitless": fruitless}, id=_ID, due=due)
 
     async def _scan(self) -> bool:
         clock, deadline = self.host.ctx.clock, self.host.options.fiber_recovery_scan_deadline_ms

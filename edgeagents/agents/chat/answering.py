@@ -118,7 +118,7 @@ class Answering:
             await self._before_reply(turn)
             if signal.aborted:
                 return self._end_without_stream(turn, "aborted")
-            if turn.is_request and turn.connection is not None:
+            if turn.is_request:
                 host.emit("message:request")
             options = ChatOptions(
                 request_id=turn.request_id,

@@ -79,7 +79,7 @@ class Chat(Capability):
         self._records = TurnRecords(database, clock)
         self._context = RequestContext(database)
         self._logs = ChunkLogs(host.find("streams"), ctx.rng)
-        self._queue = TurnQueue(ctx.spawn, self._run, self._skip)
+        self._queue = TurnQueue(ctx.spawn, self._run, self._skip, self._at_rest)
         self._room = WaitingRoom(self._audience)
         self._continuation = Continuation(
             clock,
@@ -283,6 +283,12 @@ class Chat(Capability):
         self._room.settle(turn.request_id, release=False)
         if turn.is_auto:
             self._continuation.reset()
+        if turn.attempts is not None:
+            self._recovery.over()
+
+    def _at_rest(self) -> None:
+        self._merge_from = None
+        self._recovery.unwatch()
 
     async def _run(self, turn: ChatTurn) -> TurnResult:
         result = TurnResult("skipped")
@@ -326,11 +332,8 @@ class Chat(Capability):
     def _ended(self, turn: ChatTurn, result: TurnResult) -> None:
         if turn.is_auto:
             self._continuation.turn_ended(turn.request_id, failed=result.status == "error")
-        if turn.attempts is not None:
+        if turn.attempts is not None and not result.is_taken_up:
             self._recovery.over()
-        if self._queue.count() <= 1:
-            self._merge_from = None
-            self._recovery.unwatch()
         if result.message is not None and result.status != "skipped":
             self._responses.append(
                 ChatResponse(

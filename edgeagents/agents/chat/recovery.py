@@ -163,9 +163,10 @@ class Recovery:
             client_tools=turn.client_tools,
             message_ids=turn.message_ids,
         )
-        if await self._recover(follower, Interrupted(record, cut.log)):
+        is_taken_up = await self._recover(follower, Interrupted(record, cut.log))
+        if is_taken_up:
             self._enqueue(follower, is_first=True)
-        return TurnResult("aborted")
+        return TurnResult("aborted", is_taken_up=is_taken_up)
 
     def _model_of(self, record: TurnRecord) -> ModelReply | None:
         find = self._host.find("get_stream")

@@ -29,11 +29,15 @@ Spawn: TypeAlias = Callable[..., asyncio.Task[Any]]
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """How a turn ended. ``message`` is what was said, when anything was."""
+    """How a turn ended.
+
+    ``message`` is what was said, when anything was. With ``is_taken_up`` another turn goes on with it.
+    """
 
     status: TurnStatus
     error: str | None = None
     message: UIMessage | None = None
+    is_taken_up: bool = False
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -77,7 +81,8 @@ class TurnQueue:
     """The turns of one agent.
 
     ``run`` does a turn and returns how it ended. ``skip`` is called for one whose generation is over when its time
-    comes. ``spawn`` starts a task of the agent; when such a task is cancelled, the agent is leaving memory.
+    comes, ``at_rest`` when none is left. ``spawn`` starts a task of the agent; when such a task is cancelled, the agent
+    is leaving memory.
     """
 
     def __init__(
@@ -85,8 +90,9 @@ class TurnQueue:
         spawn: Spawn,
         run: Callable[[ChatTurn], Coroutine[Any, Any, TurnResult]],
         skip: Callable[[ChatTurn], object],
+        at_rest: Callable[[], object],
     ) -> None:
-        self._spawn, self._run, self._skip = spawn, run, skip
+        self._spawn, self._run, self._skip, self._at_rest = spawn, run, skip, at_rest
         self._waiting: deque[ChatTurn] = deque()
         self._idle: list[asyncio.Future[None]] = []
         self.active: ChatTurn | None = None
@@ -137,6 +143,7 @@ class TurnQueue:
             task = self._spawn(self._run(turn), name=f"chat turn {turn.request_id}")
             task.add_done_callback(partial(self._ended, turn))
             return
+        self._at_rest()
         waiters, self._idle = self._idle, []
         for waiter in waiters:
             if not waiter.done():

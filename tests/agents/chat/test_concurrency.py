@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from edgeagents import AIChatAgent
+from edgeagents import AIChatAgent, callable
 from edgeagents.agents import Debounce
 from edgeagents.agents.chat.concurrency import merge_user_messages, read_concurrency
 from edgeagents.errors import ConfigError
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, settle
-from tests.agents.chat.talk import MESSAGES, RESPONSE, ask, history, tab, user
+from tests.agents.chat.talk import MESSAGES, RESPONSE, ask, call, history, tab, user
 from tests.agents.frames import heard, say
 
 pytestmark = [
@@ -40,6 +40,14 @@ class Bot(AIChatAgent):
         self.gates.append(gate)
         await gate
         return asked
+
+    @callable()
+    async def jobs(self) -> int:
+        return self.sql("select count(*) as n from cf_agents_jobs")[0]["n"]
+
+    @callable()
+    async def turns(self) -> int:
+        return self.sql("select count(*) as n from cf_ai_chat_turns")[0]["n"]
 
 
 class Latest(Bot):
@@ -156,6 +164,23 @@ async def test_a_turn_that_waits_is_stopped_before_it_begins(runtime: Runtime) -
     say(a, type="cf_agent_chat_request_cancel", id="r2")
     assert await let_all_run(a) == {"r1": "completed", "r2": "aborted", "r3": "completed"}
     assert len(Bot.gates) == 2
+
+
+@pytest.mark.parametrize("kind", ["bot", "latest", "merge"])
+async def test_when_no_turn_is_left_the_agent_need_not_wake(runtime: Runtime, kind: str) -> None:
+    a = await send_three(runtime, kind)
+    path = f"/agents/{kind}/x"
+    assert (await call(runtime, "jobs", path=path))["result"] == 1
+    await let_all_run(a)
+    assert (await call(runtime, "jobs", path=path))["result"] == 0
+    assert (await call(runtime, "turns", path=path))["result"] == 0
+
+
+async def test_after_a_clear_the_agent_need_not_wake(runtime: Runtime) -> None:
+    a = await send_three(runtime, "bot")
+    say(a, type="cf_agent_chat_clear")
+    await heard(a)
+    assert (await call(runtime, "jobs"))["result"] == 0
 
 
 async def test_clear_gives_up_the_turns_that_wait(runtime: Runtime) -> None:

@@ -6,7 +6,7 @@ missed, and belongs to the others again. Between the two nothing is awaited, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from edgeagents.agents.connections import Connection, Connections
@@ -23,11 +23,13 @@ class Audience:
         self._behind: set[Connection[Any]] = set()
         self._held: set[Connection[Any]] = set()
 
-    def tell(self, frame: str | Callable[[], str], *, but: str | None = None) -> None:
-        """Send ``frame`` to all but the connection with the id ``but``. A function is called if there is anybody."""
+    def tell(self, frame: str | Callable[[], str], *, but: str | None = None, but_these: Collection[str] = ()) -> None:
+        """Send ``frame`` to all but the connections with these ids. A function is called if there is anybody."""
         text = frame if isinstance(frame, str) else None
         for connection in self._connections.open():
-            if connection in self._behind or connection in self._held or connection.id == but:
+            if connection in self._behind or connection in self._held:
+                continue
+            if connection.id == but or connection.id in but_these:
                 continue
             if text is None:
                 assert not isinstance(frame, str)

@@ -513,11 +513,7 @@ class Chat(Capability):
     ) -> None:
         """Keep messages and tell clients of them. No turn follows."""
         merged = self.transcript.merge(read_messages(messages), forget_missing=delete_stale)
-        frame: str | None = None
-        for connection in self.host.connections.open():
-            if connection.id not in exclude_ids:
-                frame = frame or protocol.messages_frame(merged)
-                self._audience.send(connection, frame)
+        self._audience.tell(lambda: protocol.messages_frame(merged), but_these=exclude_ids)
 
     async def save_messages(self, messages: Messages, *, signal: AbortSignal | None = None) -> SaveResult:
         """Keep messages and answer them in a turn that no client asked for. Returns when the turn has ended."""

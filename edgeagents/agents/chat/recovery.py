@@ -206,6 +206,9 @@ class Recovery:
         if not goes_on:
             host.emit("chat:recovery:skipped", **payload, reason="continue_disabled")
             return self._give_up(record, message if keeps else None)
+        if message is not None and not keeps and not record.continuation:
+            # It may stand in the transcript already, with a question to a person.
+            self._transcript.remove([message["id"]])
         self._close(record, message if keeps else None, "recovering")
         turn.request_id = nanoid(host.ctx.rng)
         turn.continuation = record.continuation or (message is not None and keeps)
@@ -243,7 +246,8 @@ class Recovery:
         return (
             attempts.count > limits.max_attempts
             or attempts.stuck > limits.max_attempts_without_progress
-            or silence > limits.no_progress_timeout_ms
+            # After one more attempt at least: a server may be away for longer than that.
+            or (attempts.stuck > 1 and silence > limits.no_progress_timeout_ms)
         )
 
     async def _ask(
@@ -286,8 +290,9 @@ class Recovery:
         message = builder.message
         if not log.continuation and len(message["parts"]) == before:
             return None
+        known = self._transcript.find(message["id"])
         # A client may have answered a call meanwhile.
-        return reconcile([message], self._transcript.messages)[0]
+        return message if known is None else reconcile([message], [known])[0]
 
     def _close(
         self,

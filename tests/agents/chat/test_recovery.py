@@ -116,7 +116,7 @@ class Speaker(AIChatAgent):
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
-    for kind in (Bot, Careful, Doomed, Resigned, Stubborn, Stalling):
+    for kind in (Bot, Careful, Doomed, Resigned, Stubborn, Stalling, Calling):
         kind.lives = 0
     Careful.seen, Careful.wishes = [], {}
 
@@ -192,6 +192,43 @@ async def test_turns_that_waited_run_after_the_one_that_was_cut(tmp_path: Path) 
         await settle(300)
         texts = [m["parts"][-1]["text"] for m in await history(running) if m["role"] == "assistant"]
         assert texts == ["one two", "asked again with {'nr': 2}"]
+
+
+async def test_half_an_answer_is_not_taken_for_an_older_one_that_says_the_same(tmp_path: Path) -> None:
+    same = {"id": "a0", "role": "assistant", "parts": [{"type": "text", "text": "one ", "state": "streaming"}]}
+    async with server(Resigned, tmp_path) as running:
+        a = await tab(running, "A", "/agents/resigned/x")
+        ask(a, "r1", user("u0"), same, user("u1"))
+        await settle(200)
+    async with server(Resigned, tmp_path) as running:
+        await tab(running, "A", "/agents/resigned/x")
+        await settle(200)
+        messages = await history(running, "/agents/resigned/x")
+        assert [m["role"] for m in messages] == ["user", "assistant", "user", "assistant"]
+
+
+async def test_an_answer_to_a_tool_outlives_the_server_while_the_reply_is_made(tmp_path: Path) -> None:
+    async with server(Calling, tmp_path) as running:
+        a = await tab(running, "A", "/agents/calling/x")
+        ask(a, "r1", user("u1"))
+        await settle(200)
+        say(a, type="cf_agent_tool_result", toolCallId="c1", toolName="where", output="here")
+        await settle()
+    async with server(Calling, tmp_path) as running:
+        await tab(running, "A", "/agents/calling/x")
+        await settle(200)
+        parts = (await history(running, "/agents/calling/x"))[1]["parts"]
+        assert [part.get("output", part.get("text")) for part in parts] == ["look", "here", "two"]
+
+
+class Calling(Bot):
+    async def half(self, text: str) -> AsyncIterator[Any]:
+        yield {"type": "start"}
+        yield {"type": "text-start", "id": "t"}
+        yield {"type": "text-delta", "id": "t", "delta": "look"}
+        yield {"type": "text-end", "id": "t"}
+        yield {"type": "tool-input-available", "toolCallId": "c1", "toolName": "where", "input": {}}
+        await hangs()
 
 
 async def test_the_agent_is_asked_before_a_turn_is_taken_up(tmp_path: Path) -> None:

@@ -9,7 +9,13 @@
 | start one from an agent, and hear of it | `agent_workflow.py`, `agent_capability.py`, `tracking.py` |
 """
 
-from edgeagents_workflows.binding import InstanceOptions, InstanceStatus, Workflow, WorkflowInstance, WorkflowStatus
+from edgeagents_workflows.binding import (
+    InstanceOptions,
+    InstanceStatus,
+    Workflow,
+    WorkflowInstance,
+    WorkflowStatus,
+)
 from edgeagents_workflows.durations import Duration
 from edgeagents_workflows.entrypoint import WorkflowEntrypoint, WorkflowEvent
 from edgeagents_workflows.errors import (

@@ -12,10 +12,25 @@ from edgeagents_workflows.durations import Duration, milliseconds
 from edgeagents_workflows.errors import InstanceExists, InstanceNotFound, WorkflowError
 from edgeagents_workflows.instance import Definition, InstanceObject
 
-__all__ = ["InstanceOptions", "InstanceStatus", "Workflow", "WorkflowInstance", "WorkflowRetention", "WorkflowStatus"]
+__all__ = [
+    "InstanceOptions",
+    "InstanceStatus",
+    "Workflow",
+    "WorkflowInstance",
+    "WorkflowRetention",
+    "WorkflowStatus",
+]
 
 WorkflowStatus: TypeAlias = Literal[
-    "queued", "running", "paused", "errored", "terminated", "complete", "waiting", "waitingForPause", "unknown"
+    "queued",
+    "running",
+    "paused",
+    "errored",
+    "terminated",
+    "complete",
+    "waiting",
+    "waitingForPause",
+    "unknown",
 ]
 """Where an instance stands. ``waiting``: it sleeps, or waits for an event."""
 
@@ -48,7 +63,12 @@ class InstanceStatus(TypedDict):
 class Workflow:
     """All instances of one workflow."""
 
-    def __init__(self, namespace: Namespace[InstanceObject], definition: Definition, rng: random.Random) -> None:
+    def __init__(
+        self,
+        namespace: Namespace[InstanceObject],
+        definition: Definition,
+        rng: random.Random,
+    ) -> None:
         self._namespace, self._rng = namespace, rng
         self.definition = definition
 
@@ -142,7 +162,12 @@ class WorkflowInstance:
         await self._stub().delete()
 
     async def send_event(
-        self, event: Mapping[str, Any] | None = None, /, *, type: str | None = None, payload: Any = None
+        self,
+        event: Mapping[str, Any] | None = None,
+        /,
+        *,
+        type: str | None = None,
+        payload: Any = None,
     ) -> None:
         """Send an event: ``send_event(type="approval", payload={...})``, or with the same in a dict.
 

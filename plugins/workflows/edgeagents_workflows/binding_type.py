@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
 from edgeagents_workflows.binding import Workflow, retention_ms
-from edgeagents_workflows.instance import WATCHDOG, Definition, InstanceObject, Retention
+from edgeagents_workflows.instance import (
+    WATCHDOG,
+    Definition,
+    InstanceObject,
+    Retention,
+)
 
 if TYPE_CHECKING:
     from edgeagents.runtime import Runtime
@@ -121,7 +126,10 @@ class Resumption:
 
     def _near(self) -> list[tuple[str, str]]:
         """Return the instances whose alarm is so near that their code may have been in memory."""
-        index, horizon = self._runtime.alarms.index, self._runtime.clock.now() + WATCHDOG
+        index, horizon = (
+            self._runtime.alarms.index,
+            self._runtime.clock.now() + WATCHDOG,
+        )
         limit = 256
         while len(hints := index.earliest(limit)) == limit and hints[-1].due <= horizon:
             limit *= 4

@@ -82,7 +82,13 @@ class WorkflowRejectedError(WorkflowError):
 
 
 _OWN = {
-    kind.__name__: kind for kind in (NonRetryableError, WorkflowTimeoutError, WorkflowFatalError, WorkflowInternalError)
+    kind.__name__: kind
+    for kind in (
+        NonRetryableError,
+        WorkflowTimeoutError,
+        WorkflowFatalError,
+        WorkflowInternalError,
+    )
 }
 
 

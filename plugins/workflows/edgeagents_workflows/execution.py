@@ -78,7 +78,12 @@ class Execution:
     """Runs the steps of one execution. ``changed`` is awaited when a step has ended or begins to wait."""
 
     def __init__(
-        self, ctx: ObjectContext, journal: Journal, *, step_limit: int, changed: Callable[[Execution], Awaitable[None]]
+        self,
+        ctx: ObjectContext,
+        journal: Journal,
+        *,
+        step_limit: int,
+        changed: Callable[[Execution], Awaitable[None]],
     ) -> None:
         self._ctx, self._journal, self._step_limit = ctx, journal, step_limit
         self._changed = changed
@@ -240,7 +245,12 @@ class Execution:
             self._journal.retry(key, now + plan.delay_after(attempt), describe(error))
         self._ctx.logger.warning(
             "The step %r of %s failed in attempt %d%s",
-            *(str(key), self._ctx.id.name, attempt, "" if ends else " and will be tried again"),
+            *(
+                str(key),
+                self._ctx.id.name,
+                attempt,
+                "" if ends else " and will be tried again",
+            ),
             exc_info=error,
         )
 
@@ -306,7 +316,14 @@ class Execution:
         await self._ctx.flushed()
         return StepEvent(event_type, payload, from_ms(timestamp))
 
-    async def _wait(self, key: StepKey, due: int, event_type: str | None = None, *, once: bool = False) -> None:
+    async def _wait(
+        self,
+        key: StepKey,
+        due: int,
+        event_type: str | None = None,
+        *,
+        once: bool = False,
+    ) -> None:
         """Return at ``due``, or with ``once`` at the first wake."""
         while self._now() < due:
             wait = self._waits[key] = _Wait(key, due, event_type)

@@ -192,7 +192,10 @@ class InstanceObject(DurableObject[Any]):
             return
         self._journal.set_status("running")
         execution = self._execution = Execution(
-            self.ctx, self._journal, step_limit=self.definition.step_limit, changed=self._changed
+            self.ctx,
+            self._journal,
+            step_limit=self.definition.step_limit,
+            changed=self._changed,
         )
         self.definition.running.add(self)
         self._task = self.ctx.spawn(self._run(execution, record), name="run")
@@ -200,7 +203,10 @@ class InstanceObject(DurableObject[Any]):
 
     async def _run(self, execution: Execution, record: InstanceRecord) -> None:
         event = WorkflowEvent(
-            decode(record.params), from_ms(record.created_at), self.ctx.id.name or "", self.definition.name
+            decode(record.params),
+            from_ms(record.created_at),
+            self.ctx.id.name or "",
+            self.definition.name,
         )
         try:
             workflow = self.definition.cls(ExecutionContext(self.ctx.wait_until), self.env)
@@ -211,7 +217,10 @@ class InstanceObject(DurableObject[Any]):
         except asyncio.CancelledError as error:
             if execution.is_closed or _is_cancelled():
                 return  # It was put aside.
-            await self._fail(execution, WorkflowError(f"The code of the workflow was cancelled from within. {error}"))
+            await self._fail(
+                execution,
+                WorkflowError(f"The code of the workflow was cancelled from within. {error}"),
+            )
         except NotSerialisable as error:
             await self._fail(execution, WorkflowFatalError(str(error)))
         except Exception as error:
@@ -230,7 +239,11 @@ class InstanceObject(DurableObject[Any]):
         await self._end("errored", error=describe(error))
 
     async def _end(
-        self, status: BaseStatus, *, output: bytes | None = None, error: tuple[str, str] | None = None
+        self,
+        status: BaseStatus,
+        *,
+        output: bytes | None = None,
+        error: tuple[str, str] | None = None,
     ) -> None:
         now = self._now()
         self._journal.end(status, now, output, error)

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseStatus", "InstanceRecord", "Journal", "StepKey", "StepRecord"]
 
-BaseStatus: TypeAlias = Literal["queued", "running", "paused", "waitingForPause", "errored", "terminated", "complete"]
+BaseStatus: TypeAlias = Literal[
+    "queued",
+    "running",
+    "paused",
+    "waitingForPause",
+    "errored",
+    "terminated",
+    "complete",
+]
 """What is kept of an instance's status; that a running one waits is seen from its steps."""
 
 FINAL: Final = frozenset({"errored", "terminated", "complete"})
@@ -120,7 +128,11 @@ class Journal:
     # The instance
 
     def create(
-        self, params: bytes, created_at: int, success_retention: int | None, error_retention: int | None
+        self,
+        params: bytes,
+        created_at: int,
+        success_retention: int | None,
+        error_retention: int | None,
     ) -> None:
         """Begin the journal of an instance that is queued."""
         self._run(_SCHEMA)
@@ -143,14 +155,22 @@ class Journal:
 
     def set_status(self, status: BaseStatus, *, paused_at: int | None = None) -> None:
         """Note where the instance stands now; it is awake."""
-        self._run("UPDATE cf_workflow SET status = ?, is_asleep = 0, paused_at = ?", status, paused_at)
+        self._run(
+            "UPDATE cf_workflow SET status = ?, is_asleep = 0, paused_at = ?",
+            status,
+            paused_at,
+        )
 
     def fall_asleep(self) -> None:
         """Note that the instance leaves memory on purpose."""
         self._run("UPDATE cf_workflow SET is_asleep = 1")
 
     def end(
-        self, status: BaseStatus, ended_at: int, output: bytes | None = None, error: tuple[str, str] | None = None
+        self,
+        status: BaseStatus,
+        ended_at: int,
+        output: bytes | None = None,
+        error: tuple[str, str] | None = None,
     ) -> None:
         """Note how the instance ended."""
         self._run(
@@ -182,7 +202,14 @@ class Journal:
         )
         return StepRecord(*rows[0]) if rows else None
 
-    def begin(self, key: StepKey, now: int, *, due: int | None = None, config: bytes | None = None) -> None:
+    def begin(
+        self,
+        key: StepKey,
+        now: int,
+        *,
+        due: int | None = None,
+        config: bytes | None = None,
+    ) -> None:
         """Note that a step begins; one that waits from the start says until when."""
         self._run(
             "INSERT INTO cf_workflow_steps (kind, name, count, state, due, config, started_at) "
@@ -196,7 +223,12 @@ class Journal:
 
     def retry(self, key: StepKey, due: int, error: tuple[str, str]) -> None:
         """Note that an attempt failed, and when the next one is due."""
-        self._change(key, "state = 'waiting', due = ?, error_name = ?, error_message = ?", due, *error)
+        self._change(
+            key,
+            "state = 'waiting', due = ?, error_name = ?, error_message = ?",
+            due,
+            *error,
+        )
 
     def finish(self, key: StepKey, now: int, result: bytes | None = None) -> None:
         """Note that a step has ended well."""
@@ -216,7 +248,12 @@ class Journal:
 
     def add_event(self, type: str, payload: bytes, now: int) -> None:
         """Keep an event until a step takes it."""
-        self._run("INSERT INTO cf_workflow_events (type, payload, timestamp) VALUES (?, ?, ?)", type, payload, now)
+        self._run(
+            "INSERT INTO cf_workflow_events (type, payload, timestamp) VALUES (?, ?, ?)",
+            type,
+            payload,
+            now,
+        )
 
     def take_event(self, type: str, until: int) -> tuple[bytes, int] | None:
         """Return payload and time of the oldest event of a type that came by ``until``, and forget it."""
@@ -229,7 +266,9 @@ class Journal:
 
     def _change(self, key: StepKey, changes: str, *values: Any) -> None:
         self._run(
-            f"UPDATE cf_workflow_steps SET {changes} WHERE kind = ? AND name = ? AND count = ?", *values, *key.columns
+            f"UPDATE cf_workflow_steps SET {changes} WHERE kind = ? AND name = ? AND count = ?",
+            *values,
+            *key.columns,
         )
 
     def _exists(self) -> bool:

@@ -30,7 +30,7 @@ def register_triggers(runtime: Runtime) -> Iterable[Trigger]:
 
 
 def workflows_plugin(*workflows: type, **named: type) -> object:
-    """Return a plugin that puts workflows into ``env``: ``plugins=[workflows_plugin(Onboarding, ORDERS=OrderWorkflow)]``.
+    """Return a plugin that puts workflows into ``env``: ``plugins=[workflows_plugin(Onboarding, ORDERS=Order)]``.
 
     Each is found there by the name of its class, or by the name that it is given. Its instances are kept under the
     name of its class.

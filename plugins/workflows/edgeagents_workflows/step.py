@@ -35,11 +35,19 @@ class WorkflowStep:
     def do(self, name: str, callback: Callable[..., T], /) -> Awaitable[T]: ...
     @overload
     def do(
-        self, name: str, config: StepConfig | Mapping[str, Any] | None, callback: Callable[..., Awaitable[T]], /
+        self,
+        name: str,
+        config: StepConfig | Mapping[str, Any] | None,
+        callback: Callable[..., Awaitable[T]],
+        /,
     ) -> Awaitable[T]: ...
     @overload
     def do(
-        self, name: str, config: StepConfig | Mapping[str, Any] | None, callback: Callable[..., T], /
+        self,
+        name: str,
+        config: StepConfig | Mapping[str, Any] | None,
+        callback: Callable[..., T],
+        /,
     ) -> Awaitable[T]: ...
     @overload
     def do(
@@ -69,8 +77,8 @@ class WorkflowStep:
         ``callback`` is sync (called in a thread) or async, and may take a ``StepContext``.
 
         Without a callback it is a decorator: calling the function runs the step. Its parameters are the results of
-        the steps in ``depends``, or else of the steps that they are named after; ``ctx`` is the ``StepContext``. Each of
-        those is run first if it has not been, with ``concurrent`` all at once.
+        the steps in ``depends``, or else of the steps that they are named after; ``ctx`` is the ``StepContext``. Each
+        of those is run first if it has not been, with ``concurrent`` all at once.
         """
         if callable(config_or_callback):
             callback, config_or_callback = config_or_callback, None
@@ -86,7 +94,12 @@ class WorkflowStep:
 
         return decorate
 
-    def run(self, name: str, config: StepConfig | Mapping[str, Any] | None, callback: Callable[..., Any]) -> Any:
+    def run(
+        self,
+        name: str,
+        config: StepConfig | Mapping[str, Any] | None,
+        callback: Callable[..., Any],
+    ) -> Any:
         """Run one step: what every form of ``do`` comes to."""
         check_step_name(name)
         return self._execution.do(name, StepPlan.of(name, config), callback)

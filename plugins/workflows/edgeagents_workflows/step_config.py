@@ -83,7 +83,12 @@ def _plan(config: Mapping[str, Any]) -> StepPlan:
     timeout_ms = milliseconds(config.get("timeout", default.timeout_ms))
     if timeout_ms == 0:
         raise ValueError("timeout is 0.")
-    return StepPlan(int(limit), milliseconds(retries.get("delay", default.delay_ms)), backoff, timeout_ms)
+    return StepPlan(
+        int(limit),
+        milliseconds(retries.get("delay", default.delay_ms)),
+        backoff,
+        timeout_ms,
+    )
 
 
 def _know(config: Mapping[str, Any], known: set[str], what: str) -> None:

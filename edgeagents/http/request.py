@@ -179,7 +179,9 @@ class Request:
     @property
     def is_websocket_upgrade(self) -> bool:
         """Whether this asks for a WebSocket."""
-        return self.headers.get("upgrade", "").lower() == "websocket"
+        # Asked twice for every request, and the usual answer is that there is no such header: Headers.get() would raise
+        # and catch to find that out.
+        return any(name.lower() == "upgrade" and value.lower() == "websocket" for name, value in self.headers)
 
     @property
     def subprotocols(self) -> list[str]:

@@ -11,6 +11,7 @@ import hmac
 import random
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["Address", "ObjectId", "Place", "id_from_name", "id_from_string", "nanoid", "unique_id", "uuid4"]
@@ -50,6 +51,7 @@ class Place(NamedTuple):
     facets: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=8192)
 def id_from_name(namespace: str, name: str) -> ObjectId:
     """Return the id that ``name`` has in ``namespace``: always the same one."""
     # A name is data: surrogates that no encoder takes still make an id.

@@ -293,13 +293,11 @@ class Jobs:
             with self._dispatching():
                 await self._ctx.flushed()
                 for id, _ in due:
-                    # Looked at anew: what ran before may have replaced, moved or removed it.
-                    rows = self._read(f"select {_COLUMNS} from cf_agents_jobs where id = ? and time <= ?", id, now)
-                    if (
-                        rows
-                        and not self._is_closed
-                        and not await self._take(_job(rows[0]), was_running=bool(rows[0][10]))
-                    ):
+                    # Looked at anew: what ran before may have replaced, moved or removed it, or keep it waiting.
+                    rows = self._read(
+                        f"select {_COLUMNS} from cf_agents_jobs where id = ? and time <= ? and {_CANDIDATES}", id, now
+                    )
+                    if rows and not await self._take(_job(rows[0]), was_running=bool(rows[0][10])):
                         break
         self.rearm()
 
@@ -335,6 +333,8 @@ class Jobs:
 
     async def _take(self, job: Job, *, was_running: bool) -> bool:
         """Run a due job unless it runs already; return whether to go on with the next."""
+        if self._is_closed:
+            return False
         now = self._ctx.clock.now()
         started = self._running.get(job.id)
         if started is not None:

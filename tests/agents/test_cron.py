@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from edgeagents.agents.cron import next_run
 from edgeagents.errors import AgentError
 
+pytestmark = pytest.mark.cloudflare(
+    "Background work", "cron expressions", "same; what comes around more rarely than every five years is found too"
+)
+
 # A Thursday.
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -18,6 +18,12 @@ from edgeagents.errors import AgentError, ObjectReset
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
+pytestmark = pytest.mark.cloudflare(
+    "Background work",
+    "jobs: order, attempts, dead-man alarm, backlog and slowness, table `cf_agents_jobs`",
+    "same; a run of 15 minutes is stopped, and after a crash nothing waits out the hung timeout",
+)
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -360,6 +366,11 @@ async def test_a_job_that_resets_its_agent_runs_again_in_half_a_minute(house: An
     assert House.delivered == ["abort", "abort"]
 
 
+@pytest.mark.cloudflare(
+    "Background work",
+    "memory-limit strikes of recovery loops",
+    "different: a strike is a process that ended while the job ran; there is no limit of 128 MB",
+)
 async def test_a_recovery_loop_that_ends_its_agent_is_delayed_and_then_sealed(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -457,6 +468,11 @@ async def test_on_alarm_runs_with_each_alarm(sleeper: Any, clock: ManualClock) -
     assert (House.delivered, Sleeper.rung) == (["a job"], [pytest.approx(10, abs=0.1)])
 
 
+@pytest.mark.cloudflare(
+    "Background work",
+    "`ctx.storage.setAlarm` in an agent with schedules",
+    "different: both are kept, where the SDK's jobs replace an alarm of the agent's own",
+)
 async def test_an_own_alarm_outlives_jobs_that_are_due_before(sleeper: Any, clock: ManualClock) -> None:
     await sleeper.set_own(60)
     await sleeper.push(10, "a job")

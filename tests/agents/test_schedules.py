@@ -114,6 +114,11 @@ def times() -> list[float]:
 # Kinds
 
 
+@pytest.mark.cloudflare(
+    "Background work",
+    "fields of a `Schedule`",
+    "different: `delay_in_seconds` and `interval_seconds`, also in JSON; the others have the same names",
+)
 async def test_a_number_is_seconds_from_now(planner: Any, clock: ManualClock) -> None:
     schedule = await planner.plan(90, payload={"to": "buy milk"})
     assert schedule == {

@@ -104,10 +104,10 @@ def other_player(player: Player) -> Player:
 
 def check_winner(board: Board) -> Player | None:
     """Return who has three in a row."""
-    for line in LINES:
-        first, second, third = (board[row][col] for row, col in line)
-        if first is not None and first == second == third:
-            return first
+    players: tuple[Player, Player] = ("X", "O")
+    for player in players:
+        if any(all(board[row][col] == player for row, col in line) for line in LINES):
+            return player
     return None
 
 

@@ -110,7 +110,7 @@ async def test_the_board_is_cleared(emulator: Server, model: VendorServer) -> No
 async def test_a_move_that_breaks_the_rules_is_refused_and_changes_nothing(
     offline_emulator: Server, move: list[int], player: str, why: str
 ) -> None:
-    async with Tab(offline_emulator, GAME.replace("default", f"rules-{move}-{player}")) as tab:
+    async with Tab(offline_emulator, GAME.replace("default", quote(f"{why} {move}"))) as tab:
         await tab.call("makeMove", [1, 1], "X")
         before = tab.state
         with pytest.raises(CallFailed, match=why):

@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["edgeagents", "wrangler_compat", "edgeagents_emulator", "edgeagents_openai", "edgeagents_mcp"]
+PACKAGES = [
+    "edgeagents",
+    "wrangler_compat",
+    "edgeagents_emulator",
+    "edgeagents_openai",
+    "edgeagents_anthropic",
+    "edgeagents_pydantic_ai",
+    "edgeagents_litellm",
+    "edgeagents_mcp",
+]
 
 
 def run(*command: str, cwd: Path = ROOT) -> str:

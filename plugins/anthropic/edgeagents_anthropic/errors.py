@@ -33,34 +33,20 @@ def mapped_errors(secret: str) -> Generator[None, None, None]:
     try:
         yield
     except anthropic.APIStatusError as error:
-        status = (
-            error.status_code
-            if error.status_code >= 400
-            else _STATUS.get(str(error.type), 500)
-        )
+        status = error.status_code if error.status_code >= 400 else _STATUS.get(str(error.type), 500)
         message = error.api_message or error.message
-        raise http_failure(
-            status, message, headers=error.response.headers, secret=secret
-        ) from error
+        raise http_failure(status, message, headers=error.response.headers, secret=secret) from error
     except anthropic.APITimeoutError as error:
-        raise ModelError(
-            "The model's server did not answer in time.", retryable=True
-        ) from error
+        raise ModelError("The model's server did not answer in time.", retryable=True) from error
     except anthropic.APIConnectionError as error:
-        raise ModelError(
-            f"The connection to the model's server failed: {error}", retryable=True
-        ) from error
+        raise ModelError(f"The connection to the model's server failed: {error}", retryable=True) from error
     except anthropic.AnthropicError as error:
         raise ModelError(without_secret(str(error), secret)) from error
     except httpx2.TransportError as error:
         # The package lets through what breaks while a stream is read.
-        raise ModelError(
-            f"The connection to the model's server broke: {error}", retryable=True
-        ) from error
+        raise ModelError(f"The connection to the model's server broke: {error}", retryable=True) from error
     except ValueError as error:
-        raise ModelError(
-            f"The model's server sent what is no JSON: {error}", retryable=True
-        ) from error
+        raise ModelError(f"The model's server sent what is no JSON: {error}", retryable=True) from error
 
 
 def broken_off() -> ModelError:

@@ -53,10 +53,7 @@ class AnthropicProvider:
 
     def missing(self, env: Mapping[str, Any]) -> str | None:
         """Say that the key is not set. A server of one's own often needs none."""
-        if (
-            self._key(env)
-            or urlsplit(self._url(env)).hostname != urlsplit(ANTHROPIC_URL).hostname
-        ):
+        if self._key(env) or urlsplit(self._url(env)).hostname != urlsplit(ANTHROPIC_URL).hostname:
             return None
         return "ANTHROPIC_API_KEY is not set. Set it in the environment, in .dev.vars or in .env."
 
@@ -77,11 +74,7 @@ class AnthropicProvider:
                 "x-api-key": key or "no-key",
                 **headers,
             }
-        said = (
-            request.prefix[len(request.prefix.rstrip()) :]
-            if is_prefilled(request)
-            else ""
-        )
+        said = request.prefix[len(request.prefix.rstrip()) :] if is_prefilled(request) else ""
         reader = Reader(said)
         async with self._client(self._url(env), key) as client:
             with mapped_errors(key):
@@ -150,13 +143,9 @@ class Anthropic:
         self._api_key, self._base_url, self._headers = api_key, base_url, headers
 
     def __call__(self, model: str) -> ModelHandle:
-        provider = AnthropicProvider(
-            api_key=self._api_key, base_url=self._base_url, headers=self._headers
-        )
+        provider = AnthropicProvider(api_key=self._api_key, base_url=self._base_url, headers=self._headers)
         # The key alone is found again in env; another server is not.
-        return ModelHandle(
-            provider, model, self._base_url is None and self._headers is None
-        )
+        return ModelHandle(provider, model, self._base_url is None and self._headers is None)
 
 
 def create_anthropic(

@@ -125,17 +125,11 @@ class Reader:
                     )
                 ]
             case "redacted_thinking":
-                return [
-                    ReasoningEnd(
-                        str(index), {"anthropic": {"redactedData": block.data}}
-                    )
-                ]
+                return [ReasoningEnd(str(index), {"anthropic": {"redactedData": block.data}})]
             case "tool_use":
                 return [tool_call(block.id, block.name, done.input)]
             case "server_tool_use":
-                call = tool_call(
-                    block.id, block.name, done.input, provider_executed=True
-                )
+                call = tool_call(block.id, block.name, done.input, provider_executed=True)
                 # Kept for its result, which names the call only.
                 self._calls[block.id] = call
                 return [call]
@@ -148,9 +142,7 @@ class Reader:
         call = self._calls.get(block.tool_use_id)
         name, given = (call.tool_name, call.input) if call is not None else ("", None)
         content = block.model_dump(mode="json").get("content")
-        return [
-            ToolResult(block.tool_use_id, name, given, content, provider_executed=True)
-        ]
+        return [ToolResult(block.tool_use_id, name, given, content, provider_executed=True)]
 
     def _text(self, index: int, text: str) -> Sequence[Part]:
         if self._said_already:
@@ -162,9 +154,7 @@ class Reader:
 
     def _source(self, citation: Any) -> Sequence[Part]:
         url = getattr(citation, "url", None)
-        title = getattr(citation, "title", None) or getattr(
-            citation, "document_title", None
-        )
+        title = getattr(citation, "title", None) or getattr(citation, "document_title", None)
         key = url or title or f"document {getattr(citation, 'document_index', 0)}"
         if key in self._sources:
             return ()
@@ -172,11 +162,7 @@ class Reader:
         source_id = f"source-{len(self._sources)}"
         if url is not None:
             return [SourcePart(source_id, url=url, title=title)]
-        return [
-            SourcePart(
-                source_id, "document", title=title or key, media_type="text/plain"
-            )
-        ]
+        return [SourcePart(source_id, "document", title=title or key, media_type="text/plain")]
 
     def _count(self, usage: Any) -> None:
         for name in (
@@ -189,9 +175,7 @@ class Reader:
             if value is not None:
                 self._usage[name] = value
         details = getattr(usage, "output_tokens_details", None)
-        self._reasoning_tokens = getattr(
-            details, "thinking_tokens", self._reasoning_tokens
-        )
+        self._reasoning_tokens = getattr(details, "thinking_tokens", self._reasoning_tokens)
 
     def _finish(self) -> FinishStep:
         counted = self._usage

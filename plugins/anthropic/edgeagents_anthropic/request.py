@@ -49,9 +49,7 @@ def first_version_needed(request: ModelRequest) -> bool:
 
 def request_body(request: ModelRequest) -> dict[str, Any]:
     """Return the body of the request."""
-    messages = [
-        each for message in request.messages if (each := _message(message)) is not None
-    ]
+    messages = [each for message in request.messages if (each := _message(message)) is not None]
     if request.prefix and is_prefilled(request):
         # The protocol refuses a last message that ends in white space; the reader leaves it out of what follows.
         messages.append({"role": "assistant", "content": request.prefix.rstrip()})
@@ -64,9 +62,7 @@ def request_body(request: ModelRequest) -> dict[str, Any]:
         "max_tokens": request.max_output_tokens or default_max_tokens(request.model),
         **_sampling(request),
     }
-    system = "\n\n".join(
-        message.text for message in request.messages if message.role == "system"
-    )
+    system = "\n\n".join(message.text for message in request.messages if message.role == "system")
     if system:
         body["system"] = system
     if request.stop_sequences:
@@ -124,9 +120,7 @@ def _block(part: Content) -> dict[str, Any] | None:
             return _file(part)
         case ToolCallContent():
             # A call whose input was no JSON has it as text; the server checks that an input is an object.
-            given = (
-                part.input if isinstance(part.input, dict) else {"input": part.input}
-            )
+            given = part.input if isinstance(part.input, dict) else {"input": part.input}
             return {
                 "type": "tool_use",
                 "id": part.tool_call_id,

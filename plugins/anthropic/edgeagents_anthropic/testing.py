@@ -79,9 +79,7 @@ class MessagesVendor(Vendor):
         for index, block in enumerate(answer.blocks):
             yield from self._block(index, block, is_whole=answer.ending == "whole")
         if answer.ending == "error":
-            yield _event(
-                "error", error={"type": "overloaded_error", "message": "Overloaded"}
-            )
+            yield _event("error", error={"type": "overloaded_error", "message": "Overloaded"})
         if answer.ending == "whole":
             delta = {"stop_reason": self.REASONS[answer.reason], "stop_sequence": None}
             details = {"thinking_tokens": used.reasoning_tokens}
@@ -93,21 +91,14 @@ class MessagesVendor(Vendor):
             yield _event("message_delta", delta=delta, usage=usage)
             yield _event("message_stop")
 
-    def _block(
-        self, index: int, block: Says | Thinks | Calls, *, is_whole: bool
-    ) -> Iterator[bytes]:
+    def _block(self, index: int, block: Says | Thinks | Calls, *, is_whole: bool) -> Iterator[bytes]:
         match block:
             case Says():
                 start: dict[str, Any] = {"type": "text", "text": ""}
-                deltas = [
-                    {"type": "text_delta", "text": piece} for piece in block.pieces
-                ]
+                deltas = [{"type": "text_delta", "text": piece} for piece in block.pieces]
             case Thinks():
                 start = {"type": "thinking", "thinking": "", "signature": ""}
-                deltas = [
-                    {"type": "thinking_delta", "thinking": piece}
-                    for piece in block.pieces
-                ]
+                deltas = [{"type": "thinking_delta", "thinking": piece} for piece in block.pieces]
                 deltas.append({"type": "signature_delta", "signature": self.signature})
             case Calls():
                 start = {
@@ -116,10 +107,7 @@ class MessagesVendor(Vendor):
                     "name": block.tool_name,
                     "input": {},
                 }
-                deltas = [
-                    {"type": "input_json_delta", "partial_json": piece}
-                    for piece in ("", *block.pieces)
-                ]
+                deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in ("", *block.pieces)]
         yield _event("content_block_start", index=index, content_block=start)
         for delta in deltas:
             yield _event("content_block_delta", index=index, delta=delta)
@@ -149,16 +137,12 @@ class MessagesVendor(Vendor):
             model=body["model"],
             system=_text(body.get("system", "")),
             messages=tuple(_read_message(each) for each in body["messages"]),
-            tools=tuple(
-                ToolDefinition(t["name"], t.get("description", ""), t["input_schema"])
-                for t in tools
-            ),
+            tools=tuple(ToolDefinition(t["name"], t.get("description", ""), t["input_schema"]) for t in tools),
             tool_choice=_read_choice(body.get("tool_choice")),
             temperature=body.get("temperature"),
             max_output_tokens=body["max_tokens"],
             stop_sequences=tuple(body.get("stop_sequences") or ()),
-            key=headers.get("x-api-key")
-            or headers.get("authorization", "").removeprefix("Bearer "),
+            key=headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer "),
         )
 
 
@@ -167,11 +151,7 @@ def _event(kind: str, **fields: Any) -> bytes:
 
 
 def _text(content: Any) -> str:
-    return (
-        content
-        if isinstance(content, str)
-        else "\n\n".join(block["text"] for block in content)
-    )
+    return content if isinstance(content, str) else "\n\n".join(block["text"] for block in content)
 
 
 def _read_choice(choice: Mapping[str, Any] | None) -> ToolChoice | None:
@@ -192,13 +172,9 @@ def _read_message(message: Mapping[str, Any]) -> Message:
     role, content = message["role"], message["content"]
     if role not in ("user", "assistant"):
         raise ValueError(f"{role!r} is no role.")
-    blocks = (
-        [{"type": "text", "text": content}] if isinstance(content, str) else content
-    )
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     found = tuple(_read_block(block) for block in blocks)
-    answers = role == "user" and any(
-        isinstance(each, ToolResultContent) for each in found
-    )
+    answers = role == "user" and any(isinstance(each, ToolResultContent) for each in found)
     return Message("tool" if answers else role, found)
 
 
@@ -207,9 +183,7 @@ def _read_block(block: Mapping[str, Any]) -> Content:
         case "text" if block["text"].strip():
             return TextContent(block["text"])
         case "thinking":
-            return ReasoningContent(
-                block["thinking"], {"anthropic": {"signature": block["signature"]}}
-            )
+            return ReasoningContent(block["thinking"], {"anthropic": {"signature": block["signature"]}})
         case "redacted_thinking":
             return ReasoningContent("", {"anthropic": {"redactedData": block["data"]}})
         case "image" | "document":
@@ -218,13 +192,9 @@ def _read_block(block: Mapping[str, Any]) -> Content:
             return ToolCallContent(block["id"], block["name"], block["input"])
         case "tool_result":
             text = _text(block.get("content", ""))
-            return ToolResultContent(
-                block["tool_use_id"], "", text, block.get("is_error", False)
-            )
+            return ToolResultContent(block["tool_use_id"], "", text, block.get("is_error", False))
         case kind:
-            raise ValueError(
-                f"{kind!r} is no block that a server would take: {block!r}."
-            )
+            raise ValueError(f"{kind!r} is no block that a server would take: {block!r}.")
 
 
 def _read_source(source: Mapping[str, Any]) -> FileContent:

@@ -52,9 +52,7 @@ async def server() -> AsyncGenerator[VendorServer, None]:
         yield found
 
 
-def ask(
-    server: VendorServer, model: str = "claude-opus-5-5", **more: Any
-) -> StreamTextResult:
+def ask(server: VendorServer, model: str = "claude-opus-5-5", **more: Any) -> StreamTextResult:
     handle = create_anthropic(api_key="sk-ant-test", base_url=server.url)(model)
     return stream_text(**{"model": handle, "prompt": "hi", "max_retries": 0, **more})
 
@@ -83,23 +81,13 @@ def events(*found: dict[str, Any]) -> Raw:
         "delta": {"stop_reason": "end_turn"},
         "usage": {"output_tokens": 6},
     }
-    return Raw(
-        b"".join(
-            sse(each, each["type"])
-            for each in (start, *found, delta, {"type": "message_stop"})
-        )
-    )
+    return Raw(b"".join(sse(each, each["type"]) for each in (start, *found, delta, {"type": "message_stop"})))
 
 
-def block(
-    index: int, start: dict[str, Any], *deltas: dict[str, Any]
-) -> list[dict[str, Any]]:
+def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"type": "content_block_start", "index": index, "content_block": start},
-        *(
-            {"type": "content_block_delta", "index": index, "delta": delta}
-            for delta in deltas
-        ),
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
         {"type": "content_block_stop", "index": index},
     ]
 
@@ -132,9 +120,7 @@ async def test_signed_thoughts_are_sent_back_as_they_came(server: VendorServer) 
         },
         {
             "role": "user",
-            "content": [
-                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "3"}
-            ],
+            "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "3"}],
         },
     ]
 
@@ -178,9 +164,7 @@ async def test_a_thought_comes_back_signed_from_the_browser(
         {"type": "text", "text": "x"},
     ]
     said = convert_to_model_messages([{"role": "assistant", "parts": parts}])
-    await ask(
-        server, prompt=None, messages=[{"role": "user", "content": "hi"}, *said]
-    ).consume_stream()
+    await ask(server, prompt=None, messages=[{"role": "user", "content": "hi"}, *said]).consume_stream()
     assert server.received[1].body["messages"][1]["content"] == [
         {"type": "thinking", "thinking": "hm", "signature": "sig-1"},
         {"type": "text", "text": "x"},
@@ -198,17 +182,11 @@ async def test_an_unsigned_thought_stays_here(server: VendorServer) -> None:
         {"role": "assistant", "content": content},
     ]
     await ask(server, prompt=None, messages=messages).consume_stream()
-    assert server.received[0].body["messages"][1]["content"] == [
-        {"type": "text", "text": "x"}
-    ]
+    assert server.received[0].body["messages"][1]["content"] == [{"type": "text", "text": "x"}]
 
 
 async def test_the_cache_is_counted(server: VendorServer) -> None:
-    server.answers = [
-        events(
-            *block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "x"})
-        )
-    ]
+    server.answers = [events(*block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "x"}))]
     result = ask(server)
     usage = await result.usage
     assert (
@@ -238,9 +216,7 @@ async def test_citations_are_sources(server: VendorServer) -> None:
         "start_page_number": 1,
         "end_page_number": 2,
     }
-    deltas = [
-        {"type": "citations_delta", "citation": each} for each in (web, page, web)
-    ]
+    deltas = [{"type": "citations_delta", "citation": each} for each in (web, page, web)]
     text = {"type": "text_delta", "text": "x"}
     server.answers = [events(*block(0, {"type": "text", "text": ""}, text, *deltas))]
     assert await ask(server).sources == [
@@ -272,23 +248,15 @@ async def test_the_servers_own_tools_are_seen_and_not_run_here(
     }
     server.answers = [
         events(
-            *block(
-                0, call, {"type": "input_json_delta", "partial_json": '{"query": "x"}'}
-            ),
+            *block(0, call, {"type": "input_json_delta", "partial_json": '{"query": "x"}'}),
             *block(1, found),
-            *block(
-                2, {"type": "text", "text": ""}, {"type": "text_delta", "text": "y"}
-            ),
+            *block(2, {"type": "text", "text": ""}, {"type": "text_delta", "text": "y"}),
         )
     ]
     search = {"type": "web_search_20260209", "name": "web_search"}
-    result = ask(
-        server, provider_options={"anthropic": {"tools": [search]}}, max_steps=5
-    )
+    result = ask(server, provider_options={"anthropic": {"tools": [search]}}, max_steps=5)
     assert await result.text == "y"
-    (answer,) = [
-        part async for part in result.full_stream if isinstance(part, ToolResult)
-    ]
+    (answer,) = [part async for part in result.full_stream if isinstance(part, ToolResult)]
     assert (answer.tool_name, answer.input, answer.provider_executed) == (
         "web_search",
         {"query": "x"},
@@ -315,9 +283,7 @@ async def test_texts_and_links_are_sent(server: VendorServer) -> None:
         },
         {"type": "file", "data": "data:text/plain,a%20b"},
     ]
-    await ask(
-        server, prompt=None, messages=[{"role": "user", "content": content}]
-    ).consume_stream()
+    await ask(server, prompt=None, messages=[{"role": "user", "content": content}]).consume_stream()
     assert server.received[0].body["messages"][0]["content"] == [
         {
             "type": "image",
@@ -382,9 +348,7 @@ async def test_a_failed_tool_is_marked(server: VendorServer) -> None:
         ("kimi-k3", None),
     ],
 )
-def test_a_models_name_tells_its_generation(
-    model: str, found: tuple[int, int] | None
-) -> None:
+def test_a_models_name_tells_its_generation(model: str, found: tuple[int, int] | None) -> None:
     assert generation(model) == found
 
 
@@ -398,9 +362,7 @@ def test_a_models_name_tells_its_generation(
         ("kimi-k3", False, True, 4096),
     ],
 )
-def test_a_generation_tells_what_may_be_asked(
-    model: str, prefill: bool, sampling: bool, limit: int
-) -> None:
+def test_a_generation_tells_what_may_be_asked(model: str, prefill: bool, sampling: bool, limit: int) -> None:
     assert (
         allows_prefill(model),
         allows_sampling(model),
@@ -425,14 +387,10 @@ async def test_a_temperature_goes_in_the_version_that_has_one(
     assert "top_p" not in server.received[2].body
 
 
-async def carried_on(
-    server: VendorServer, model: str, prefix: str, *pieces: str, **more: Any
-) -> str:
+async def carried_on(server: VendorServer, model: str, prefix: str, *pieces: str, **more: Any) -> str:
     server.answers = [says(*pieces)]
     provider = AnthropicProvider(api_key="k", base_url=server.url)
-    request = ModelRequest(
-        model=model, messages=read_messages("hi"), prefix=prefix, **more
-    )
+    request = ModelRequest(model=model, messages=read_messages("hi"), prefix=prefix, **more)
     parts = [part async for part in provider.stream(request, env={}, signal=None)]
     return "".join(part.text for part in parts if isinstance(part, TextDelta))
 
@@ -448,9 +406,7 @@ async def test_an_older_model_goes_on_after_its_own_words(server: VendorServer) 
 async def test_white_space_at_the_end_of_its_words_is_not_said_twice(
     server: VendorServer,
 ) -> None:
-    assert (
-        await carried_on(server, "claude-haiku-4-5", "One. \n", " \n\nTwo.") == "\nTwo."
-    )
+    assert await carried_on(server, "claude-haiku-4-5", "One. \n", " \n\nTwo.") == "\nTwo."
     assert server.received[0].body["messages"][-1] == {
         "role": "assistant",
         "content": "One.",
@@ -465,12 +421,8 @@ async def test_white_space_at_the_end_of_its_words_is_not_said_twice(
     ],
     ids=["a later model", "a model that thinks"],
 )
-async def test_others_are_told_to_go_on(
-    server: VendorServer, model: str, options: dict[str, Any]
-) -> None:
-    assert (
-        await carried_on(server, model, "Hel", "lo", provider_options=options) == "lo"
-    )
+async def test_others_are_told_to_go_on(server: VendorServer, model: str, options: dict[str, Any]) -> None:
+    assert await carried_on(server, model, "Hel", "lo", provider_options=options) == "lo"
     messages = server.received[0].body["messages"]
     assert [each["role"] for each in messages] == ["user", "assistant", "user"]
     assert "cut off" in messages[2]["content"]
@@ -484,9 +436,7 @@ async def test_env_says_which_server_and_which_key(server: VendorServer) -> None
     registry = ModelRegistry(register_model_providers())
     env = {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": "sk-env"}
     for text in ("x", "y"):
-        result = stream_text(
-            model="anthropic:claude-opus-5-5", prompt="hi", models=registry, env=env
-        )
+        result = stream_text(model="anthropic:claude-opus-5-5", prompt="hi", models=registry, env=env)
         assert await result.text == text
     assert server.received[0].headers["authorization"] == "Bearer sk-env"
     provider = registry.get("anthropic")
@@ -496,10 +446,7 @@ async def test_env_says_which_server_and_which_key(server: VendorServer) -> None
 
 
 def test_a_server_of_ones_own_needs_no_key() -> None:
-    assert (
-        AnthropicProvider().missing({"ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"})
-        is None
-    )
+    assert AnthropicProvider().missing({"ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}) is None
 
 
 def test_a_model_with_a_server_of_its_own_is_not_found_again_by_name() -> None:

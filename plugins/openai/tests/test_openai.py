@@ -231,7 +231,7 @@ async def test_two_calls_at_once_are_told_apart(server: Any) -> None:
 async def test_an_error_in_mid_stream_is_an_error(server: Any) -> None:
     server.answers = [fake.Answer([fake.chat(text="x"), {"error": {"message": "overloaded", "code": "server_error"}}])]
     with pytest.raises(ModelError, match="overloaded"):
-        await ask(server, "chat", on_error=lambda part: None).text
+        await ask(server, "chat", max_retries=0, on_error=lambda part: None).text
 
 
 # Responses
@@ -249,7 +249,7 @@ async def test_a_response_that_failed_is_an_error(server: Any) -> None:
     error = {"code": "server_error", "message": "out of luck"}
     server.answers = [fake.Answer([fake.text_event("x"), fake.end_event("failed", error=error)])]
     with pytest.raises(ModelError, match=r"out of luck \(server_error\)") as raised:
-        await ask(server, "responses", on_error=lambda part: None).text
+        await ask(server, "responses", max_retries=0, on_error=lambda part: None).text
     assert raised.value.retryable
 
 

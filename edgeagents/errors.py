@@ -78,7 +78,8 @@ class UnknownBinding(ConfigError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name = kind, name
         super().__init__(
-            f"No installed plugin provides {kind!r}, needed for the binding {name!r}. "
+            f"No installed plugin provides {kind!r}, needed "
+            f"{f'for the binding {name!r}' if name else 'by the worker'}. "
             f"Installed: {', '.join(sorted(known)) or 'none'}."
         )
 

@@ -267,7 +267,8 @@ class Runtime:
             except ConfigError as fault:
                 faults.append(fault)
                 continue
-            values[declaration.name] = value
+            if declaration.name:
+                values[declaration.name] = value
             if isinstance(value, Namespace):
                 self.namespaces[declaration.name] = value
         if len(faults) == 1:

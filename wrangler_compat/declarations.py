@@ -6,6 +6,7 @@ A runtime is given a flat list of ``BindingDeclaration`` and never sees the conf
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from edgeagents.bindings import BindingDeclaration
@@ -21,12 +22,12 @@ Place = tuple[str | int, ...]
 
 
 def binding_declarations(
-    values: Mapping[str, Any], storage: Mapping[str, StorageKind] | None
+    values: Mapping[str, Any], storage: Mapping[str, StorageKind] | None, directory: Path
 ) -> list[tuple[Place, BindingDeclaration]]:
     """Return every binding but the variables, each with its place.
 
     A Durable Object's declaration says in ``options["storage"]`` which store its class has: ``sqlite``, or
-    ``legacy-kv`` when the migrations say so or do not mention the class.
+    ``legacy-kv`` when the migrations say so or do not mention the class. Paths start from ``directory``.
     """
     found: list[tuple[Place, BindingDeclaration]] = []
     for kind in BINDING_KINDS:
@@ -37,9 +38,12 @@ def binding_declarations(
                 options["storage"] = (storage or {}).get(entry["class_name"], "legacy-kv")
             found.append((place, BindingDeclaration(entry[kind.name], word, options)))
     assets = values.get("assets") or {}
-    if "binding" in assets:
+    if assets:
+        # Without a binding they are served all the same, and have no name in env.
         options = {key: value for key, value in assets.items() if key != "binding"}
-        found.append((("assets",), BindingDeclaration(assets["binding"], "assets", options)))
+        if "directory" in options:
+            options["directory"] = str(directory / options["directory"])
+        found.append((("assets",), BindingDeclaration(assets.get("binding", ""), "assets", options)))
     return found
 
 

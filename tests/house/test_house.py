@@ -22,6 +22,10 @@ PACKAGES = [
     "edgeagents_pydantic_ai",
     "edgeagents_litellm",
     "edgeagents_mcp",
+    "edgeagents_email",
+    "edgeagents_otel",
+    "edgeagents_assets",
+    "edgeagents_workflows",
 ]
 
 

@@ -9,6 +9,8 @@
 | start one from an agent, and hear of it | `agent_workflow.py`, `agent_capability.py`, `tracking.py` |
 """
 
+from edgeagents_workflows.agent_capability import Workflows
+from edgeagents_workflows.agent_workflow import AgentWorkflow, AgentWorkflowStep
 from edgeagents_workflows.binding import (
     InstanceOptions,
     InstanceStatus,
@@ -32,8 +34,11 @@ from edgeagents_workflows.execution import StepContext, StepEvent
 from edgeagents_workflows.plugin import workflows_plugin
 from edgeagents_workflows.step import WorkflowStep
 from edgeagents_workflows.step_config import StepConfig
+from edgeagents_workflows.tracking import WorkflowInfo, WorkflowPage
 
 __all__ = [
+    "AgentWorkflow",
+    "AgentWorkflowStep",
     "Duration",
     "InstanceExists",
     "InstanceNotFound",
@@ -48,11 +53,14 @@ __all__ = [
     "WorkflowError",
     "WorkflowEvent",
     "WorkflowFatalError",
+    "WorkflowInfo",
     "WorkflowInstance",
     "WorkflowInternalError",
+    "WorkflowPage",
     "WorkflowRejectedError",
     "WorkflowStatus",
     "WorkflowStep",
     "WorkflowTimeoutError",
+    "Workflows",
     "workflows_plugin",
 ]

@@ -180,7 +180,7 @@ class Execution:
         """Wait until then. Raises ``WorkflowError`` when that has passed as the step begins."""
         self._check_open()
         key = self._key("sleep", name)
-        duration_ms = to_ms(when) - self._now()
+        duration_ms = to_ms(when) - self.now()
         if duration_ms < 0 and self._journal.step(key) is None:
             raise WorkflowError("You can't sleep until a time in the past, time-traveler")
         return self._sleep(key, duration_ms)
@@ -193,7 +193,7 @@ class Execution:
     async def _do(self, key: StepKey, plan: StepPlan, callback: Callable[..., Any]) -> Any:
         record = self._journal.step(key)
         if record is None:
-            self._journal.begin(key, self._now(), config=encode(_numbers(plan)))
+            self._journal.begin(key, self.now(), config=encode(_numbers(plan)))
         elif (ended := _outcome(record)) is not None:
             return ended.result()
         else:
@@ -227,7 +227,7 @@ class Execution:
             context = StepContext(key.name, key.count, attempt, plan.as_config())
             result = await self._run(callback, context, plan.timeout_ms)
             self._check_open()
-            self._journal.finish(key, self._now(), _encode_result(key, result))
+            self._journal.finish(key, self.now(), _encode_result(key, result))
         except Exception as error:
             self._check_open()
             self._note_failure(key, plan, attempt, error)
@@ -237,7 +237,7 @@ class Execution:
         return None
 
     def _note_failure(self, key: StepKey, plan: StepPlan, attempt: int, error: Exception) -> None:
-        now = self._now()
+        now = self.now()
         ends = not is_retryable(error) or attempt > plan.limit
         if ends:
             self._journal.fail(key, now, describe(error))
@@ -283,36 +283,36 @@ class Execution:
         if record is None:
             if duration_ms <= 0:
                 return
-            now = self._now()
+            now = self.now()
             self._journal.begin(key, now, due=now + duration_ms)
             due = now + duration_ms
         else:
             assert record.due is not None
             due = record.due
         await self._wait(key, due)
-        self._journal.finish(key, self._now())
+        self._journal.finish(key, self.now())
 
     async def _wait_for_event(self, key: StepKey, event_type: str, timeout_ms: int) -> StepEvent:
         record = self._journal.step(key)
         if record is not None and (ended := _outcome(record)) is not None:
             payload, timestamp = ended.result()
             return StepEvent(event_type, payload, from_ms(timestamp))
-        now = self._now()
+        now = self.now()
         due = now + timeout_ms if record is None or record.due is None else record.due
         if record is None:
             self._journal.begin(key, now, due=due, config=encode([event_type, timeout_ms]))
         elif record.config is not None:
             event_type, timeout_ms = decode(record.config)
-        while (event := self._journal.take_event(event_type, due)) is None and self._now() < due:
+        while (event := self._journal.take_event(event_type, due)) is None and self.now() < due:
             # Another step may have been quicker: then it waits again.
             await self._wait(key, due, event_type, once=True)
         if event is None:
             error = WorkflowTimeoutError.after(timeout_ms)
-            self._journal.fail(key, self._now(), describe(error))
+            self._journal.fail(key, self.now(), describe(error))
             await self._ctx.flushed()
             raise error
         payload, timestamp = decode(event[0]), event[1]
-        self._journal.finish(key, self._now(), encode([payload, timestamp]))
+        self._journal.finish(key, self.now(), encode([payload, timestamp]))
         await self._ctx.flushed()
         return StepEvent(event_type, payload, from_ms(timestamp))
 
@@ -325,7 +325,7 @@ class Execution:
         once: bool = False,
     ) -> None:
         """Return at ``due``, or with ``once`` at the first wake."""
-        while self._now() < due:
+        while self.now() < due:
             wait = self._waits[key] = _Wait(key, due, event_type)
             try:
                 await self._tell()
@@ -350,7 +350,8 @@ class Execution:
             # As if the code had been cancelled, which is what happens to it.
             raise asyncio.CancelledError
 
-    def _now(self) -> int:
+    def now(self) -> int:
+        """Return the present in milliseconds."""
         return to_ms(self._ctx.clock.now())
 
 

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.hookspecs import hookimpl
+from edgeagents_workflows.agent_capability import Workflows
 from edgeagents_workflows.binding_type import Resumption, WorkflowType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from edgeagents.agents import Capability
     from edgeagents.bindings import BindingType
     from edgeagents.runtime import Runtime, Trigger
 
@@ -27,6 +29,12 @@ def register_bindings() -> Iterable[BindingType]:
 def register_triggers(runtime: Runtime) -> Iterable[Trigger]:
     """Make instances go on that the last process left."""
     return [Resumption(runtime)]
+
+
+@hookimpl
+def register_capabilities() -> Iterable[type[Capability]]:
+    """Give every agent its ``workflows``."""
+    return [Workflows]
 
 
 def workflows_plugin(*workflows: type, **named: type) -> object:

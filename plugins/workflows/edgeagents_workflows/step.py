@@ -26,7 +26,7 @@ class WorkflowStep:
     """
 
     def __init__(self, execution: Execution) -> None:
-        self._execution = execution
+        self.execution = execution
         self._functions: dict[str, StepFunction[Any]] = {}
 
     @overload
@@ -102,19 +102,19 @@ class WorkflowStep:
     ) -> Any:
         """Run one step: what every form of ``do`` comes to."""
         check_step_name(name)
-        return self._execution.do(name, StepPlan.of(name, config), callback)
+        return self.execution.do(name, StepPlan.of(name, config), callback)
 
     async def sleep(self, name: str, duration: Duration) -> None:
         """Wait for ``duration``: ``"10 seconds"``, milliseconds or a ``timedelta``."""
         check_step_name(name)
-        await self._execution.sleep(name, milliseconds(duration))
+        await self.execution.sleep(name, milliseconds(duration))
 
     async def sleep_until(self, name: str, when: datetime | float) -> None:
         """Wait until ``when``: a time, or milliseconds since 1970. Raises ``WorkflowError`` for one that has passed."""
         check_step_name(name)
         if not isinstance(when, datetime):
             when = datetime.fromtimestamp(when / 1000, UTC)
-        await self._execution.sleep_until(name, when)
+        await self.execution.sleep_until(name, when)
 
     async def wait_for_event(self, name: str, type: str, timeout: Duration | None = "24 hours") -> StepEvent:
         """Return the next event of this ``type`` that is sent to the instance; one sent before counts.
@@ -125,7 +125,7 @@ class WorkflowStep:
         timeout_ms = milliseconds(timeout or "24 hours")
         if timeout_ms > _LONGEST_WAIT:
             raise WorkflowFatalError(f'The timeout of "{name}" is longer than 365 days.')
-        return await self._execution.wait_for_event(name, type, timeout_ms)
+        return await self.execution.wait_for_event(name, type, timeout_ms)
 
     def _needs(
         self, function: Callable[..., Any], depends: Sequence[StepFunction[Any]] | None

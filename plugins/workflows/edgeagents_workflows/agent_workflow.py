@@ -64,7 +64,11 @@ class AgentWorkflowStep(WorkflowStep):
     async def _once(self, what: str, tell: Callable[[], Awaitable[None]]) -> None:
         name = f"__agent_{what}_{self._reports}"
         self._reports += 1
-        await self.run(name, None, tell)
+
+        async def told() -> None:
+            await tell()
+
+        await self.run(name, None, told)
 
 
 class AgentWorkflow(WorkflowEntrypoint[EnvT, ParamsT]):

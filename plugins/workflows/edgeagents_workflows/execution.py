@@ -423,8 +423,28 @@ async def _call(callback: Callable[..., Any], context: StepContext) -> Any:
     args = (context,) if _takes_context(callback) else ()
     if inspect.iscoroutinefunction(callback):
         return await callback(*args)
-    result = await asyncio.to_thread(callback, *args)
-    return await result if inspect.isawaitable(result) else result
+    given: list[Any] = []
+    is_given_up = False
+
+    def call() -> None:
+        given.append(callback(*args))
+        if is_given_up:
+            _close(given[0])
+
+    try:
+        await asyncio.to_thread(call)
+    except asyncio.CancelledError:
+        is_given_up = True
+        if given:
+            _close(given[0])
+        raise
+    return await given[0] if inspect.isawaitable(given[0]) else given[0]
+
+
+def _close(result: Any) -> None:
+    # ``lambda: fetch()`` has made a coroutine that nobody will await.
+    if inspect.iscoroutine(result):
+        result.close()
 
 
 def _takes_context(callback: Callable[..., Any]) -> bool:

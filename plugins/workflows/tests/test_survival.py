@@ -58,7 +58,7 @@ async def test_a_process_that_is_killed_in_a_step_is_followed_by_one_that_goes_o
 
     path = os.pathsep.join([str(ROOT), str(Path(__file__).parents[1])])
     command = [sys.executable, "-c", KILLED, str(log), str(state)]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+    process = await asyncio.to_thread(subprocess.Popen, command, env={**os.environ, "PYTHONPATH": path})
     try:
         await asyncio.to_thread(until, lambda: log.exists() and log.read_text() == "one\ntwo\n", "the second step")
     finally:

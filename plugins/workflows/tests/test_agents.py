@@ -22,6 +22,14 @@ from edgeagents import Agent, get_current_agent
 from edgeagents.errors import AgentError
 from edgeagents.testing import ManualClock, connect, settle
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Workflows",
+        "`AgentWorkflow`, `runWorkflow`, approvals, tracking, callbacks",
+        "same; in snake_case, payloads of callbacks too",
+    ),
+]
+
 
 class Desk(Agent):
     initial_state = {"n": 0, "word": "first"}

@@ -23,6 +23,14 @@ from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, settle
 from edgeagents.worker import Worker
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Workflows",
+        "`create`, `createBatch`, `get`, `status`, `pause`, `resume`, `terminate`, `restart`, `sendEvent`, `delete`, retention",
+        "same; in snake_case",
+    ),
+]
+
 
 class Echo(WorkflowEntrypoint):
     async def run(self, event, step):

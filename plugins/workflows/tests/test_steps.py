@@ -20,6 +20,24 @@ from edgeagents.testing import ManualClock, settle
 
 NOW = {"retries": {"limit": 2, "delay": 0}}
 
+pytestmark = [
+    pytest.mark.cloudflare(
+        "Workflows",
+        "`step.do`: results, names and counters, retries, backoff, timeout, limits",
+        "same; the first pause between attempts is 10 s, as deployed, where the local engine of wrangler has 1 s",
+    ),
+    pytest.mark.cloudflare(
+        "Workflows",
+        "`@step.do` of the Python SDK, with `depends`, `concurrent` and parameters named after steps",
+        "same",
+    ),
+    pytest.mark.cloudflare(
+        "Workflows",
+        "errors that a step ends with",
+        "different: an error of the program's own reaches `run` as a `RemoteError` with its name, in the first run and in every replay; one that is not to be retried is kept too, and keeps its message",
+    ),
+]
+
 
 def workflow(run, **attributes):
     """Make a workflow of one function."""

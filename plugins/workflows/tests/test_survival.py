@@ -9,11 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from edgeagents_workflows import WorkflowEntrypoint
 from edgeagents_workflows.testing import reached, workflow_runtime
 
 from edgeagents.testing import ManualClock, settle
 from tests.servers import ROOT, until
+
+pytestmark = pytest.mark.cloudflare(
+    "Workflows", "instances outlast the process; a step that has ended is not run again", "same"
+)
 
 # Run by a process of its own too, which then stands in the step "two".
 KILLED = """

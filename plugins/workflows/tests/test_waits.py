@@ -12,6 +12,10 @@ from edgeagents_workflows.testing import reached, workflow_runtime
 from edgeagents import hookimpl
 from edgeagents.testing import ManualClock, settle
 
+pytestmark = [
+    pytest.mark.cloudflare("Workflows", "`step.sleep`, `step.sleepUntil`, `step.waitForEvent`", "same; in snake_case"),
+]
+
 
 class Departures:
     """A plugin that notes which objects leave memory."""

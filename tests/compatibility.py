@@ -58,6 +58,11 @@ NOT_YET = (
     ("Durable Objects", "point-in-time recovery (bookmarks)", "raises an error that says so"),
     ("Durable Objects", "`ctx.exports`, `ctx.container`", ""),
     ("Durable Objects", "several processes on one state folder", "refused with an error that names the process"),
+    (
+        "Workflows",
+        "`concurrency` and `schedules` of a workflow; rollbacks; a step that returns a stream",
+        "the first two warn",
+    ),
     ("MCP", "servers over RPC: `addMcpServer` with a binding, `rpc:` sessions; x402", ""),
     ("Workers", "other bindings (KV, R2, D1, queues, ...)", "an error names the binding"),
     ("Workers", "Python Workers on Cloudflare's SDK (`from workers import ...`)", "an error says what to do"),

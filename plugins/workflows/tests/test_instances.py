@@ -26,7 +26,8 @@ from edgeagents.worker import Worker
 pytestmark = [
     pytest.mark.cloudflare(
         "Workflows",
-        "`create`, `createBatch`, `get`, `status`, `pause`, `resume`, `terminate`, `restart`, `sendEvent`, `delete`, retention",
+        "`create`, `createBatch`, `get`, `status`, `pause`, `resume`, "
+        "`terminate`, `restart`, `sendEvent`, `delete`, retention",
         "same; in snake_case",
     ),
 ]

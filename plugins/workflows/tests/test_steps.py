@@ -34,7 +34,8 @@ pytestmark = [
     pytest.mark.cloudflare(
         "Workflows",
         "errors that a step ends with",
-        "different: an error of the program's own reaches `run` as a `RemoteError` with its name, in the first run and in every replay; one that is not to be retried is kept too, and keeps its message",
+        "different: an error of the program's own reaches `run` as a `RemoteError` with its "
+        "name, in the first run and in every replay; one that is not to be retried is kept too, and keeps its message",
     ),
 ]
 

@@ -15,7 +15,7 @@ __all__ = ["BindingDeclaration", "BindingType"]
 
 @dataclass(frozen=True)
 class BindingDeclaration:
-    """One binding that a worker asks for: ``name`` in ``env``, of the type ``kind``. Without a name it is not in ``env``.
+    """One binding that a worker asks for: ``name`` in ``env``, of the type ``kind``. One without a name is not in it.
 
     ``kind`` is wrangler's word for it (``durable_object_namespace``, ``kv_namespace``, ``plain_text``, ...);
     ``options`` are the other fields of the declaration, by their names in the configuration.

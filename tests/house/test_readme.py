@@ -8,6 +8,10 @@ from pathlib import Path
 
 from asgiref.testing import ApplicationCommunicator
 
+from edgeagents import Request, hookimpl
+from edgeagents.models import FinishStep, TextDelta, ToolCall
+from edgeagents.testing import ManualClock, agent_runtime, connect
+
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
@@ -46,6 +50,54 @@ async def test_the_first_example_counts(tmp_path, monkeypatch):
     assert await post(app, "/bump/ann") == {"n": 4}
     assert await post(app, "/bump/bob") == {"n": 2}
     assert len(list((tmp_path / "state").rglob("*.sqlite"))) >= 2
+
+
+async def test_the_assistant_is_reminded_and_speaks_up():
+    (_, code) = blocks("python")
+    names: dict[str, object] = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)
+    vendor = ScriptedModel()
+    clock = ManualClock()
+    async with agent_runtime(names["Assistant"], plugins=[vendor], clock=clock) as runtime:
+        tab = await connect(runtime, "/agents/assistant/ann")
+        message = {"id": "u1", "role": "user", "parts": [{"type": "text", "text": "Remind me to stretch."}]}
+        body = json.dumps({"messages": [message], "trigger": "submit-message"})
+        tab.send(json.dumps({"type": "cf_agent_use_chat_request", "id": "q", "init": {"method": "POST", "body": body}}))
+        await clock.advance(59)
+        assert texts(await history(runtime)) == [("user", "Remind me to stretch."), ("assistant", "I will.")]
+        await clock.advance(2)
+        assert texts(await history(runtime))[2:] == [("user", "stretch"), ("assistant", "Time to stretch!")]
+
+
+class ScriptedModel:
+    """A plugin with a model that asks for a reminder, says so, and reminds."""
+
+    __name__ = "scripted"
+    name = "openai"
+
+    def __init__(self):
+        self.answers = [
+            [ToolCall("c1", "remind_me", {"seconds": 60, "text": "stretch"}), FinishStep("tool-calls")],
+            [TextDelta("t", "I will."), FinishStep("stop")],
+            [TextDelta("t", "Time to stretch!"), FinishStep("stop")],
+        ]
+
+    @hookimpl
+    def register_model_providers(self):
+        return [self]
+
+    async def stream(self, request, *, env, signal):
+        for part in self.answers.pop(0):
+            yield part
+
+
+async def history(runtime):
+    response = await runtime.route(Request("/agents/assistant/ann/get-messages"))
+    return await response.json()
+
+
+def texts(messages):
+    return [(m["role"], "".join(p["text"] for p in m["parts"] if p["type"] == "text")) for m in messages]
 
 
 def test_the_two_pasted_lines_are_one_line_each():

@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +30,17 @@ SECRETS = ("OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 @contextmanager
 def serving_example(
-    name: str, folder: Path, *, secrets: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    """Serve a copy of the example in ``folder`` as its README does. ``secrets`` are its ``.dev.vars``."""
+    name: str,
+    folder: Path,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    plugins: Sequence[str] = (),
+) -> Generator[Server]:
+    """Serve a copy of the example in ``folder`` as its README does.
+
+    ``secrets`` are its ``.dev.vars``. ``plugins`` are folders of ``plugins/``, which are as if they were installed.
+    """
     project = folder / name
     shutil.copytree(
         ROOT / "examples" / name,
@@ -40,7 +49,8 @@ def serving_example(
     )
     if secrets:
         (project / ".dev.vars").write_text("".join(f'{key}="{value}"\n' for key, value in secrets.items()))
-    server = Server("edgeagents.emulator:app", cwd=project, env=env)
+    found = [path for plugin in plugins for path in _installed(plugin, folder / "plugins")]
+    server = Server("edgeagents.emulator:app", cwd=project, env=env, pythonpath=found)
     for secret in SECRETS:
         if secret not in (env or {}):
             # A key of the machine must not make a test ask a real model.
@@ -49,6 +59,23 @@ def serving_example(
         yield server.start()
     finally:
         server.close()
+
+
+def _installed(plugin: str, folder: Path) -> list[Path]:
+    """Return what belongs on the path of a process for which the plugin is to be installed."""
+    source = ROOT / "plugins" / plugin
+    about = tomllib.loads((source / "pyproject.toml").read_text())["project"]
+    name, version = about["name"].replace("-", "_"), about["version"]
+    metadata = folder / f"{name}-{version}.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {about['name']}\nVersion: {version}\n")
+    lines = [
+        line
+        for group, entries in about["entry-points"].items()
+        for line in (f"[{group}]", *(f"{key} = {value}" for key, value in entries.items()))
+    ]
+    (metadata / "entry_points.txt").write_text("\n".join(lines))
+    return [folder, source]
 
 
 def http_client(server: Server) -> httpx2.AsyncClient:

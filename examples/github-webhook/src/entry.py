@@ -11,6 +11,7 @@ import hmac
 import json
 import re
 from typing import Any, TypedDict
+from uuid import uuid4
 
 from github_events import read, summarize
 
@@ -84,7 +85,7 @@ class RepoAgent(Agent[Env, RepoState]):
             sender = read(payload, "sender", default={})
             self.sql(
                 "insert into events values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                delivery or f"{self.ctx.rng.getrandbits(128):032x}",
+                delivery or str(uuid4()),
                 event_type,
                 payload.get("action"),
                 *summary,

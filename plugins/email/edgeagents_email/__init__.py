@@ -10,6 +10,7 @@
 """
 
 from edgeagents_email.automatic import is_auto_reply_email
+from edgeagents_email.capability import EmailCapability
 from edgeagents_email.incoming import AgentEmail, EmailRejected, IncomingEmail
 from edgeagents_email.outbox import FolderOutbox, Outbox, SmtpOutbox
 from edgeagents_email.plugin import EmailPlugin
@@ -24,6 +25,7 @@ from edgeagents_email.signing import sign_agent_headers
 
 __all__ = [
     "AgentEmail",
+    "EmailCapability",
     "EmailPlugin",
     "EmailRejected",
     "EmailRoute",

@@ -46,7 +46,8 @@ class Doors:
 
     def __init__(self, host: CapabilityHost, transcript: Transcript, logs: ChunkLogs) -> None:
         self._transcript, self._logs = transcript, logs
-        self._own = (kebab_case(host.class_name), host.name)
+        # The path that reaches a sub-agent begins behind its own name.
+        self._own = (kebab_case(host.class_name), host.name) if host.ctx.facet_name is None else ("",)
         self._streams: DurableStreams = host.find("streams")
         self._clock = host.ctx.clock
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeagents import AIChatAgent, Response
+from edgeagents import Agent, AIChatAgent, Response
 from edgeagents.http import EventStreamParser, Request
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, settle
@@ -231,3 +231,21 @@ async def test_an_agent_with_the_name_of_a_door_is_reached(runtime: Runtime, pat
     response = await runtime.route(Request(path, method="POST", body=json.dumps({"messages": []})))
     assert response is not None
     assert await response.text() == f"mine: {path}"
+
+
+class Inbox(Agent):
+    sub_agents = (Bot,)
+
+
+async def test_a_chat_that_is_a_sub_agent_has_the_same_doors(clock: ManualClock) -> None:
+    Bot.words = asyncio.Queue()
+    async with agent_runtime(Inbox, clock=clock) as runtime:
+        path = "/agents/inbox/i/sub/bot/x"
+        posted = await runtime.route(Request(f"{path}/chat", method="POST", body=json.dumps({"messages": [user("u")]})))
+        resumed = await runtime.route(Request(f"{path}/chat/any/stream"))
+        assert posted is not None
+        assert resumed is not None
+        go_on("Hello", "")
+        for response in (posted, resumed):
+            told = [chunk for _, chunk in await events(response)]
+            assert [chunk["delta"] for chunk in told[:-1] if chunk["type"] == "text-delta"] == ["Hello"]

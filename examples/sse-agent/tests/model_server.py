@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -61,7 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("connection", "close")
         self.end_headers()
         self.close_connection = True
-        events = _chat_completion() if self.path.endswith("/chat/completions") else _response()
+        words = WORDS[_words_said(body) :]
+        events = _chat_completion(words) if self.path.endswith("/chat/completions") else _response(words)
         for event in events:
             if event is None:
                 self.server.wait_for_leave()
@@ -73,7 +74,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _response() -> Iterator[str | None]:
+def _words_said(body: dict[str, Any]) -> int:
+    """Return how many words the model has said already in an answer that it is asked to go on with."""
+    for message in reversed(body.get("input") or body.get("messages") or []):
+        if message.get("role") == "assistant":
+            content = message["content"]
+            text = content if isinstance(content, str) else "".join(part["text"] for part in content)
+            return next(count for count in range(len(WORDS) + 1) if "".join(WORDS[:count]) == text)
+    return 0
+
+
+def _response(words: Sequence[str]) -> Iterator[str | None]:
     """Yield the events of the Responses API, None where the next word waits for leave."""
     response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-4o", "output": []}
     item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
@@ -88,10 +99,10 @@ def _response() -> Iterator[str | None]:
     yield event("response.created", response={**response, "status": "in_progress"})
     yield event("response.output_item.added", output_index=0, item=item)
     yield event("response.content_part.added", part=part, **at)
-    for word in WORDS:
+    for word in words:
         yield None
         yield event("response.output_text.delta", delta=word, logprobs=[], **at)
-    text = "".join(WORDS)
+    text = "".join(words)
     yield event("response.output_text.done", text=text, logprobs=[], **at)
     done = {**item, "status": "completed", "content": [{**part, "text": text}]}
     yield event("response.output_item.done", output_index=0, item=done)
@@ -105,7 +116,7 @@ def _response() -> Iterator[str | None]:
     yield event("response.completed", response={**response, "status": "completed", "output": [done], "usage": usage})
 
 
-def _chat_completion() -> Iterator[str | None]:
+def _chat_completion(words: Sequence[str]) -> Iterator[str | None]:
     """Yield the chunks of the Chat Completions API, None where the next word waits for leave."""
 
     def chunk(delta: dict[str, Any], reason: str | None = None) -> str:
@@ -114,7 +125,7 @@ def _chat_completion() -> Iterator[str | None]:
         return f"data: {json.dumps(data)}\n\n"
 
     yield chunk({"role": "assistant", "content": ""})
-    for word in WORDS:
+    for word in words:
         yield None
         yield chunk({"content": word})
     yield chunk({}, "stop")

@@ -23,6 +23,7 @@ from edgeagents import (
     get_current_agent,
     hookimpl,
 )
+from tests.clients.more_app import Parent, Timer
 
 
 def query(url: str) -> dict[str, str]:
@@ -314,7 +315,7 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 
 app = AgentsMiddleware(
     hello,
-    agents=[Counter, Keeper, NoState, AIAssistant, Nameless, Broken],
+    agents=[Counter, Keeper, NoState, AIAssistant, Nameless, Broken, Parent, Timer],
     storage=os.environ.get("AGENTS_STORAGE"),
     cors=bool(os.environ.get("AGENTS_CORS")),
     on_before_connect=deny,

@@ -31,7 +31,7 @@ Step = list[Any]
 LAST = "LAST-ID"
 
 # The keys under which a server may put a name that it made up.
-NAMING = {"id", "messageId", "requestId", "messageIds", "approvalId", "toolCallId", "connection"}
+NAMING = {"id", "messageId", "requestId", "messageIds", "approvalId", "toolCallId", "connection", "connections"}
 
 
 def opens(who: str, path: str = "/agents/chat/NAME") -> list[Step]:
@@ -228,13 +228,13 @@ class Transcript:
         if who == "http":
             status, kind, body = value
             return [f"{self._hide(what)} = {status} {kind} {self._plain(body)}"]
-        outcome = self._plain(value["result"]) if "result" in value else f"raises {self._plain(value['error'])}"
+        outcome = self._plain(value["result"], what) if "result" in value else f"raises {self._plain(value['error'])}"
         return [f"{who}.{what}() = {outcome}"]
 
-    def _plain(self, value: Any) -> str:
+    def _plain(self, value: Any, key: str = "") -> str:
         if isinstance(value, str):
             return self._hide(value)
-        return self._hide(json.dumps(self._named(value), sort_keys=True, ensure_ascii=False))
+        return self._hide(json.dumps(self._named(value, key), sort_keys=True, ensure_ascii=False))
 
     def _named(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):

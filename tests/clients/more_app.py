@@ -49,6 +49,7 @@ class Timer(Agent):
         self.gates = Gates()
         self.log: list[Any] = []
         self.last = ""
+        self.asked = self.ctx.clock.now()
         self.queued: list[str] = []
         self.fibers: list[str] = []
 
@@ -96,7 +97,7 @@ class Timer(Agent):
             "delayInSeconds": schedule.delay_in_seconds,
             "cron": schedule.cron,
             "intervalSeconds": schedule.interval_seconds,
-            "inSeconds": schedule.time - int(self.ctx.clock.now().timestamp()),
+            "inSeconds": schedule.time - int(self.asked.timestamp()),
         }
         return {name: value for name, value in shown.items() if value is not None}
 
@@ -104,25 +105,29 @@ class Timer(Agent):
     async def in_seconds(
         self, seconds: Any, callback: Any, payload: Any = None, options: dict[str, Any] | None = None
     ) -> dict[str, Any]:
+        self.asked = self.ctx.clock.now()
         schedule = await self.schedule(seconds, callback, payload, **in_snake(options))
         self.last = schedule.id
         return self.shape(schedule)
 
     @callable()
     async def at(self, milliseconds: int, callback: str, payload: Any) -> dict[str, Any]:
-        when = self.ctx.clock.now() + timedelta(milliseconds=milliseconds)
+        self.asked = self.ctx.clock.now()
+        when = self.asked + timedelta(milliseconds=milliseconds)
         return self.shape(await self.schedule(when, callback, payload))
 
     @callable()
     async def cron(
         self, expression: str, callback: str, payload: Any = None, options: dict[str, Any] | None = None
     ) -> dict[str, Any]:
+        self.asked = self.ctx.clock.now()
         shown = self.shape(await self.schedule(expression, callback, payload, **in_snake(options)))
         later = shown.pop("inSeconds") > 0
         return {**shown, "later": later}
 
     @callable()
     async def every(self, seconds: Any, callback: str, payload: Any = None) -> dict[str, Any]:
+        self.asked = self.ctx.clock.now()
         schedule = await self.schedule_every(seconds, callback, payload)
         self.last = schedule.id
         return self.shape(schedule)

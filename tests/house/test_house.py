@@ -81,6 +81,17 @@ def test_importing_the_package_starts_nothing():
     run(sys.executable, "-W", "error", "-c", code)
 
 
+def test_a_plugin_that_is_only_installed_imports_no_vendors_package():
+    code = (
+        "import importlib, sys\n"
+        "from importlib.metadata import entry_points\n"
+        "for found in entry_points(group='edgeagents'): found.load()\n"
+        "vendors = {'openai', 'anthropic', 'pydantic_ai', 'litellm', 'mcp'}\n"
+        "assert not vendors & sys.modules.keys(), vendors & sys.modules.keys()\n"
+    )
+    run(sys.executable, "-c", code)
+
+
 def test_the_wheel_holds_three_packages_and_nothing_generic(tmp_path):
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path))
     (wheel,) = tmp_path.glob("*.whl")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import anthropic
-import httpx2
-
 from edgeagents.errors import ModelError
 from edgeagents.models.failures import http_failure, without_secret
 
@@ -30,6 +27,9 @@ _STATUS = {
 @contextmanager
 def mapped_errors(secret: str) -> Generator[None, None, None]:
     """Turn what the anthropic package raises into ``ModelError``, without ``secret`` in its message."""
+    import anthropic
+    import httpx2
+
     try:
         yield
     except anthropic.APIStatusError as error:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from anthropic import AsyncAnthropic
 
 from edgeagents.http import AbortSignal
 from edgeagents.models import ModelHandle, ModelRequest, Part
@@ -24,6 +22,9 @@ from edgeagents_anthropic.request import (
     is_prefilled,
     request_body,
 )
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 __all__ = ["Anthropic", "AnthropicProvider", "anthropic", "create_anthropic"]
 
@@ -113,6 +114,9 @@ class AnthropicProvider:
     async def _client(self, url: str, key: str) -> AsyncGenerator[AsyncAnthropic, None]:
         client = self._clients.get((url, key))
         if client is None:
+            # A second of imports, which a server that asks no model need not spend.
+            from anthropic import AsyncAnthropic
+
             client = AsyncAnthropic(
                 # The package insists on a key; a server that needs none does not look at it.
                 api_key=key or "no-key",

@@ -6,8 +6,6 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import cast
 
-import openai
-
 from edgeagents.errors import ModelError
 from edgeagents.models.failures import http_failure, without_secret
 
@@ -17,6 +15,8 @@ __all__ = ["mapped_errors"]
 @contextmanager
 def mapped_errors(secret: str) -> Generator[None, None, None]:
     """Turn what the package raises into ``ModelError``, without ``secret`` in its message."""
+    import openai
+
     try:
         yield
     except ModelError:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
-
-from openai import AsyncOpenAI
+from typing import TYPE_CHECKING, Any
 
 from edgeagents.models import (
     FinishReason,
@@ -26,6 +24,9 @@ from edgeagents.models import (
 )
 from edgeagents.models.messages import FileContent, TextContent, ToolCallContent, ToolResultContent, output_text
 from edgeagents_openai.errors import broken_off, mapped_errors
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 __all__ = ["CONTINUE", "ChatReader", "arguments", "request_body", "stream"]
 

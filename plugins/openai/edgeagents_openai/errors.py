@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import openai
-
 from edgeagents.errors import ModelError
 from edgeagents.models.failures import http_failure, without_secret
 
@@ -18,6 +16,8 @@ _RETRYABLE_CODES = ("server_error", "rate_limit_exceeded", "overloaded")
 @contextmanager
 def mapped_errors(secret: str) -> Generator[None, None, None]:
     """Turn what the openai package raises into ``ModelError``, without ``secret`` in its message."""
+    import openai
+
     try:
         yield
     except openai.APIStatusError as error:

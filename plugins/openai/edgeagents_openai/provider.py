@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
-
-from openai import AsyncOpenAI
 
 from edgeagents.http import AbortSignal
 from edgeagents.models import ModelHandle, ModelRequest, Part
 from edgeagents_openai import chat, responses
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 __all__ = ["Api", "OpenAI", "OpenAIProvider", "create_openai", "openai"]
 
@@ -90,6 +91,9 @@ class OpenAIProvider:
     async def _client(self, url: str, key: str) -> AsyncGenerator[AsyncOpenAI, None]:
         client = self._clients.get((url, key))
         if client is None:
+            # Half a second of imports, which a server that asks no model need not spend.
+            from openai import AsyncOpenAI
+
             client = AsyncOpenAI(
                 # The package insists on a key; a server that needs none does not look at it.
                 api_key=key or "no-key",

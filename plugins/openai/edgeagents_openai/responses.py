@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
-
-from openai import AsyncOpenAI
+from typing import TYPE_CHECKING, Any
 
 from edgeagents.models import (
     FinishReason,
@@ -27,6 +25,9 @@ from edgeagents.models import (
 from edgeagents.models.messages import FileContent, TextContent, ToolCallContent, ToolResultContent, output_text
 from edgeagents_openai.chat import CONTINUE, arguments
 from edgeagents_openai.errors import broken_off, mapped_errors, stream_error
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 __all__ = ["request_body", "stream"]
 

@@ -23,6 +23,7 @@ from edgeagents import (
     get_current_agent,
     hookimpl,
 )
+from tests.clients.chat_app import CHATS
 from tests.clients.more_app import Parent, Timer
 
 
@@ -315,7 +316,7 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
 
 app = AgentsMiddleware(
     hello,
-    agents=[Counter, Keeper, NoState, AIAssistant, Nameless, Broken, Parent, Timer],
+    agents=[Counter, Keeper, NoState, AIAssistant, Nameless, Broken, Parent, Timer, *CHATS],
     storage=os.environ.get("AGENTS_STORAGE"),
     cors=bool(os.environ.get("AGENTS_CORS")),
     on_before_connect=deny,

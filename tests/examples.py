@@ -45,7 +45,7 @@ def serving_example(
     shutil.copytree(
         ROOT / "examples" / name,
         project,
-        ignore=shutil.ignore_patterns("tests", "__pycache__", ".edgeagents", ".dev.vars"),
+        ignore=shutil.ignore_patterns("tests", "__pycache__", ".edgeagents", ".dev.vars", "node_modules"),
     )
     if secrets:
         (project / ".dev.vars").write_text("".join(f'{key}="{value}"\n' for key, value in secrets.items()))

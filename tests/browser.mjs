@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import { chromium } from "playwright-core";
+// From the packages of the example that is tested.
+const { chromium } = await import(join(process.cwd(), "node_modules", "playwright-core", "index.mjs"));
 
 const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 
@@ -33,6 +34,7 @@ const commands = {
     await last.filter({ hasText: text }).waitFor();
     return last.innerText();
   },
+  click: ({ tab, button }) => tabs[tab].getByRole("button", { name: button, exact: true }).click(),
   ready: ({ tab }) => tabs[tab].locator('ol[data-status="ready"]').waitFor(),
   messages: ({ tab }) => tabs[tab].locator("[data-role]").allInnerTexts(),
   screenshot: async ({ tab, path }) => {

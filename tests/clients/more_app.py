@@ -97,9 +97,16 @@ class Timer(Agent):
             "delayInSeconds": schedule.delay_in_seconds,
             "cron": schedule.cron,
             "intervalSeconds": schedule.interval_seconds,
-            "inSeconds": schedule.time - int(self.asked.timestamp()),
+            "inSeconds": self.distance(schedule),
         }
         return {name: value for name, value in shown.items() if value is not None}
+
+    def distance(self, schedule: Any) -> int:
+        """The seconds until a schedule. A second that ended while it was made counts for neither side."""
+        wanted = schedule.delay_in_seconds or schedule.interval_seconds
+        longest = schedule.time - int(self.asked.timestamp())
+        shortest = schedule.time - int(self.ctx.clock.now().timestamp())
+        return wanted if wanted is not None and shortest <= wanted <= longest else longest
 
     @callable()
     async def in_seconds(

@@ -333,8 +333,8 @@ class Recovery:
     def over(self) -> None:
         """The turn that was taken up has ended, one way or another."""
         if self._recovering is not None:
-            self._recovering = None
-            self._audience.tell(protocol.recovering_frame(False))
+            request_id, self._recovering = self._recovering, None
+            self._audience.tell(protocol.recovering_frame(False, request_id))
 
 
 def base_of(log: ChunkLog) -> UIMessage:

@@ -91,6 +91,9 @@ class Redirects:
         if rule is None:
             return None
         to = fill(rule.to, values or {})
+        if to.startswith("//"):
+            # What a splat brought along must not lead to another host.
+            to = "/" + to.lstrip("/")
         if query and not urlsplit(to).query:
             before, mark, fragment = to.partition("#")
             to = f"{before}?{query}{mark}{fragment}"

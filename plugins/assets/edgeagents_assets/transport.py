@@ -87,6 +87,6 @@ class AssetsFirst:
         navigates = self._navigation and request.headers.get("sec-fetch-mode") == "navigate"
         with_not_found = is_final or self._rules is not None or navigates
         answer = await self._assets.answer(request, with_not_found=with_not_found)
-        if answer is not None and (answer.status != 405 or is_final):
+        if answer is not None:
             return answer
         return Response(status=404) if is_final else await fetch(request)

@@ -162,6 +162,7 @@ REDIRECTS = """\
 /files/* https://files.example.com/:splat
 /exact-after /late
 /keeps /to?own=1
+/same/* /:splat
 """
 
 
@@ -176,6 +177,7 @@ REDIRECTS = """\
         ("/exact-after", "", ("/late", 302)),
         ("/keeps", "q=1", ("/to?own=1", 302)),
         ("/two", "", None),
+        ("/same//evil.example", "", ("/evil.example", 302)),
     ],
 )
 def test_a_redirect_leads_elsewhere(path: str, query: str, expected: Any) -> None:
@@ -299,7 +301,8 @@ async def test_an_asset_can_only_be_got(folder: Path) -> None:
     async with runtime(folder, entrypoint=None) as running:
         assert (await get(running, "/page", method="POST"))[0] == 405
     async with runtime(folder) as running:
-        assert (await get(running, "/page", method="POST"))[:2] == (200, "worker /page")
+        assert (await get(running, "/page", method="POST"))[0] == 405
+        assert (await get(running, "/nothing", method="POST"))[:2] == (200, "worker /nothing")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 
 import { Stage } from "./stage.mjs";
 import * as connect from "./scenarios/connect.mjs";
+import * as hook from "./scenarios/hook.mjs";
 import * as http from "./scenarios/http.mjs";
 import * as messages from "./scenarios/messages.mjs";
 import * as play from "./scenarios/play.mjs";
@@ -16,7 +17,7 @@ import * as rpc from "./scenarios/rpc.mjs";
 import * as state from "./scenarios/state.mjs";
 import * as transcript from "./scenarios/transcript.mjs";
 
-const scenarios = { ...connect, ...http, ...messages, ...play, ...reconnect, ...rpc, ...state, ...transcript };
+const scenarios = { ...connect, ...hook, ...http, ...messages, ...play, ...reconnect, ...rpc, ...state, ...transcript };
 
 // The clients say on the console what a page's developer should know. Standard output belongs to the answers.
 console.log = console.info = console.debug = console.warn = (...words) => console.error(...words);

@@ -9,6 +9,7 @@ export class Stage {
   #tell;
   #clients = [];
   #sockets = [];
+  #endings = [];
   #waiting = new Map();
 
   constructor({ name, base, args, tell }) {
@@ -90,7 +91,13 @@ export class Stage {
     this.#waiting.get(point)?.();
   }
 
+  // Have something done when the scenario is over.
+  later(ending) {
+    this.#endings.push(ending);
+  }
+
   clear() {
+    for (const ending of this.#endings) ending();
     for (const client of this.#clients) client.close();
     for (const socket of this.#sockets) socket.terminate();
   }

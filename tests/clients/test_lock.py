@@ -21,3 +21,4 @@ def test_the_clients_are_pinned() -> None:
     asked = json.loads((HERE / "package.json").read_text())["dependencies"]
 
     assert asked["agents"] == LOCK["packages"]["node_modules/agents"]["version"] == "0.32.0"
+    assert asked["@cloudflare/ai-chat"] == LOCK["packages"]["node_modules/@cloudflare/ai-chat"]["version"] == "0.12.2"

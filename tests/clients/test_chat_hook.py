@@ -84,7 +84,7 @@ ROWS: dict[str, Any] = {
         "midway": [HI, ["assistant", "one "]],
         "a": [HI, ONE_TWO],
         "b": [HI, ONE_TWO],
-        "ended": ["completed"],
+        "ended": "completed",
     },
     "hook_comes_before_the_stream": {"midway": [HI], "said": [HI, ["assistant", "there"]]},
     "hook_reconnects_in_mid_answer": {
@@ -124,7 +124,7 @@ ROWS: dict[str, Any] = {
         "dropped": False,
         "page": [["user", "one"], ["assistant", "ab"]],
         "other": [["user", "one"], ["assistant", "ab"]],
-        "ended": ["skipped"],
+        "ended": "skipped",
     },
     "hook_queues": {
         "server": [

@@ -126,11 +126,11 @@ export async function hook_of_another_tab(stage) {
   const [a, b] = [await ready(stage), await anotherTab(stage)];
   ask(a, "hi", { script: reply(...text("one ", { gate: "g" }, "two")) });
   await says(b, "one");
-  const midway = [b.said(), b.chat.status, b.chat.isServerStreaming];
+  const midway = [b.said(), b.chat.isStreaming];
   await b.agent.call("open", ["g"]);
   await says(b, "one two");
   await idle(a);
-  await until(() => !b.chat.isServerStreaming, "the stream to end");
+  await until(() => !b.chat.isStreaming, "the stream to end");
   return { midway, a: a.said(), b: b.said() };
 }
 

@@ -87,7 +87,7 @@ export async function hook_sends_a_message(stage) {
   const server = await page.agent.call("history");
   return {
     said: page.said(),
-    statuses: [page.statuses[0], page.statuses.find((status) => status !== "ready"), page.statuses.at(-1)],
+    statuses: [page.statuses[0], page.statuses.some((status) => /submitted|streaming/.test(status)), page.statuses.at(-1)],
     ended: page.ended,
     same_ids: JSON.stringify(server.map(({ id }) => id)) === JSON.stringify(page.chat.messages.map(({ id }) => id)),
     metadata: page.chat.messages.at(-1).metadata ?? null,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.asgi import apps
-from tests.asgi.client import Fixture, Lifespan, http_scope, websocket_scope
+from tests.asgi.client import Exchange, Fixture, Lifespan, http_scope, websocket_scope
 
 WITHOUT_LIFESPAN = ("django", "bare")
 
@@ -28,15 +28,20 @@ async def started(app: Any) -> AsyncIterator[Any]:
 
 
 async def post(exchange: Fixture, app: Any, path: str) -> tuple[int, bytes]:
-    call = await exchange.run(app, http_scope(path, "POST", headers={"content-length": "0"})).send()
-    status, _ = await call.start()
-    return status, await call.rest()
+    return await answer(await exchange.run(app, http_scope(path, "POST", headers={"content-length": "0"})).send())
 
 
 async def get(exchange: Fixture, app: Any, path: str, **scope: Any) -> tuple[int, bytes]:
-    call = await exchange.run(app, http_scope(path, **scope)).send()
+    return await answer(await exchange.run(app, http_scope(path, **scope)).send())
+
+
+async def answer(call: Exchange) -> tuple[int, bytes]:
     status, _ = await call.start()
-    return status, await call.rest()
+    body = await call.rest()
+    # Django closes what it kept of the request after the last byte of its answer.
+    await call.leave()
+    await call.done()
+    return status, body
 
 
 async def test_a_handler_of_the_framework_reaches_an_agent(exchange: Fixture, started: Any):

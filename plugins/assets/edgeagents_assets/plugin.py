@@ -22,7 +22,8 @@ class AssetsType:
     kind = "assets"
 
     def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
-        return _assets(declaration.options)
+        # Those without a name are not in env: only what answers before the worker has them.
+        return _assets(declaration.options) if declaration.name else None
 
 
 def _assets(options: Mapping[str, Any]) -> Assets:
@@ -49,7 +50,13 @@ def register_bindings() -> Iterable[BindingType]:
 def register_transports(runtime: Runtime) -> Iterable[Transport]:
     """Answer before the worker does, if it has assets."""
     return [
-        AssetsFirst.of(_assets(declaration.options), declaration.options, runtime.worker)
+        AssetsFirst.of(_made(declaration, runtime), declaration.options, runtime.worker)
         for declaration in runtime.worker.bindings
         if declaration.kind == "assets"
     ]
+
+
+def _made(declaration: BindingDeclaration, runtime: Runtime) -> Assets:
+    # Once: to read `_redirects` and `_headers` again would tell of their faults twice.
+    bound = runtime.env.get(declaration.name)
+    return bound if isinstance(bound, Assets) else _assets(declaration.options)

@@ -322,6 +322,12 @@ async def test_a_section_that_cannot_be_served_is_told(folder: Path, options: An
             pass
 
 
+async def test_a_fault_of_a_rule_is_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "_redirects").write_text("/a /b 418\n")
+    async with runtime(folder):
+        assert caplog.text.count("The status is one of") == 1
+
+
 async def test_without_a_binding_they_are_served_and_not_in_env(folder: Path) -> None:
     worker = Worker(bindings=[BindingDeclaration("", "assets", {"directory": str(folder)})], entrypoint=Echo)
     async with Runtime(worker, storage=None, durability="memory", plugins=[plugin], discover_plugins=False) as running:

@@ -19,6 +19,7 @@ from edgeagents.agents.hooks import Hooks
 from edgeagents.agents.kebab import kebab_case
 from edgeagents.agents.mcp_frame import McpServers
 from edgeagents.agents.state import SyncedState
+from edgeagents.agents.waking import is_waking
 from edgeagents.errors import AgentError, HttpError, WebSocketError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import nanoid
@@ -110,6 +111,10 @@ class Lifecycle:
                 # Looked at first: that may seed the state, which is then sent to all who are connected.
                 state = self._state.frame()
                 self._connections.accept(connection)
+                if is_waking(request):
+                    # As with the TypeScript SDK, where a client is connected before the sub-agent starts, and hears
+                    # of its MCP servers because it starts.
+                    connection.send(self._mcp_servers.frame)
                 for hook in self._on_greet:
                     await hook(connection, request)
                 self._greet(connection, state)

@@ -22,6 +22,7 @@ from edgeagents.agents.kebab import kebab_case
 from edgeagents.agents.routing import RouteInfo, without_internal_headers
 from edgeagents.agents.sub_agent_registry import SubAgentInfo, SubAgentRegistry, identity_name
 from edgeagents.agents.sub_routing import SUB_PREFIX, AgentPathStep, SubAgentPathMatch, find_sub_agent
+from edgeagents.agents.waking import with_waking
 from edgeagents.errors import AgentError, ConfigError, HttpError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import ObjectId
@@ -134,6 +135,10 @@ class DynamicAgents(Capability):
             if isinstance(decision, Response):
                 return _rejection(decision) if is_upgrade and decision.websocket is None else decision
             request = decision
+        # Asked before it is opened, for that wakes it.
+        if is_upgrade:
+            facet_name = _facet_name(match.child_class, match.child_name)
+            request = with_waking(request, not self._ctx.facets.is_awake(facet_name))
         try:
             stub = await self._open(match.child_class, match.child_name)
         except Exception as error:

@@ -530,11 +530,23 @@ async def test_a_step_further_down_may_refuse_too(runtime: Runtime) -> None:
 
 async def test_a_client_of_a_sub_agent_gets_its_identity_and_its_state(runtime: Runtime) -> None:
     socket = await connect(runtime, "/agents/inbox/alice/sub/chat/a%20b?_pk=me")
-    identity, state, mcp = await heard(socket)
+    servers, identity, state, mcp = await heard(socket)
     assert (identity["type"], identity["name"], identity["agent"]) == ("cf_agent_identity", "a b", "chat")
     assert (state["type"], state["state"]) == ("cf_agent_state", {"n": 0})
     assert mcp["type"] == "cf_agent_mcp_servers"
+    assert servers == mcp
     assert log[-1] == "a b connected to me at http://localhost/?_pk=me"
+
+
+async def test_only_a_client_who_wakes_a_sub_agent_hears_of_its_mcp_servers_first(runtime: Runtime) -> None:
+    path = "/agents/inbox/alice/sub/chat/a"
+    greeting = ["cf_agent_identity", "cf_agent_state", "cf_agent_mcp_servers"]
+    woke = await connect(runtime, path)
+    later = await connect(runtime, path)
+    deeper = await connect(runtime, f"{path}/sub/chat/b")
+    deeper_later = await connect(runtime, f"{path}/sub/chat/b")
+    heard_types = [[frame["type"] for frame in await heard(each)] for each in (woke, later, deeper, deeper_later)]
+    assert heard_types == [["cf_agent_mcp_servers", *greeting], greeting] * 2
 
 
 async def test_calls_and_state_are_the_sub_agents(runtime: Runtime) -> None:

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.cloudflare(
         "Sub-agents",
         "Their paths, state, calls and endings, as clients see them",
-        "different: a connection gets identity and state first, as with any agent",
+        "same",
     ),
 ]
 

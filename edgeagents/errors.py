@@ -7,6 +7,7 @@
   + ObjectError              raised to the caller of a stub; has .retryable, .overloaded and .remote
     - RemoteError            the object's own code raised; also an instance of the builtin type that was raised
     - ObjectReset            the object was reset: its memory is gone, a new call starts it afresh
+      * OwnershipLost        another process owns the object now; what was not committed is gone
     - ObjectOverloaded       too many events wait for the object
   + StorageError             the object's storage refused or failed
     - StorageLimitError      a key or value that Cloudflare would refuse too
@@ -50,6 +51,7 @@ __all__ = [
     "ObjectError",
     "ObjectOverloaded",
     "ObjectReset",
+    "OwnershipLost",
     "PluginError",
     "ReadonlyConnection",
     "RemoteError",
@@ -122,6 +124,13 @@ class ObjectReset(ObjectError):
     """The object was reset while the call ran: its memory and its unconfirmed writes are gone."""
 
     retryable = True
+
+
+class OwnershipLost(ObjectReset):
+    """Another process owns the object now. What this one had not committed is gone; a new call reaches the new owner."""
+
+    def __init__(self, message: str = "Another process owns this object now. Try again.") -> None:
+        super().__init__(message)
 
 
 class ObjectOverloaded(ObjectError):

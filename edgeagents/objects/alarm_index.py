@@ -74,8 +74,8 @@ class AlarmIndex:
 
     @classmethod
     def open(cls, path: Path | None, *, driver: DriverName | None = None) -> AlarmIndex:
-        """Return the index kept at ``path``, or one in memory."""
-        return cls(Database.open(path, driver=driver))
+        """Return the index kept at ``path``, or one in memory. Several processes may have one file open."""
+        return cls(Database.open(path, driver=driver, is_shared=path is not None))
 
     def set(self, namespace: str, object_id: ObjectId, due: datetime, facets: tuple[str, ...] = ()) -> None:
         """Note that the object wants to be woken at ``due``, in place of what was noted before."""
@@ -109,9 +109,16 @@ class AlarmIndex:
         )
         return from_ms(rows[0][0]) if rows else None
 
-    def earliest(self, limit: int) -> list[AlarmHint]:
-        """Return the ``limit`` entries that are due first, in order."""
-        rows = self._read("SELECT namespace, id, name, due FROM _cf_ALARMS ORDER BY due LIMIT ?", (limit,))
+    def earliest(self, limit: int, among: str | None = None) -> list[AlarmHint]:
+        """Return the ``limit`` entries that are due first, in order.
+
+        With ``among``, which names shards (see ``ObjectId.shard``) in hexadecimal, as ``"00,3f,"``, only those of objects in them.
+        """
+        columns = "SELECT namespace, id, name, due FROM _cf_ALARMS"
+        if among is None:
+            rows = self._read(f"{columns} ORDER BY due LIMIT ?", (limit,))
+        else:
+            rows = self._read(f"{columns} WHERE instr(?, substr(id, 1, 2) || ',') ORDER BY due LIMIT ?", (among, limit))
         return [_hint(*row) for row in rows]
 
     def sync(self) -> None:
@@ -129,10 +136,7 @@ class AlarmIndex:
 
     def _change(self, sql: str, parameters: tuple[object, ...]) -> None:
         with self._lock:
-            if not self._has_table:
-                for statement in _SCHEMA:
-                    self._database.fetch(statement)
-                self._has_table = True
+            self._make_table()
             self._database.fetch(sql, parameters)
             self._database.commit()
             self._changes += 1
@@ -141,12 +145,20 @@ class AlarmIndex:
         if not self._database.exists:
             return []
         with self._lock:
-            if not self._has_table:
-                for statement in _SCHEMA:
-                    self._database.fetch(statement)
+            self._make_table()
+            try:
+                return self._database.fetch(sql, parameters)
+            finally:
+                # Others write to the file too: a transaction that stays open would see none of it.
+                self._database.end_reading()
+
+    def _make_table(self) -> None:
+        if not self._has_table:
+            for statement in _SCHEMA:
+                self._database.fetch(statement)
                 self._database.commit()
-                self._has_table = True
-            return self._database.fetch(sql, parameters)
+                self._database.end_reading()
+            self._has_table = True
 
 
 def _hint(namespace: str, entry: str, name: str | None, due: int) -> AlarmHint:

@@ -30,6 +30,11 @@ class ObjectId:
     def __str__(self) -> str:
         return self.digits
 
+    @property
+    def shard(self) -> int:
+        """Which of the 256 shards the object belongs to. Those of one shard have one owner."""
+        return int(self.digits[:2], 16)
+
     def equals(self, other: ObjectId) -> bool:
         """Return whether ``other`` names the same object."""
         return self.digits == other.digits

@@ -25,8 +25,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgeagents.errors import SqlError, StorageError
+from edgeagents.errors import OwnershipLost, SqlError, StorageError
 from edgeagents.objects.authorizer import INTERNAL, Authorizer
+from edgeagents.objects.lease import Lease
 from edgeagents.objects.sql_text import first_keyword, foreign_keys_setting, split
 from edgeagents.objects.sqlite_driver import Driver, DriverCursor, DriverName, Fault, Parameters, load_driver
 
@@ -50,9 +51,10 @@ _BEGIN: Final = f"BEGIN {_MARK}"
 _COMMIT: Final = f"COMMIT {_MARK}"
 _ROLLBACK: Final = f"ROLLBACK {_MARK}"
 _SET_UP: Final = (f"PRAGMA foreign_keys = ON {_MARK}", f"PRAGMA temp_store = MEMORY {_MARK}")
+# First, so that SQLite keeps the index of the log in memory and not in a third file.
+_SET_UP_EXCLUSIVE: Final = f"PRAGMA locking_mode = EXCLUSIVE {_MARK}"
+_SET_UP_SHARED: Final = f"PRAGMA busy_timeout = 1000 {_MARK}"
 _SET_UP_FILE: Final = (
-    # First, so that SQLite keeps the index of the log in memory and not in a third file.
-    f"PRAGMA locking_mode = EXCLUSIVE {_MARK}",
     f"PRAGMA journal_mode = WAL {_MARK}",
     f"PRAGMA synchronous = NORMAL {_MARK}",
     f"PRAGMA journal_size_limit = 4194304 {_MARK}",
@@ -61,6 +63,8 @@ _SIZE: Final = (
     "SELECT (page_count - freelist_count) * page_size "
     f"FROM pragma_page_count, pragma_freelist_count, pragma_page_size {_MARK}"
 )
+_GET_OWNER: Final = "SELECT value FROM _cf_METADATA WHERE key = 'owner'"
+_PUT_OWNER: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('owner', ?)"
 NOT_AUTHORIZED: Final = "not authorized: SQLITE_AUTH"
 _NO_TRANSACTION_STATEMENTS: Final = (
     "To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs "
@@ -135,8 +139,12 @@ class Database:
     called when an implicit transaction begins, ``on_release`` when no explicit one holds the commit back any more.
     """
 
-    def __init__(self, path: Path | None, driver: DriverName | None, on_write: Callable[[], object] | None) -> None:
+    def __init__(
+        self, path: Path | None, driver: DriverName | None, on_write: Callable[[], object] | None, is_shared: bool
+    ) -> None:
         self.path = path
+        self._is_shared = is_shared
+        self._lease: Lease | None = None
         self.lock = threading.RLock()
         self.on_write: Callable[[], object] = on_write or _nothing
         self.on_release: Callable[[], object] = _nothing
@@ -172,9 +180,24 @@ class Database:
         *,
         driver: DriverName | None = None,
         on_write: Callable[[], object] | None = None,
+        is_shared: bool = False,
     ) -> Database:
-        """Return the database at ``path``, or one in memory. The file need not be there, nor its folder."""
-        return cls(path, driver, on_write)
+        """Return the database at ``path``, or one in memory. The file need not be there, nor its folder.
+
+        One that ``is_shared`` may be open in other processes too, which wait for each other's transactions.
+        """
+        return cls(path, driver, on_write, is_shared)
+
+    def claim(self, lease: Lease) -> None:
+        """Write by the right of ``lease`` from now on. Call it before anything else.
+
+        Raises ``OwnershipLost`` when a later owner has the database.
+        """
+        if self.path is None or not lease.is_shared:
+            return
+        self._is_shared, self._lease = True, lease
+        if lease.displace is not None:
+            _ = self.driver
 
     # What it is
 
@@ -378,7 +401,11 @@ class Database:
         assert driver is not None
         if self._has_begun and not driver.in_transaction():
             self._note_loss(error)
-        return _error(driver.explain(error), error, sql, start, is_last)
+        fault = driver.explain(error)
+        if self._lease is not None and fault.code == "SQLITE_BUSY":
+            # Nobody but another owner writes: what is read here is old.
+            return OwnershipLost()
+        return _error(fault, error, sql, start, is_last)
 
     # Transactions
 
@@ -398,6 +425,12 @@ class Database:
             self._lost = StorageError(f"SQLite has undone the whole transaction: {error}")
         self._has_begun = False
         self._authorizer.schema_changes += 1
+
+    def end_reading(self) -> None:
+        """Let go of the state that was read, so that the next statement sees what others have written since."""
+        with self.lock:
+            if self._driver is not None:
+                self._end_reading(self._driver)
 
     def _end_reading(self, driver: Driver) -> None:
         if self._has_begun and not self._is_writing:
@@ -420,6 +453,8 @@ class Database:
             before_commit, self.before_commit = self.before_commit, None
             when_kept = before_commit() if before_commit is not None else None
             try:
+                if self._lease is not None:
+                    self._check_owner(driver, self._lease)
                 self._trusted(driver, _COMMIT)
             except driver.errors as error:
                 raise StorageError(f"The writes could not be committed: {error}") from error
@@ -433,6 +468,11 @@ class Database:
             else:
                 when_kept()
         return True
+
+    def _check_owner(self, driver: Driver, lease: Lease) -> None:
+        for (token,) in self._trusted(driver, _GET_OWNER):
+            if token > lease.token:
+                raise OwnershipLost
 
     def rollback(self) -> None:
         """Undo everything that was not committed, explicit transactions too."""
@@ -579,13 +619,16 @@ class Database:
         driver: Driver | None = None
         try:
             driver = module.connect(":memory:" if path is None else str(path), self._authorizer)
-            for statement in _SET_UP if path is None else _SET_UP_FILE + _SET_UP:
+            for statement in self._set_up():
                 self._trusted(driver, statement)
             self._prepare_schema(driver, is_new)
+            if self._lease is not None:
+                self._take_over(driver, self._lease)
         except Exception as error:
             if driver is None:
                 raise StorageError(f"The database {path} cannot be opened: {error}") from error
-            reason = error if isinstance(error, StorageError) else _opening_error(path, driver.explain(error))
+            is_ours = isinstance(error, StorageError | OwnershipLost)
+            reason = error if is_ours else _opening_error(path, driver.explain(error))
             driver.close()
             raise reason from error
         self._driver = driver
@@ -594,6 +637,36 @@ class Database:
         elif self._identity is not None:
             self.fetch("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", (self._identity,))
         return driver
+
+    def _set_up(self) -> tuple[str, ...]:
+        if self.path is None:
+            return _SET_UP
+        return (_SET_UP_SHARED if self._is_shared else _SET_UP_EXCLUSIVE, *_SET_UP_FILE, *_SET_UP)
+
+    def _take_over(self, driver: Driver, lease: Lease) -> None:
+        """See that no later owner has the database, and that an earlier one which may still run cannot write any more."""
+        if lease.displace is None:
+            self._check_owner(driver, lease)
+            return
+        try:
+            self._put_owner(driver, lease.token)
+        except driver.errors as error:
+            if driver.explain(error).code != "SQLITE_BUSY":
+                raise
+            lease.displace()
+            self._put_owner(driver, lease.token)
+
+    def _put_owner(self, driver: Driver, token: int) -> None:
+        self._trusted(driver, f"BEGIN IMMEDIATE {_MARK}")
+        try:
+            for (known,) in self._trusted(driver, _GET_OWNER):
+                if known > token:
+                    raise OwnershipLost
+            self._trusted(driver, _PUT_OWNER, (token,))
+            self._trusted(driver, _COMMIT)
+        except BaseException:
+            self._trusted(driver, _ROLLBACK)
+            raise
 
     def _create(self, path: Path, content: bytes) -> None:
         """Put a new database at ``path``, whole or not at all. The first ``sync`` makes it last."""
@@ -606,11 +679,18 @@ class Database:
             folder.mkdir(mode=0o700, exist_ok=True)
         for remains in (f"{path}-wal", f"{path}-shm", f"{path}-journal"):
             Path(remains).unlink(missing_ok=True)
-        temporary = f"{path}-new"
+        temporary = f"{path}-new{os.getpid() if self._is_shared else ''}"
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(descriptor, content)
-            os.replace(temporary, path)
+            if self._is_shared:
+                _move_to_free_place(temporary, path)
+            else:
+                os.replace(temporary, path)
+        except FileExistsError:
+            os.close(descriptor)
+            os.unlink(temporary)
+            return  # Whoever made it meanwhile owns it, or did: the tokens tell.
         except OSError:
             os.close(descriptor)
             raise
@@ -664,6 +744,14 @@ def _has_content(path: Path) -> bool:
             return any(file.read(16))
     except FileNotFoundError:
         return False
+
+
+def _move_to_free_place(temporary: str, path: Path) -> None:
+    if path.exists() and not _has_content(path):
+        path.unlink()
+    # A link, unlike a rename, never takes the place of a file that is there.
+    os.link(temporary, path)
+    os.unlink(temporary)
 
 
 def _remember(texts: dict[str, _Text], sql: str, text: _Text) -> None:

@@ -4,15 +4,19 @@ Known are the scalars, ``None``, ``Literal``, enums, ``date`` and ``datetime``, 
 ``dict[str, ...]``, unions, ``Annotated[..., "description"]``, dataclasses, ``TypedDict`` and pydantic models (by
 their own methods, so pydantic need not be installed). Anything else is a TypeError when the schema is made, not
 when a model calls.
+
+``Annotated`` sets limits too, with anything that has an attribute of that name: ``ge``, ``gt``, ``le``, ``lt``,
+``min_length``, ``max_length``. Those of ``annotated_types``, ``msgspec.Meta`` and ``pydantic.Field`` have.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import operator
 import types
 import typing
-from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, NamedTuple, Union, cast
@@ -35,6 +39,26 @@ _WORDS = {
 }
 
 
+class _Limit(NamedTuple):
+    keyword: str
+    holds: Callable[[Any, Any], bool]
+    words: str
+
+
+_NUMBER_LIMITS = {
+    "ge": _Limit("minimum", operator.ge, "at least"),
+    "gt": _Limit("exclusiveMinimum", operator.gt, "more than"),
+    "le": _Limit("maximum", operator.le, "at most"),
+    "lt": _Limit("exclusiveMaximum", operator.lt, "less than"),
+}
+_LENGTH_LIMITS = {
+    "min_length": _Limit("min", operator.ge, "at least"),
+    "max_length": _Limit("max", operator.le, "at most"),
+}
+
+_COUNTED: Mapping[str | None, str] = {"array": "Items", "object": "Properties"}
+
+
 class InvalidValue(ValueError):
     """A value is not what its type asks for. The message is meant for whoever wrote the value: a model, often."""
 
@@ -48,8 +72,17 @@ class _Field(NamedTuple):
 _NO_DEFAULT = object()
 
 
-def schema_of(hint: Any, *, _inside: tuple[Any, ...] = ()) -> dict[str, Json]:
+def schema_of(hint: Any) -> dict[str, Json]:
     """Return the JSON schema of ``hint``. Raises TypeError when JSON has no such type."""
+    return _with_definitions(_schema_of(hint))
+
+
+def object_schema(members: Mapping[str, _Field]) -> dict[str, Json]:
+    """Return the schema of an object with these fields and no others."""
+    return _with_definitions(_object_schema(members))
+
+
+def _schema_of(hint: Any, *, _inside: tuple[Any, ...] = ()) -> dict[str, Json]:
     if hint is Any or hint is object:
         return {}
     if hint is None:
@@ -63,23 +96,27 @@ def schema_of(hint: Any, *, _inside: tuple[Any, ...] = ()) -> dict[str, Json]:
     inside = (*_inside, hint)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        schema = schema_of(args[0], _inside=_inside)
+        schema = _schema_of(args[0], _inside=_inside)
+        for keyword, _, _, limit in _limits(args[1:], schema.get("type")):
+            # A date has limits too, but no schema has a word for them.
+            if isinstance(limit, int | float):
+                schema = {**schema, keyword: limit}
         description = next((text for text in args[1:] if isinstance(text, str)), None)
         return {**schema, "description": description} if description else schema
     if origin in (Union, types.UnionType):
-        return {"anyOf": [schema_of(arg, _inside=inside) for arg in args]}
+        return {"anyOf": [_schema_of(arg, _inside=inside) for arg in args]}
     if origin is Literal:
         return {"enum": list(args)}
     base = origin or hint
     if base in _SEQUENCES:
-        schema = {"type": "array", "items": schema_of(args[0], _inside=inside) if args else {}}
+        schema = {"type": "array", "items": _schema_of(args[0], _inside=inside) if args else {}}
         return {**schema, "uniqueItems": True} if base in (set, frozenset, AbstractSet) else schema
     if base is tuple and len(args) == 2 and args[1] is ...:
-        return {"type": "array", "items": schema_of(args[0], _inside=inside)}
+        return {"type": "array", "items": _schema_of(args[0], _inside=inside)}
     if base in _MAPPINGS:
         if args and args[0] is not str:
             raise TypeError(f"{_name(hint)} has keys that are not strings.")
-        return {"type": "object", "additionalProperties": schema_of(args[1], _inside=inside) if args else True}
+        return {"type": "object", "additionalProperties": _schema_of(args[1], _inside=inside) if args else True}
     if isinstance(hint, type):
         if _is_pydantic(hint):
             return cast(Any, hint).model_json_schema()
@@ -87,15 +124,14 @@ def schema_of(hint: Any, *, _inside: tuple[Any, ...] = ()) -> dict[str, Json]:
             return {"enum": [member.value for member in hint]}
         members = _fields(hint)
         if members is not None:
-            return object_schema(members, _inside=inside)
+            return _object_schema(members, _inside=inside)
     raise TypeError(f"JSON has no type for {_name(hint)}.")
 
 
-def object_schema(members: Mapping[str, _Field], *, _inside: tuple[Any, ...] = ()) -> dict[str, Json]:
-    """Return the schema of an object with these fields and no others."""
+def _object_schema(members: Mapping[str, _Field], *, _inside: tuple[Any, ...] = ()) -> dict[str, Json]:
     properties: dict[str, Json] = {}
     for name, member in members.items():
-        schema = schema_of(member.hint, _inside=_inside)
+        schema = _schema_of(member.hint, _inside=_inside)
         if member.default is None or isinstance(member.default, str | int | float | bool):
             schema = {**schema, "default": member.default}
         properties[name] = schema
@@ -123,7 +159,11 @@ def read_value(hint: Any, value: Json, where: str = "input") -> Any:
             raise InvalidValue(f"{where} must be a {hint.__name__} in ISO 8601, not {value!r}") from None
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return read_value(args[0], value, where)
+        found = read_value(args[0], value, where)
+        for _, holds, words, limit in _limits(args[1:]):
+            if not holds(found, limit):
+                raise InvalidValue(f"{where} must {words} {limit!r}, not {value!r}")
+        return found
     if origin in (Union, types.UnionType):
         return _read_union(args, value, where)
     if origin is Literal:
@@ -224,6 +264,49 @@ def _fields(hint: Any) -> dict[str, _Field] | None:
             found[name] = _Field(typing.get_args(each)[0] if mark in marks else each, required, _NO_DEFAULT)
         return found
     return None
+
+
+def _limits(
+    metadata: Sequence[Any], kind: str | None = None
+) -> Iterator[tuple[str, Callable[[Any, Any], bool], str, Any]]:
+    """Yield each limit that ``Annotated`` sets: the schema's keyword, whether a value keeps it, the words for it."""
+    for each in metadata:
+        # pydantic's Field keeps its limits in a list.
+        for mark in (each, *(getattr(each, "metadata", None) or ())):
+            for name, (keyword, holds, words) in _NUMBER_LIMITS.items():
+                limit = getattr(mark, name, None)
+                if limit is not None and not callable(limit):
+                    yield keyword, holds, f"be {words}", limit
+            for name, (keyword, holds, words) in _LENGTH_LIMITS.items():
+                limit = getattr(mark, name, None)
+                if isinstance(limit, int):
+                    fits = lambda value, limit, holds=holds: holds(len(value), limit)  # noqa: E731
+                    yield keyword + _COUNTED.get(kind, "Length"), fits, f"have a length of {words}", limit
+
+
+def _with_definitions(schema: dict[str, Json]) -> dict[str, Json]:
+    """Return ``schema`` with the definitions of pydantic models where their references look for them: at its top."""
+    definitions: dict[str, Json] = {}
+
+    def lift(value: Json) -> Json:
+        if isinstance(value, list):
+            return [lift(each) for each in cast("list[Json]", value)]
+        if not isinstance(value, dict):
+            return value
+        found = {key: lift(each) for key, each in cast("dict[str, Json]", value).items()}
+        for name, definition in (found.pop("$defs", None) or {}).items():
+            if definitions.setdefault(name, definition) != definition:
+                raise TypeError(f"Two types are called {name!r}; rename one of them.")
+        return found
+
+    lifted = lift(schema)
+    if not definitions:
+        return lifted
+    reference = lifted.get("$ref")
+    if isinstance(reference, str):
+        # A type that contains itself. Models want an object at the top, and not a reference to one.
+        lifted = {**definitions[reference.rpartition("/")[2]], **{k: v for k, v in lifted.items() if k != "$ref"}}
+    return {**lifted, "$defs": definitions}
 
 
 def _is_pydantic(hint: Any) -> bool:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, NotRequired, Optional
 
+import annotated_types
 import pydantic
 import pytest
 from typing_extensions import TypedDict
@@ -132,3 +133,71 @@ def test_a_wrong_value_is_told_all_its_faults(hint: Any, value: Any, problem: st
 def test_a_type_that_json_has_not_is_refused_when_the_schema_is_made(hint: Any) -> None:
     with pytest.raises(TypeError):
         schema_of(hint)
+
+
+Score = Annotated[float, annotated_types.Interval(ge=1, le=10), "the more the better"]
+Even = Annotated[list[int], annotated_types.Len(1, 2)]
+Code = Annotated[str, pydantic.Field(min_length=2)]
+
+
+@pytest.mark.parametrize(
+    ("hint", "schema"),
+    [
+        (Score, {"type": "number", "minimum": 1, "maximum": 10, "description": "the more the better"}),
+        (Annotated[int, annotated_types.Gt(0)], {"type": "integer", "exclusiveMinimum": 0}),
+        (Even, {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2}),
+        (Code, {"type": "string", "minLength": 2}),
+        (Annotated[datetime, annotated_types.Ge(datetime(2026, 1, 1))], {"type": "string", "format": "date-time"}),
+    ],
+    ids=str,
+)
+def test_limits_are_a_part_of_the_schema(hint: Any, schema: dict[str, Any]) -> None:
+    assert schema_of(hint) == schema
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "problem"),
+    [
+        (Score, 0, "input must be at least 1, not 0"),
+        (Score, 11, "input must be at most 10, not 11"),
+        (list[Score], [5, float("nan")], r"input\[1\] must be at least 1"),
+        (Even, [], r"input must have a length of at least 1, not \[\]"),
+        (Even, [1, 2, 3], "at most 2"),
+        (Code, "x", "length of at least 2, not 'x'"),
+        (Annotated[date, annotated_types.Lt(date(2026, 1, 1))], "2026-01-01", "less than datetime.date"),
+    ],
+    ids=str,
+)
+def test_a_value_keeps_to_its_limits(hint: Any, value: Any, problem: str) -> None:
+    with pytest.raises(InvalidValue, match=problem):
+        read_value(hint, value)
+
+
+def test_a_value_at_its_limit_is_read() -> None:
+    assert [read_value(Score, value) for value in (1, 10)] == [1, 10]
+    assert read_value(Even, [1, 2]) == [1, 2]
+
+
+class Tree(pydantic.BaseModel):
+    leaves: list[Model]
+    left: Tree | None = None
+
+
+def test_the_definitions_of_a_pydantic_model_are_where_its_references_look() -> None:
+    schema = schema_of(list[Annotated[Tree, "a tree"]])
+    assert set(schema["$defs"]) == {"Model", "Tree"}
+    assert schema["items"] == {"$ref": "#/$defs/Tree", "description": "a tree"}
+    assert schema["$defs"]["Tree"]["properties"]["leaves"]["items"] == {"$ref": "#/$defs/Model"}
+
+
+def test_a_pydantic_model_that_contains_itself_is_an_object() -> None:
+    schema = schema_of(Tree)
+    assert schema["type"] == "object"
+    assert list(schema["properties"]) == ["leaves", "left"]
+
+
+def test_two_types_of_one_name_are_refused() -> None:
+    other = pydantic.create_model("Tree", leaves=(str, ...), left=("Tree | None", None))
+    other.model_rebuild(_types_namespace={"Tree": other})
+    with pytest.raises(TypeError, match="Two types are called 'Tree'"):
+        schema_of(Tree | other)

@@ -11,7 +11,7 @@ twice: Cloudflare's Agents and Durable Objects inside the Python application tha
 | write an agent | `agents/`: `Agent`, `callable`, `route_agent_request`, `get_agent_by_name` |
 | write a plain Durable Object | `objects/`: `DurableObject`, its `ctx` and storage |
 | mount agents in an application | `asgi/`: `AgentsMiddleware` |
-| stream from a model | `models/`: `stream_text` and its providers |
+| stream from a model | `models/`: `stream_text`, `generate_object` and their providers |
 | write a plugin | `hookspecs.py` |
 | test | `testing.py` |
 """
@@ -35,7 +35,7 @@ from edgeagents.agents import (
 from edgeagents.asgi import AgentsMiddleware
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response, ServerSentEvent
-from edgeagents.models import convert_to_model_messages, stream_text, tool
+from edgeagents.models import convert_to_model_messages, generate_object, stream_text, tool
 from edgeagents.objects import (
     DurableObject,
     Limits,
@@ -69,6 +69,7 @@ __all__ = [
     "WorkerEntrypoint",
     "callable",
     "convert_to_model_messages",
+    "generate_object",
     "get_agent_by_name",
     "get_current_agent",
     "hookimpl",

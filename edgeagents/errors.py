@@ -20,6 +20,7 @@
     - BodyTooLarge           413
   + ClientDisconnected       the client of a request has gone (also a ConnectionError)
   + ModelError               a model provider failed; has .status, .retryable and .retry_after
+    - NoObjectGeneratedError its answer is not the object that was asked for; has .text, .finish_reason and .usage
   + StreamError              a durable stream ended with an error, or is not there; has .stream_id
     - StreamClosedError      the stream is complete: nothing can be added to it
   + AgentError               an agent was used in a way that it does not allow: fix the code that does
@@ -48,6 +49,7 @@ __all__ = [
     "EdgeAgentsError",
     "HttpError",
     "ModelError",
+    "NoObjectGeneratedError",
     "ObjectError",
     "ObjectOverloaded",
     "ObjectReset",
@@ -127,7 +129,7 @@ class ObjectReset(ObjectError):
 
 
 class OwnershipLost(ObjectReset):
-    """Another process owns the object now. What this one had not committed is gone; a new call reaches the new owner."""
+    """Another process owns the object now. What this one had not committed is gone; a new call reaches the owner."""
 
     def __init__(self, message: str = "Another process owns this object now. Try again.") -> None:
         super().__init__(message)
@@ -217,6 +219,19 @@ class ModelError(EdgeAgentsError):
     ) -> None:
         self.status, self.retryable, self.retry_after = status, retryable, retry_after
         super().__init__(message)
+
+
+class NoObjectGeneratedError(ModelError):
+    """A model answered, but not with the object that it was asked for.
+
+    ``text`` is what it said, None when it said nothing; ``finish_reason`` and ``usage`` are those of the answer.
+    """
+
+    def __init__(
+        self, message: str, *, text: str | None = None, finish_reason: str | None = None, usage: object = None
+    ) -> None:
+        self.text, self.finish_reason, self.usage = text, finish_reason, usage
+        super().__init__(f"No object generated: {message}")
 
 
 class AgentError(EdgeAgentsError):

@@ -295,6 +295,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     # Models
 
     stream_text = done_by("_text_generation", Generation.stream_text)
+    generate_object = done_by("_text_generation", Generation.generate_object)
     resume_stream = done_by("_text_generation", Generation.resume_stream)
     get_stream = done_by("_text_generation", Generation.get_stream)
 

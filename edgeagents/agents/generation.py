@@ -21,7 +21,7 @@ import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast, overload
 
 from edgeagents.agents.streams import DurableStreams, StreamStatus, StreamWriter, event_cursor
 from edgeagents.errors import BadRequest, EdgeAgentsError, ModelError, StreamError
@@ -34,6 +34,7 @@ from edgeagents.models.encoding import (
     encode_text,
     encode_ui,
 )
+from edgeagents.models.generate_object import GenerateObjectResult, ObjectSettings, generate_object
 from edgeagents.models.messages import MessageLike, message_from_json, message_to_json
 from edgeagents.models.parts import (
     AbortPart,
@@ -234,6 +235,26 @@ class Generation:
             raise StreamError(f"The stream {stream_id!r} holds something else; give the turn another.", stream_id)
         self._begin(turn, writer, callbacks, (), abort_signal)
         return DurableTextStream(self, stream_id)
+
+    @overload
+    async def generate_object(
+        self, *, model: ModelLike, schema: type[T], **settings: Unpack[ObjectSettings]
+    ) -> GenerateObjectResult[T]: ...
+
+    @overload
+    async def generate_object(
+        self, *, model: ModelLike, schema: Any, **settings: Unpack[ObjectSettings]
+    ) -> GenerateObjectResult[Any]: ...
+
+    async def generate_object(
+        self, *, model: ModelLike, schema: Any, **settings: Unpack[ObjectSettings]
+    ) -> GenerateObjectResult[Any]:
+        """Ask ``model`` for a value and return it, when it is as ``schema`` asks.
+
+        The arguments are those of ``edgeagents.models.generate_object``. Nothing is kept of it: what the end of the
+        server cuts is to be asked for again.
+        """
+        return await generate_object(model=model, schema=schema, models=self._models, env=self._env, **settings)
 
     def get_stream(self, stream_id: str | None = None) -> DurableTextStream | None:
         """Return the turn with this stream, by default the latest one; None when there is none."""

@@ -4,6 +4,7 @@
 |---|---|
 | ask a model | `stream_text.py`, `result.py`; about a chat: `ui_messages.py` |
 | know what can happen in a stream | `parts.py`, `steps.py` |
+| ask a model for a value, not for text | `generate_object.py`; schemas of one's own: `json_schema.py` |
 | give a model tools | `tools.py`, `json_types.py` |
 | see how steps, tools and interruptions go together | `turn.py` |
 | answer a browser | `encoding.py` |
@@ -13,6 +14,7 @@
 
 from __future__ import annotations
 
+from edgeagents.models.generate_object import GenerateObjectResult, generate_object
 from edgeagents.models.messages import Message
 from edgeagents.models.offline import OfflineProvider
 from edgeagents.models.parts import (
@@ -67,6 +69,7 @@ __all__ = [
     "FinishEvent",
     "FinishReason",
     "FinishStep",
+    "GenerateObjectResult",
     "Message",
     "ModelHandle",
     "ModelLike",
@@ -102,6 +105,7 @@ __all__ = [
     "ToolResult",
     "Usage",
     "convert_to_model_messages",
+    "generate_object",
     "has_tool_call",
     "part_from_json",
     "part_to_json",

@@ -12,12 +12,16 @@
   + StorageError             the object's storage refused or failed
     - StorageLimitError      a key or value that Cloudflare would refuse too
     - SqlError               a statement failed; has .query
+      * SqlLimitError        a statement took too long, or gave too many rows; has .setting and .limit
   + DataCloneError           a value that cannot be stored or sent (also a TypeError)
   + WebSocketError           use of a socket that is not open
     - WebSocketClosed        the peer closed; has .code, .reason, .was_clean
   + HttpError                answers a request with a status and a text that the client may see
     - BadRequest             400
-    - BodyTooLarge           413
+      * JsonTooDeep          JSON of a client nests too deeply; has .setting and .limit
+    - BodyTooLarge           413; has .setting and .limit
+    - HeadTooLarge           414 or 431; has .setting and .limit
+    - TooManySockets         429; has .setting and .limit
   + ClientDisconnected       the client of a request has gone (also a ConnectionError)
   + ModelError               a model provider failed; has .status, .retryable and .retry_after
     - NoObjectGeneratedError its answer is not the object that was asked for; has .text, .finish_reason and .usage
@@ -47,7 +51,9 @@ __all__ = [
     "ConfigError",
     "DataCloneError",
     "EdgeAgentsError",
+    "HeadTooLarge",
     "HttpError",
+    "JsonTooDeep",
     "ModelError",
     "NoObjectGeneratedError",
     "ObjectError",
@@ -58,10 +64,12 @@ __all__ = [
     "ReadonlyConnection",
     "RemoteError",
     "SqlError",
+    "SqlLimitError",
     "StorageError",
     "StorageLimitError",
     "StreamClosedError",
     "StreamError",
+    "TooManySockets",
     "UnknownBinding",
     "WebSocketClosed",
     "WebSocketError",
@@ -157,6 +165,14 @@ class SqlError(StorageError):
         super().__init__(message)
 
 
+class SqlLimitError(SqlError):
+    """A SQL statement needs more than the field ``setting`` of ``Limits``, which is ``limit``, allows."""
+
+    def __init__(self, message: str, query: str, setting: str, limit: float) -> None:
+        self.setting, self.limit = setting, limit
+        super().__init__(f"{message} Limits({setting}={limit}) is what is allowed.", query)
+
+
 class DataCloneError(EdgeAgentsError, TypeError):
     """A value cannot be stored, or sent to an object: only data can, not code or handles."""
 
@@ -190,14 +206,46 @@ class BadRequest(HttpError, ValueError):
     status = 400
 
 
-class BodyTooLarge(HttpError):
-    """The request's body is larger than the limit."""
+class JsonTooDeep(BadRequest):
+    """JSON from a client nests deeper than ``limit`` levels."""
 
-    status = 413
+    setting = "json_depth"
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        super().__init__(f"The body of this request is larger than the limit of {limit} bytes.")
+        super().__init__(f"JSON nests deeper than {limit} levels: Limits({self.setting}={limit}).")
+
+
+class BodyTooLarge(HttpError):
+    """The request's body is larger than ``limit`` bytes, which the field ``setting`` of ``Limits`` says."""
+
+    status = 413
+
+    def __init__(self, limit: int, setting: str = "buffered_body_bytes") -> None:
+        self.limit, self.setting = limit, setting
+        super().__init__(f"The body of this request is larger than the limit of {limit} bytes: Limits({setting}=...).")
+
+
+class HeadTooLarge(HttpError):
+    """The request's URL (414) or headers (431) are more than the field ``setting`` of ``Limits``, which is ``limit``."""
+
+    def __init__(self, setting: str, limit: int) -> None:
+        self.setting, self.limit = setting, limit
+        what = "The URL of this request is" if setting == "url_bytes" else "The headers of this request are"
+        super().__init__(
+            f"{what} more than the limit allows: Limits({setting}={limit}).", 414 if setting == "url_bytes" else 431
+        )
+
+
+class TooManySockets(HttpError):
+    """The client has as many WebSockets open as one address may have: ``limit``."""
+
+    status = 429
+    setting = "sockets_per_address"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"This address has {limit} WebSockets open: Limits({self.setting}={limit}).")
 
 
 class ClientDisconnected(EdgeAgentsError, ConnectionError):

@@ -502,7 +502,11 @@ class TestFailures:
         [
             (BadRequest("no"), 400, b"no"),
             (HttpError("teapot", 418), 418, b"teapot"),
-            (BodyTooLarge(3), 413, b"The body of this request is larger than the limit of 3 bytes."),
+            (
+                BodyTooLarge(3),
+                413,
+                b"The body of this request is larger than the limit of 3 bytes: Limits(buffered_body_bytes=...).",
+            ),
         ],
     )
     async def test_http_errors_are_answers(self, exchange, error: HttpError, status: int, text: bytes):

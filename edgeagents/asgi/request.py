@@ -21,6 +21,7 @@ class ServerRequest(Request):
         self._scope = scope
         self._channel = channel
         self.scope = scope
+        self.identity = None
         self.method = scope.get("method") or "GET"
         client = scope.get("client")
         self.client = (client[0], client[1]) if client else None

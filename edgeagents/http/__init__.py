@@ -7,6 +7,7 @@
 | see what else a handler may return | `answers.py` |
 | read and write Server-Sent Events | `server_sent_events.py` |
 | read uploads and forms | `forms.py` |
+| see who a request comes from | `identity.py` |
 | learn that the client has gone | `abort.py` |
 
 Headers, cookies, ranges and form parsing are werkzeug's. Scopes and servers are the business of
@@ -21,11 +22,13 @@ from edgeagents.http.abort import AbortController, AbortSignal
 from edgeagents.http.answers import to_response
 from edgeagents.http.body import Body, BodySource, ByteStream
 from edgeagents.http.forms import FormData
+from edgeagents.http.identity import ANONYMOUS, Identity
 from edgeagents.http.request import HeadersInit, Request
 from edgeagents.http.response import Response
 from edgeagents.http.server_sent_events import EventStreamParser, ServerSentEvent, parse_event_stream
 
 __all__ = [
+    "ANONYMOUS",
     "AbortController",
     "AbortSignal",
     "Body",
@@ -36,6 +39,7 @@ __all__ = [
     "FormData",
     "Headers",
     "HeadersInit",
+    "Identity",
     "MultiDict",
     "Request",
     "Response",

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-__all__ = ["to_jsonable", "write_json"]
+__all__ = ["is_too_deep", "to_jsonable", "write_json"]
 
 
 def to_jsonable(value: Any) -> Any:
@@ -22,6 +22,28 @@ def to_jsonable(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     raise TypeError(f"A {type(value).__name__} has no form in JSON.")
+
+
+def is_too_deep(text: str | bytes, value: Any, depth: int) -> bool:
+    """Whether ``value``, which ``text`` is in JSON, nests deeper than ``depth`` levels."""
+    # Each level is a bracket that opens and one that closes: most texts have too few of them to need a look.
+    if len(text) <= 2 * depth:
+        return False
+    opening = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
+    return opening > depth and _nests_deeper(value, depth)
+
+
+def _nests_deeper(value: Any, depth: int) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
+        if not level:
+            return False
+        below: list[Any] = []
+        for each in level:
+            items = each.values() if type(each) is dict else each
+            below += [item for item in items if type(item) is dict or type(item) is list]
+        level = below
+    return bool(level)
 
 
 def is_model(value: Any) -> bool:

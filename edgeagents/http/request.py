@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from werkzeug.datastructures import Authorization, ETags, Headers, IfRange, MIMEAccept, MultiDict, Range
 from werkzeug.sansio.request import Request as SansIORequest
@@ -22,6 +22,7 @@ from edgeagents.errors import BadRequest
 from edgeagents.http.abort import AbortSignal
 from edgeagents.http.body import DEFAULT_BUFFER_LIMIT, Body, BodySource, encode_text
 from edgeagents.http.forms import FormData, read_form
+from edgeagents.http.identity import Identity
 
 __all__ = ["HeadersInit", "Request"]
 
@@ -39,6 +40,7 @@ class Request:
     left out; the two share one body, which can be streamed once.
 
     ``scope`` is what the front end attached: the ASGI scope with its user and session. It stays in this process.
+    ``identity`` is who the hook ``authorise`` found it to be from, or None.
     """
 
     __slots__ = (
@@ -52,6 +54,7 @@ class Request:
         "_url",
         "buffer_limit",
         "client",
+        "identity",
         "method",
         "root_path",
         "scope",
@@ -61,6 +64,7 @@ class Request:
     client: tuple[str, int] | None
     root_path: str
     scope: Mapping[str, Any] | None
+    identity: Identity | None
     buffer_limit: int
     _url: str | None
     _path: str | None
@@ -97,6 +101,7 @@ class Request:
             self.root_path = root_path or other.root_path
             self.scope = other.scope if scope is None else scope
             self.buffer_limit = other.buffer_limit
+            self.identity = other.identity
             if signal is None:
                 self._origin_of_signal = other
             self._body = other._the_body() if body is None and json is None else None
@@ -108,6 +113,7 @@ class Request:
             self.root_path = root_path
             self.scope = scope
             self.buffer_limit = DEFAULT_BUFFER_LIMIT
+            self.identity = None
             self._body = None
         if json is not None:
             body = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"))
@@ -301,8 +307,15 @@ class Request:
             copied.root_path = ""
         return copied
 
+    def forget_parameter(self, name: str) -> None:
+        """Take a parameter out of the URL that agents see: a ticket that has done its work."""
+        url, mark, query = self.url.partition("#")[0].partition("?")
+        parts = [part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != name]
+        self._url = f"{url}{mark}{'&'.join(parts)}" if parts else url
+        self._query = None
+
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url}>"
+        return f"<Request {self.method} {self.url.partition('?')[0]}>"
 
 
 def _absolute(url: str) -> str:

@@ -18,11 +18,12 @@ from urllib.parse import parse_qsl, unquote_plus
 from werkzeug.datastructures import Authorization, ETags, Headers, IfRange, MIMEAccept, MultiDict, Range
 from werkzeug.sansio.request import Request as SansIORequest
 
-from edgeagents.errors import BadRequest
+from edgeagents.errors import BadRequest, JsonTooDeep
 from edgeagents.http.abort import AbortSignal
 from edgeagents.http.body import DEFAULT_BUFFER_LIMIT, Body, BodySource, encode_text
 from edgeagents.http.forms import FormData, read_form
 from edgeagents.http.identity import Identity
+from edgeagents.http.json_values import is_too_deep
 
 __all__ = ["HeadersInit", "Request"]
 
@@ -55,6 +56,7 @@ class Request:
         "buffer_limit",
         "client",
         "identity",
+        "json_depth",
         "method",
         "root_path",
         "scope",
@@ -66,6 +68,7 @@ class Request:
     scope: Mapping[str, Any] | None
     identity: Identity | None
     buffer_limit: int
+    json_depth: int | None
     _url: str | None
     _path: str | None
     _headers: Headers | None
@@ -100,7 +103,7 @@ class Request:
             self.client = client or other.client
             self.root_path = root_path or other.root_path
             self.scope = other.scope if scope is None else scope
-            self.buffer_limit = other.buffer_limit
+            self.buffer_limit, self.json_depth = other.buffer_limit, other.json_depth
             self.identity = other.identity
             if signal is None:
                 self._origin_of_signal = other
@@ -112,7 +115,7 @@ class Request:
             self.client = client
             self.root_path = root_path
             self.scope = scope
-            self.buffer_limit = DEFAULT_BUFFER_LIMIT
+            self.buffer_limit, self.json_depth = DEFAULT_BUFFER_LIMIT, None
             self.identity = None
             self._body = None
         if json is not None:
@@ -289,7 +292,7 @@ class Request:
 
     async def json(self, *, limit: int | None = None) -> Any:
         """Return the value that the body is in JSON. A body that is not JSON raises BadRequest."""
-        return read_json(await self.bytes(limit=limit))
+        return read_json(await self.bytes(limit=limit), self.json_depth)
 
     async def form(self, *, limit: int | None = None) -> FormData:
         """Return the body's form fields, and its files as ``.files``. It is kept, so it may be asked for again."""
@@ -347,11 +350,10 @@ def _refuse_constant(name: str) -> NoReturn:
 _decoder = jsonlib.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def read_json(data: bytes) -> Any:
-    """Return the value that ``data`` is in JSON, or raise BadRequest."""
+def read_json(data: bytes, depth: int | None = None) -> Any:
+    """Return the value that ``data`` is in JSON, or raise BadRequest; JsonTooDeep for more than ``depth`` levels."""
     try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-        return _decoder.decode(text)
+        value = _decoder.decode(data.decode("utf-8").removeprefix("\ufeff"))
     except jsonlib.JSONDecodeError as error:
         if not data.strip():
             raise BadRequest("The body of this request is empty, and JSON was expected.") from None
@@ -361,6 +363,11 @@ def read_json(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise BadRequest("The body of this request is not JSON: it is not UTF-8.") from None
     except RecursionError:
+        if depth is not None:
+            raise JsonTooDeep(depth) from None
         raise BadRequest("The body of this request is JSON that is nested too deeply.") from None
     except ValueError as error:
         raise BadRequest(f"The body of this request is not JSON: {error}.") from None
+    if depth is not None and is_too_deep(data, value, depth):
+        raise JsonTooDeep(depth)
+    return value

@@ -7,7 +7,7 @@
 | see what else a handler may return | `answers.py` |
 | read and write Server-Sent Events | `server_sent_events.py` |
 | read uploads and forms | `forms.py` |
-| see who a request comes from | `identity.py` |
+| see who a request comes from, and from whose page | `identity.py`, `origins.py` |
 | learn that the client has gone | `abort.py` |
 
 Headers, cookies, ranges and form parsing are werkzeug's. Scopes and servers are the business of

@@ -21,7 +21,7 @@
       * JsonTooDeep          JSON of a client nests too deeply; has .setting and .limit
     - BodyTooLarge           413; has .setting and .limit
     - HeadTooLarge           414 or 431; has .setting and .limit
-    - TooManySockets         429; has .setting and .limit
+    - TooManySockets         429 or 503; has .setting and .limit
   + ClientDisconnected       the client of a request has gone (also a ConnectionError)
   + ModelError               a model provider failed; has .status, .retryable and .retry_after
     - NoObjectGeneratedError its answer is not the object that was asked for; has .text, .finish_reason and .usage
@@ -144,9 +144,18 @@ class OwnershipLost(ObjectReset):
 
 
 class ObjectOverloaded(ObjectError):
-    """Too many events wait for this object already."""
+    """Too many events wait for this object already: ``limit``, which the field ``setting`` of ``Limits`` says."""
 
     overloaded = True
+    setting = "events_per_object"
+
+    def __init__(self, which: str, limit: int) -> None:
+        self.limit = limit
+        # The first two sentences are Cloudflare's.
+        super().__init__(
+            f"Durable Object is overloaded. Too many requests queued. {limit} events wait for {which}: "
+            f"Limits({self.setting}={limit})."
+        )
 
 
 class StorageError(EdgeAgentsError):
@@ -227,7 +236,7 @@ class BodyTooLarge(HttpError):
 
 
 class HeadTooLarge(HttpError):
-    """The request's URL (414) or headers (431) are more than the field ``setting`` of ``Limits``, which is ``limit``."""
+    """The request's URL (414) or headers (431) exceed ``limit``, which the field ``setting`` of ``Limits`` says."""
 
     def __init__(self, setting: str, limit: int) -> None:
         self.setting, self.limit = setting, limit
@@ -238,14 +247,12 @@ class HeadTooLarge(HttpError):
 
 
 class TooManySockets(HttpError):
-    """The client has as many WebSockets open as one address may have: ``limit``."""
+    """One address (429) or object (503) has as many WebSockets as the field ``setting`` of ``Limits`` allows."""
 
-    status = 429
-    setting = "sockets_per_address"
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        super().__init__(f"This address has {limit} WebSockets open: Limits({self.setting}={limit}).")
+    def __init__(self, setting: str, limit: int) -> None:
+        self.setting, self.limit = setting, limit
+        whose, status = ("This address", 429) if setting == "sockets_per_address" else ("This object", 503)
+        super().__init__(f"{whose} has {limit} WebSockets open: Limits({setting}={limit}).", status)
 
 
 class ClientDisconnected(EdgeAgentsError, ConnectionError):

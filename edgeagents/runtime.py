@@ -43,7 +43,7 @@ from edgeagents.objects import (
     World,
     current_namespaces,
 )
-from edgeagents.placement import Placement, SingleProcess
+from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.worker import Env, ExecutionContext, Worker
 
@@ -188,11 +188,14 @@ class Runtime:
             backend = MemoryStorage() if self.location is None else FolderStorage(Path(self.location))
         self._backend: StorageBackend = backend
         folder = None if self.location is None else Path(self.location)
-        self.placement: Placement = self.hook.placement(runtime=self) or SingleProcess(folder)
+        # Only our own storage is known to be fit for several processes.
+        makes_default = default_placement if isinstance(backend, FolderStorage) else SingleProcess
+        self.placement: Placement = self.hook.placement(runtime=self) or makes_default(folder)
         await self.placement.start(self)
         try:
             await self._start()
         except BaseException:
+            await self.placement.close()
             self._backend.close()
             await self.placement.stop()
             raise
@@ -208,6 +211,7 @@ class Runtime:
         self.alarms = AlarmScheduler(
             self.clock, self.rng, self._backend.alarm_index(), self._wake_for_alarm, at_once=self.limits.alarms_at_once
         )
+        self.alarms.limit_to([])  # Until the placement opens.
         self._world = World(
             clock=self.clock,
             rng=self.rng,
@@ -224,6 +228,7 @@ class Runtime:
             capabilities=tuple(capabilities),
             classes=self.worker.classes,
             namespaces=self._by_class,
+            lease=self.placement.lease,
         )
         self._make_env()
         self.transports = list(unique(self.hook.register_transports(runtime=self), "name", "transport").values())
@@ -234,6 +239,7 @@ class Runtime:
         current_namespaces.set(self._by_class)
         await _all(self.hook.startup(runtime=self))
         await self.alarms.start()
+        await self.placement.open()
         for trigger in unique(self.hook.register_triggers(runtime=self), "name", "trigger").values():
             await trigger.start()
             self._triggers.append(trigger)
@@ -246,6 +252,7 @@ class Runtime:
             await trigger.stop()
         await _all(self.hook.shutdown(runtime=self))
         await self.alarms.stop()
+        await self.placement.close()
         self.state = "stopped"
         for task in tuple(self._tasks):
             task.cancel()
@@ -381,12 +388,26 @@ class Runtime:
 
     # Objects
 
-    async def _deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
-        return await self.placement.deliver(address, event, props)
+    def _deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any]:
+        return self.placement.deliver(address, event, props)
 
-    async def deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
+    def deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any]:
         """Bring ``event`` to an object of this process. Called by the placement."""
-        return await self._directory(address.namespace).deliver(address.id, event, props)
+        return self._directory(address.namespace).deliver(address.id, event, props)
+
+    def shards_in_use(self) -> set[int]:
+        """Return the shards of which objects are in memory here, or have sockets. Called by the placement."""
+        return {slot.id.shard for directory in self._directories.values() for slot in directory.slots()}
+
+    def shards_changed(self, owned: list[int] | None) -> None:
+        """Run the alarms of objects in these shards; None for all. Called by the placement."""
+        self.alarms.limit_to(owned)
+
+    def drop_objects(self, error: Exception) -> None:
+        """Reset what is in memory and close every socket. Called by the placement."""
+        for directory in self._directories.values():
+            for slot in directory.slots():
+                slot.reset(error)
 
     def _directory(self, key: str) -> Directory:
         directory = self._directories.get(key)

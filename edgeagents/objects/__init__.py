@@ -32,9 +32,10 @@ from edgeagents.objects.events import (
     StartEvent,
 )
 from edgeagents.objects.gates import Durability
-from edgeagents.objects.ids import Address, ObjectId, nanoid, uuid4
+from edgeagents.objects.ids import SHARDS, Address, ObjectId, nanoid, uuid4
+from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
-from edgeagents.objects.namespace import Deliver, Directory, Namespace, Stub, World, current_namespaces
+from edgeagents.objects.namespace import Deliver, Directory, Namespace, Namespaces, Stub, World, current_namespaces
 from edgeagents.objects.observer import Observer
 from edgeagents.objects.storage import Storage
 from edgeagents.objects.websocket import (
@@ -46,6 +47,7 @@ from edgeagents.objects.websocket import (
 )
 
 __all__ = [
+    "SHARDS",
     "Activation",
     "Address",
     "AlarmEvent",
@@ -61,10 +63,12 @@ __all__ = [
     "Event",
     "FetchEvent",
     "FolderStorage",
+    "Lease",
     "Limits",
     "MemoryStorage",
     "MessageEvent",
     "Namespace",
+    "Namespaces",
     "ObjectContext",
     "ObjectId",
     "Observer",

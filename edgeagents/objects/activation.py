@@ -31,13 +31,13 @@ from edgeagents.objects.events import (
     StartEvent,
 )
 from edgeagents.objects.gates import InputGate, OutputGate, Turn, current_turn
+from edgeagents.objects.ids import Address
 from edgeagents.objects.rpc import copy_result, crossing_error, is_callable_name
 from edgeagents.objects.storage import Storage
 
 if TYPE_CHECKING:
     from edgeagents.http import Request, Response
     from edgeagents.objects.hibernation import Slot
-    from edgeagents.objects.ids import Address
     from edgeagents.objects.namespace import Stub
 
 __all__ = ["Activation"]
@@ -64,18 +64,20 @@ class Activation:
         self._executor: ThreadPoolExecutor | None = None
         self.is_started = False
         self.is_stopping = False
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._holds = 0
         self._last_active = world.clock.monotonic()
         self._idle_timer: Any = None
         self._starting: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] | None = []
         self.input = InputGate()
         namespace, object_id, facets = slot.place
+        lease = world.lease(Address(namespace, object_id))
         self.database = world.storage.open(namespace, object_id, facets)
         self.output = OutputGate(self.database, world.durability, world.sync_executor, self.reset)
         self.database.is_synced = world.durability == "full"
         self.database.on_write = self.output.note_write
         self.database.on_release = self._transaction_ended
+        self.database.let_go = self.output.let_go
         self.alarm = world.alarms.slot(namespace, object_id, self.database, facets)
         self.storage = Storage(
             self.database,
@@ -87,6 +89,7 @@ class Activation:
             flushed=self.output.flushed,
         )
         self.ctx = ObjectContext(self)
+        self.database.claim(lease)
 
     # Life
 
@@ -360,13 +363,20 @@ class Activation:
         if turn is None:
             raise RuntimeError("invoke() was called outside an event of this object.")
         await self.input.close_for(turn)
+        output = self.output
+        output.begin_handler(turn)
+
+        def run() -> Any:
+            output.in_handler()
+            return fn(*args, **kwargs)
+
         try:
             if self._executor is None:
                 name = f"{self.slot.directory.class_name}-{str(self.id)[:8]}"
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-            result = await sync_to_async(fn, thread_sensitive=False, executor=self._executor)(*args, **kwargs)
+            result = await sync_to_async(run, thread_sensitive=False, executor=self._executor)()
         finally:
-            self.output.commit_now()
+            output.end_handler()
             self.input.reopen()
         return await result if inspect.isawaitable(result) else result
 
@@ -478,17 +488,18 @@ class Activation:
         self.keep_task(task)
         return task
 
-    def keep_task(self, task: asyncio.Task[Any]) -> None:
+    def keep_task(self, task: asyncio.Future[Any]) -> None:
         """Own ``task``: it keeps the object awake, and is cancelled with it."""
         if task.done():
             return
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
+    def _task_done(self, task: asyncio.Future[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and error is not self.failure:
-            self.logger.error("%s failed", task.get_name(), exc_info=error)
+            name = task.get_name() if isinstance(task, asyncio.Task) else "What was given to wait_until()"
+            self.logger.error("%s failed", name, exc_info=error)
         if not self._holds:
             self._rest()
 

@@ -112,7 +112,7 @@ class AlarmIndex:
     def earliest(self, limit: int, among: str | None = None) -> list[AlarmHint]:
         """Return the ``limit`` entries that are due first, in order.
 
-        With ``among``, which names shards (see ``ObjectId.shard``) in hexadecimal, as ``"00,3f,"``, only those of objects in them.
+        With ``among``, which names shards in hexadecimal, as ``"00,3f,"``, only those of objects in them.
         """
         columns = "SELECT namespace, id, name, due FROM _cf_ALARMS"
         if among is None:

@@ -239,6 +239,7 @@ class AlarmScheduler:
         self.index = index
         self._clock, self._rng, self._wake, self._at_once = clock, rng, wake, at_once
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._among: str | None = None
         self._looks_soon = False
         self._timer: TimerHandle | None = None
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -249,6 +250,11 @@ class AlarmScheduler:
     def slot(self, namespace: str, object_id: ObjectId, database: Database, facets: tuple[str, ...] = ()) -> AlarmSlot:
         """Return the alarm of the object, or the facet of it, whose database this is."""
         return AlarmSlot(database, _Entry(self, namespace, object_id, facets), self._clock, self._rng)
+
+    def limit_to(self, shards: list[int] | None) -> None:
+        """Wake objects of these shards only; None for all."""
+        self._among = None if shards is None else "".join(f"{shard:02x}," for shard in shards)
+        self._look_soon()
 
     async def start(self) -> None:
         """Begin to wake objects."""
@@ -306,7 +312,7 @@ class AlarmScheduler:
             return  # Each wake that ends looks again.
         passed_over = len(self._running) + len(self._held_back)
         now = self._clock.now()
-        for hint in self.index.earliest(passed_over + self._at_once - len(self._running) + 1):
+        for hint in self.index.earliest(passed_over + self._at_once - len(self._running) + 1, self._among):
             if hint.key in self._running or hint.key in self._held_back:
                 continue
             if hint.due > now:

@@ -8,12 +8,12 @@ slots of its facets (``facet_slot``) are within it.
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeagents.errors import ObjectOverloaded
+from edgeagents.errors import ObjectOverloaded, TooManySockets
 from edgeagents.objects.activation import Activation
+from edgeagents.objects.eager import begin_now
 from edgeagents.objects.events import CloseEvent, Event, MessageEvent, StartEvent
 from edgeagents.objects.ids import ObjectId, Place
 from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
@@ -61,15 +61,14 @@ class Slot:
         task = self.begin(event, props)
         return task.result() if task.done() else await asyncio.shield(task)
 
-    def begin(self, event: Event, props: Mapping[str, Any] | None = None) -> asyncio.Task[Any]:
-        """Start to handle ``event`` in a task of its own."""
-        if self._events >= self.directory.world.limits.events_per_object:
-            raise ObjectOverloaded(
-                f"{self._events} events wait for the {self.directory.class_name} {self.id.name or self.id!s}. "
-                "Call it less often."
-            )
+    def begin(self, event: Event, props: Mapping[str, Any] | None = None) -> asyncio.Future[Any]:
+        """Start to handle ``event``, in a task of its own. What it does before it first waits is done on return."""
+        limit = self.directory.world.limits.events_per_object
+        # The end of a connection is always heard: it is what makes room.
+        if self._events >= limit and not isinstance(event, CloseEvent):
+            raise ObjectOverloaded(f"the {self.directory.class_name} {self.id.name or self.id!s}", limit)
         self._events += 1
-        return _start_task(self._handle(event, props))
+        return begin_now(self._handle(event, props))
 
     async def _handle(self, event: Event, props: Mapping[str, Any] | None) -> Any:
         self.directory.world.enter()
@@ -86,7 +85,7 @@ class Slot:
         A start that fails at once has left again when this returns; its error waits for the event.
         """
         self.activation = activation = Activation(self, props)
-        activation.keep_task(_start_task(activation.start()))
+        activation.keep_task(begin_now(activation.start()))
         return activation
 
     async def rise(self) -> None:
@@ -105,6 +104,12 @@ class Slot:
         self.reset_facets(error)
         # 1012 makes clients come back; what they then send wakes a new activation.
         self.drop_sockets(1012, "Durable Object reset")
+
+    def reset(self, error: BaseException) -> None:
+        """Drop what is in memory, with ``error`` for whoever waits, and close every socket."""
+        if self.activation is not None:
+            self.activation.reset(error)
+        self.was_reset(error)
 
     async def stop(self) -> None:
         """Leave memory because the runtime stops, before the facets do: nothing can wake them then."""
@@ -156,9 +161,9 @@ class Slot:
                     f'"{tag}" is longer than the max tag length ({limits.socket_tag_characters} characters).'
                 )
         if len(self.sockets) >= limits.sockets_per_object:
-            raise ValueError(f"An object has at most {limits.sockets_per_object} WebSockets.")
+            raise TooManySockets("sockets_per_object", limits.sockets_per_object)
         self.sockets[ws] = None
-        ws.give_to(self, kept)
+        ws.give_to(self, kept, limits.attachment_bytes)
 
     def open_sockets(self, tag: str | None = None) -> list[WebSocket]:
         """Return the sockets that are open, in the order of their coming."""
@@ -168,7 +173,9 @@ class Slot:
         """Answer ``pair.request`` without the object from now on."""
         limit = self.directory.world.limits.auto_response_bytes
         if pair is not None and max(len(pair.request.encode()), len(pair.response.encode())) > limit:
-            raise ValueError(f"An automatic request or response is at most {limit} bytes long.")
+            raise ValueError(
+                f"An automatic request or response is at most {limit} bytes long: Limits(auto_response_bytes={limit})."
+            )
         self.auto_response = pair
 
     def release(self, send: Callable[[], object]) -> None:
@@ -216,19 +223,19 @@ class Slot:
             socket.close(code, reason)
         self._forget_if_empty()
 
-    def _message_done(self, socket: WebSocket, done: asyncio.Task[Any]) -> None:
+    def _message_done(self, socket: WebSocket, done: asyncio.Future[Any]) -> None:
         if self._in_flight is not None:
             left = self._in_flight.pop(socket, 1) - 1
             if left:
                 self._in_flight[socket] = left
         self._log_failure(done)
 
-    def _closed_done(self, socket: WebSocket, done: asyncio.Task[Any]) -> None:
+    def _closed_done(self, socket: WebSocket, done: asyncio.Future[Any]) -> None:
         self.sockets.pop(socket, None)
         self._log_failure(done)
         self._forget_if_empty()
 
-    def _log_failure(self, done: asyncio.Task[Any]) -> None:
+    def _log_failure(self, done: asyncio.Future[Any]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
             self.directory.logger.error("A WebSocket handler of %s failed", self.id.name or self.id, exc_info=error)
 
@@ -238,20 +245,8 @@ class _Settled:
 
     __slots__ = ("_task",)
 
-    def __init__(self, task: asyncio.Task[Any]) -> None:
+    def __init__(self, task: asyncio.Future[Any]) -> None:
         self._task = task
 
     def __await__(self) -> Generator[Any, None, None]:
         yield from asyncio.wait([self._task]).__await__()
-
-
-if sys.version_info >= (3, 12):
-
-    def _start_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        # Most events end without waiting for anything: they then never go through the loop.
-        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
-
-else:
-
-    def _start_task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        return asyncio.get_running_loop().create_task(coroutine)

@@ -12,9 +12,12 @@ import random
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["Address", "ObjectId", "Place", "id_from_name", "id_from_string", "nanoid", "unique_id", "uuid4"]
+__all__ = ["SHARDS", "Address", "ObjectId", "Place", "id_from_name", "id_from_string", "nanoid", "unique_id", "uuid4"]
+
+SHARDS: Final = 256
+"""In how many parts all objects are divided. Those of one part have one owner."""
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _NANOID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
@@ -32,7 +35,7 @@ class ObjectId:
 
     @property
     def shard(self) -> int:
-        """Which of the 256 shards the object belongs to. Those of one shard have one owner."""
+        """The part of all objects that this one belongs to."""
         return int(self.digits[:2], 16)
 
     def equals(self, other: ObjectId) -> bool:

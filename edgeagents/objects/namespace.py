@@ -27,16 +27,23 @@ from edgeagents.objects.facets import FacetStartup
 from edgeagents.objects.gates import Durability
 from edgeagents.objects.hibernation import Slot
 from edgeagents.objects.ids import Address, ObjectId, id_from_name, id_from_string, unique_id
+from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.observer import Observer
 from edgeagents.objects.rpc import copy_arguments, is_callable_name
 
-__all__ = ["Deliver", "Directory", "Namespace", "Stub", "World", "current_namespaces"]
+__all__ = ["Deliver", "Directory", "Namespace", "Namespaces", "Stub", "World", "current_namespaces"]
 
 T = TypeVar("T")
 
 current_namespaces: ContextVar[Mapping[type, Namespace[Any]]] = ContextVar("edgeagents_namespaces")
 """The namespaces of the runtime that this code runs in, by class."""
+
+
+class Namespaces(dict[type, "Namespace[Any]"]):
+    """The namespaces of one runtime, by class. ``admit`` refuses a request from outside, or lets it in."""
+
+    admit: Callable[[Request], Awaitable[Response | None]] | None = None
 
 
 class Deliver(Protocol):
@@ -60,6 +67,10 @@ class World:
     sync_executor: Executor
     respond: Callable[[Any, Request], Awaitable[Response]]
     observer: Observer
+    lease: Callable[[Address], Lease]
+    """Returns the right to write for an object of this process, or raises ``OwnershipLost``."""
+    renew_identity: Callable[[Identity], Awaitable[Identity | None]] | None = None
+    """Returns the identity with which a WebSocket goes on whose own has ended; None closes it."""
     models: Any = None
     events: Any = None
     debug: bool = False

@@ -15,7 +15,7 @@ from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, Remo
 from edgeagents.http import Request, Response
 from edgeagents.objects.values import clone
 
-__all__ = ["UnknownClass", "copy_arguments", "copy_result", "crossing_error", "is_callable_name"]
+__all__ = ["UnknownClass", "copy_arguments", "copy_result", "crossing_error", "is_callable_name", "remote_error"]
 
 _HANDLERS = frozenset({"alarm", "fetch", "web_socket_message", "web_socket_close", "web_socket_error"})
 
@@ -51,10 +51,13 @@ def crossing_error(error: BaseException) -> BaseException:
         return error
     if not isinstance(error, Exception):
         return ObjectReset(f"The object stopped while it handled the call: {type(error).__name__}.")
-    for kind in type(error).__mro__:
-        if kind is not Exception and getattr(builtins, kind.__name__, None) is kind:
-            return _remote(kind)(_text(error), type(error).__name__)
-    return RemoteError(_text(error), type(error).__name__)
+    kind = next(kind for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind)
+    return remote_error(kind, _text(error), type(error).__name__)
+
+
+def remote_error(kind: type[Exception], text: str, type_name: str) -> RemoteError:
+    """Return the error of an object whose code raised the builtin ``kind``, or a subclass of it named ``type_name``."""
+    return (RemoteError if kind is Exception else _remote(kind))(text, type_name)
 
 
 @cache

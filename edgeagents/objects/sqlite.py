@@ -148,6 +148,8 @@ class Database:
         self.lock = threading.RLock()
         self.on_write: Callable[[], object] = on_write or _nothing
         self.on_release: Callable[[], object] = _nothing
+        self.let_go: Callable[[], object] = _nothing
+        """Called by who lets others see what was just written: a sync handler commits there."""
         self.before_commit: Callable[[], Callable[[], object] | None] | None = None
         """Called within the next commit that has something to write; what it returns is called when that is kept."""
         self.before_sync: Callable[[], object] | None = None
@@ -644,7 +646,7 @@ class Database:
         return (_SET_UP_SHARED if self._is_shared else _SET_UP_EXCLUSIVE, *_SET_UP_FILE, *_SET_UP)
 
     def _take_over(self, driver: Driver, lease: Lease) -> None:
-        """See that no later owner has the database, and that an earlier one which may still run cannot write any more."""
+        """See that no later owner has the database, and that an earlier one that still runs can no longer write."""
         if lease.displace is None:
             self._check_owner(driver, lease)
             return

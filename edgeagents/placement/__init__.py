@@ -1,11 +1,34 @@
-"""Placement: who owns an object.
+"""Placement: who owns an object, and how events reach it there.
 
-Every event reaches its object through a ``Placement``, which knows whether that is this process. The first one,
-``SingleProcess``, has every object here, and a lease on the state folder that keeps other processes out.
+| to | look in |
+|---|---|
+| see what a placement must do | `contract.py` |
+| have all objects in one process | `single_process.py`, `folder_claim.py` |
+| share a state folder among processes | `shared_folder.py` |
+| know who is alive, who owns which shard | `members.py`, `registry.py` |
+| carry events between processes | `link.py`, `wire.py`, `remote_call.py`, `owners_end.py`, `carried_socket.py` |
+
+Nothing above this room knows where an object lives. What crosses from one process to another is data, small and
+serialisable, so that another placement can carry it further.
 """
 
-from edgeagents.objects.ids import Address
-from edgeagents.placement.lease import FolderLease, Lease
-from edgeagents.placement.single_process import Local, Placement, SingleProcess
+from __future__ import annotations
 
-__all__ = ["Address", "FolderLease", "Lease", "Local", "Placement", "SingleProcess"]
+import sys
+from pathlib import Path
+
+from edgeagents.objects import Address, Lease
+from edgeagents.placement.contract import Local, Placement
+from edgeagents.placement.folder_claim import FolderClaim
+from edgeagents.placement.single_process import SingleProcess
+
+__all__ = ["Address", "FolderClaim", "Lease", "Local", "Placement", "SingleProcess", "default_placement"]
+
+
+def default_placement(folder: Path | None) -> Placement:
+    """Return what shares ``folder`` with other processes; for memory, and on Windows, what needs one for itself."""
+    if folder is None or sys.platform == "win32":
+        return SingleProcess(folder)
+    from edgeagents.placement.shared_folder import SharedFolder
+
+    return SharedFolder(folder)

@@ -1,0 +1,78 @@
+"""Claims on a state folder: one process has it whole, or several share it.
+
+The operating system's lock on a file in the folder decides; it ends with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from edgeagents.errors import ConfigError
+
+__all__ = ["FolderClaim"]
+
+
+class FolderClaim:
+    """One process's claim on a state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "owner.lock"
+        self._folder = folder
+        self._fd: int | None = None
+
+    def take_whole(self) -> int:
+        """Keep all others out. Return a number that grows with each process that does.
+
+        Raises ``ConfigError`` naming the process that has the folder.
+        """
+        fd = self._lock(
+            shared=False,
+            advice="stop that process, use one worker (hypercorn -w 1), or choose another folder.",
+        )
+        written = os.read(fd, 64).split()
+        number = int(written[1]) + 1 if len(written) == 2 and written[1].isdigit() else 1
+        os.lseek(fd, 0, os.SEEK_SET)
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()} {number}\n".encode())
+        return number
+
+    def share(self) -> None:
+        """Keep those out who want the folder whole. Raises ``ConfigError`` when one has it."""
+        self._lock(shared=True, advice="stop that process, or choose another folder.")
+
+    def _lock(self, *, shared: bool, advice: str) -> int:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            _lock(fd, shared)
+        except OSError as error:
+            owner = os.read(fd, 64).decode("ascii", "replace").split()
+            os.close(fd)
+            who = f"Another process (pid {owner[0]})" if owner and not shared else "Another process"
+            raise ConfigError(f"{who} already uses the state folder {self._folder}: {advice}") from error
+        self._fd = fd
+        return fd
+
+    def release(self) -> None:
+        """Give the folder back. Harmless when it is not held."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(fd: int, shared: bool) -> None:
+        # A byte past the text, which others must be able to read.
+        os.lseek(fd, 1024, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        os.lseek(fd, 0, os.SEEK_SET)
+
+else:
+    import fcntl
+
+    def _lock(fd: int, shared: bool) -> None:
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

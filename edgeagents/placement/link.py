@@ -1,0 +1,222 @@
+"""Links: one connection between two processes, which carries many events at once.
+
+Each event has a channel. A body is sent no faster than it is read: the reader grants bytes, the writer uses them up, so
+a client that reads slowly holds back its own channel alone. Messages of WebSockets are not held back here, but where
+the client is connected, which drops one that stalls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+from edgeagents.placement.wire import dump, load
+
+__all__ = ["WINDOW", "Channel", "Inflow", "Link", "LinkLost", "Outflow"]
+
+_log = logging.getLogger("edgeagents.placement")
+
+WINDOW: Final = 256 * 1024
+_PIECE: Final = 64 * 1024
+_LONGEST_FRAME: Final = 512 * 1024 * 1024
+
+
+class LinkLost(ConnectionError):
+    """The other process has gone, or does not answer any more."""
+
+
+class Channel(Protocol):
+    """One event's end of a link."""
+
+    def receive(self, kind: str, *content: Any) -> None:
+        """Take a frame. Must not block."""
+        ...
+
+    def lost(self) -> None:
+        """The link is gone: nothing comes any more."""
+        ...
+
+
+class Link:
+    """One connection. ``on_open`` makes the channel of an event that the other side begins."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        on_open: Callable[[Link, int, list[Any]], Channel] | None = None,
+    ) -> None:
+        self._reader, self._writer, self._on_open = reader, writer, on_open
+        self._channels: dict[int, Channel] = {}
+        self._numbers = itertools.count(1)
+        self.is_lost = False
+        self._task = asyncio.get_running_loop().create_task(self._read(), name="link to another process")
+
+    def open(self, channel: Channel) -> int:
+        """Begin a channel; return its number."""
+        if self.is_lost:
+            raise LinkLost
+        number = next(self._numbers)
+        self._channels[number] = channel
+        return number
+
+    def forget(self, number: int) -> None:
+        """End a channel. What still comes for it is ignored."""
+        self._channels.pop(number, None)
+
+    def send(self, number: int, kind: str, *content: Any) -> None:
+        """Send a frame. Never blocks; what is sent after the end is dropped."""
+        if not self.is_lost:
+            self._writer.write(dump([number, kind, *content]))
+
+    async def drain(self) -> None:
+        """Return when what was sent has left, more or less."""
+        with suppress(ConnectionError):
+            await self._writer.drain()
+
+    async def _read(self) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                length = int.from_bytes(await self._reader.readexactly(4), "big")
+                if length > _LONGEST_FRAME:
+                    break
+                number, kind, *content = load(await self._reader.readexactly(length))
+                channel = self._channels.get(number)
+                if channel is not None:
+                    _hand_over(channel, kind, content)
+                elif kind == "open" and self._on_open is not None:
+                    self._channels[number] = self._on_open(self, number, content)
+        self.close()
+
+    async def closed(self) -> None:
+        """Return when the connection has ended."""
+        await asyncio.wait([self._task])
+
+    def close(self) -> None:
+        """End the connection. Every channel learns that it is lost."""
+        if self.is_lost:
+            return
+        self.is_lost = True
+        self._task.cancel()
+        self._writer.close()
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.lost()
+
+
+def _hand_over(channel: Channel, kind: str, content: list[Any]) -> None:
+    try:
+        channel.receive(kind, *content)
+    except Exception:
+        # One channel's fault is not the others'.
+        _log.exception("A frame from another process could not be handled")
+
+
+class Outflow:
+    """Sends a body, as far as the reader has granted."""
+
+    def __init__(self, link: Link, number: int, granted: int) -> None:
+        self._link, self._number, self._granted = link, number, granted
+        self._more = asyncio.Event()
+
+    def grant(self, count: int) -> None:
+        """The reader takes so many more bytes, or items."""
+        self._granted += count
+        self._more.set()
+
+    async def send(self, chunks: AsyncIterator[bytes]) -> None:
+        """Send ``chunks`` to the end. An error of theirs reaches the reader as an error."""
+        try:
+            while await self._may_send():
+                chunk = await anext(chunks, None)
+                if chunk is None:
+                    break
+                for start in range(0, len(chunk), _PIECE):
+                    piece = chunk[start : start + _PIECE]
+                    await self._may_send()
+                    self._granted -= len(piece)
+                    self._link.send(self._number, "data", piece)
+                await self._link.drain()
+        finally:
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def send_items(self, items: AsyncIterator[bytes]) -> None:
+        """Send ``items``, each of which counts as one."""
+        try:
+            while await self._may_send():
+                item = await anext(items, None)
+                if item is None:
+                    break
+                self._granted -= 1
+                self._link.send(self._number, "data", item)
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _may_send(self) -> bool:
+        while self._granted <= 0:
+            self._more.clear()
+            await self._more.wait()
+        return True
+
+
+class Inflow(AsyncIterator[bytes]):
+    """A body that comes over a link. Reading it grants more; ``aclose`` says that no more is wanted."""
+
+    def __init__(self, link: Link, number: int, *, granted: int, by_bytes: bool = True) -> None:
+        self._link, self._number, self._by_bytes = link, number, by_bytes
+        self._granted = granted
+        self._window = WINDOW if by_bytes else 16
+        self._chunks: deque[bytes] = deque()
+        self._arrived = asyncio.Event()
+        self._error: BaseException | None = None
+        self._is_over = False
+        self.on_close: Callable[[], object] | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """A piece has come."""
+        self._chunks.append(chunk)
+        self._arrived.set()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """The last piece has come, or the source has failed."""
+        if not self._is_over:
+            self._is_over, self._error = True, error
+            self._arrived.set()
+
+    def __aiter__(self) -> Inflow:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._is_over:
+                if self._error is not None:
+                    raise self._error
+                raise StopAsyncIteration
+            self._grant_more()
+            self._arrived.clear()
+            await self._arrived.wait()
+        chunk = self._chunks.popleft()
+        self._granted -= len(chunk) if self._by_bytes else 1
+        self._grant_more()
+        return chunk
+
+    def _grant_more(self) -> None:
+        if self._granted <= self._window // 2 and not self._is_over:
+            self._link.send(self._number, "grant", self._window - self._granted)
+            self._granted = self._window
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        if not self._is_over:
+            self.end()
+            if self.on_close is not None:
+                self.on_close()

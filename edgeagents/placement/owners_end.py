@@ -1,0 +1,149 @@
+"""The owner's end of an event that another process brought.
+
+The event is handled here as if it had come here; what it answers goes back in frames, as fast as it is read there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+from edgeagents.errors import ClientDisconnected
+from edgeagents.http import AbortController, Response
+from edgeagents.objects import Address, Event
+from edgeagents.objects.rpc import crossing_error
+from edgeagents.objects.values import encode
+from edgeagents.placement.carried_socket import Carried
+from edgeagents.placement.link import WINDOW, Inflow, Link, Outflow
+from edgeagents.placement.wire import pack_error, pack_response, unpack_address, unpack_event
+
+__all__ = ["Handle", "OwnersEnd"]
+
+_LOST = 1006
+
+
+class Handle(Protocol):
+    """Brings an event to an object of this process; None when it has no right to the object."""
+
+    def __call__(self, address: Address, event: Event, props: Mapping[str, Any] | None, /) -> Any | None:
+        """Return what is to be awaited."""
+        ...
+
+
+class OwnersEnd:
+    """One channel of a link."""
+
+    def __init__(self, link: Link, number: int, packed: list[Any], handle: Handle) -> None:
+        self._link, self._number = link, number
+        self._body = Inflow(link, number, granted=0)
+        self._abort = AbortController()
+        self._outflow: Outflow | None = None
+        self._granted = 0
+        self._socket: Carried | None = None
+        self._task = asyncio.get_running_loop().create_task(self._serve(packed, handle))
+
+    async def _serve(self, packed: list[Any], handle: Handle) -> None:
+        event, props = unpack_event(packed, self._body, self._abort.signal)
+        handled = handle(unpack_address(packed), event, props)
+        if handled is None:
+            self._finish("moved")
+            return
+        try:
+            result = await handled
+            await self._answer(result)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._finish("error", pack_error(error))
+
+    async def _answer(self, result: Any) -> None:
+        if isinstance(result, Response):
+            self._link.send(self._number, "response", pack_response(result))
+            if result.websocket is not None:
+                self._socket = Carried(self._link, self._number, result.websocket)
+            elif result.is_streaming:
+                await self._stream(result)
+            else:
+                self._link.forget(self._number)
+        elif isinstance(result, AsyncIterator):
+            self._link.send(self._number, "items")
+            self._outflow = Outflow(self._link, self._number, self._granted)
+            await self._send_to_end(self._outflow.send_items(_encoded(result)))
+        else:
+            self._finish("result", encode(result))
+
+    async def _stream(self, response: Response) -> None:
+        self._outflow = Outflow(self._link, self._number, WINDOW + self._granted)
+        try:
+            await self._send_to_end(self._outflow.send(response.stream()))
+        finally:
+            await response.aclose()
+
+    async def _send_to_end(self, sending: Any) -> None:
+        try:
+            await sending
+        except Exception as error:
+            self._finish("end", pack_error(crossing_error(error)))
+        else:
+            self._finish("end")
+
+    def _finish(self, kind: str, *content: Any) -> None:
+        self._link.send(self._number, kind, *content)
+        self._link.forget(self._number)
+
+    # What comes
+
+    def receive(self, kind: str, *content: Any) -> None:
+        """See ``Channel``."""
+        match kind:
+            case "data":
+                self._body.feed(content[0])
+            case "end":
+                self._body.end()
+            case "broken":
+                self._body.end(ClientDisconnected(content[0]))
+            case "grant":
+                if self._outflow is not None:
+                    self._outflow.grant(content[0])
+                else:
+                    self._granted += content[0]
+            case "gone":
+                self._gone()
+            case "message":
+                if self._socket is not None:
+                    self._socket.feed(content[0])
+            case "close":
+                self._closed(*content)
+            case _:
+                raise ValueError(f"The other process sent {kind!r}, which means nothing here.")
+
+    def lost(self) -> None:
+        """See ``Channel``."""
+        if self._socket is not None:
+            self._closed(_LOST, "", False)
+        self._gone()
+
+    def _closed(self, code: int, reason: str, was_clean: bool) -> None:
+        socket, self._socket = self._socket, None
+        self._link.forget(self._number)
+        if socket is not None:
+            socket.feed_close(code, reason, was_clean)
+
+    def _gone(self) -> None:
+        self._abort.abort(ClientDisconnected())
+        self._body.end(ClientDisconnected())
+        if self._outflow is not None:
+            # What is streamed has a reader less; the source closes with the stream.
+            self._task.cancel()
+            self._link.forget(self._number)
+
+
+async def _encoded(items: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    try:
+        async for item in items:
+            yield encode(item)
+    finally:
+        close = getattr(items, "aclose", None)
+        if close is not None:
+            await close()

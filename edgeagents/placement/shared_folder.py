@@ -1,0 +1,270 @@
+"""The placement of several processes on one state folder: an object lives in one of them, the others send events there.
+
+All objects are divided in shards, and a process owns shards by leases (``registry``, ``members``). What it does not own
+it sends to the process that does, over a local socket (``link``). A shard whose owner is dead or frozen is taken by the
+first process that needs it. Each process aims at its fair share: it takes what is free, and gives up what it has too
+much of, once no object of that shard is in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from edgeagents.errors import ObjectError, OwnershipLost, StorageError
+from edgeagents.objects import SHARDS, Address, Event, Lease
+from edgeagents.placement.contract import Local
+from edgeagents.placement.folder_claim import FolderClaim
+from edgeagents.placement.link import Link, LinkLost
+from edgeagents.placement.members import Member, Peer, owners
+from edgeagents.placement.owners_end import OwnersEnd
+from edgeagents.placement.registry import Registry
+from edgeagents.placement.remote_call import Moved, call
+
+__all__ = ["SharedFolder"]
+
+_PATIENCE: Final = 10.0
+_PAUSE: Final = 0.02
+_SOCKET_PATH_BYTES: Final = 100
+
+_log = logging.getLogger("edgeagents.placement")
+
+
+class SharedFolder:
+    """Any number of processes share ``folder``. A lease holds for ``lease_seconds`` and is renewed four times in it.
+
+    A process that dies is replaced at once, one that is frozen when its leases have ended. What a process does while it
+    is frozen is refused; when it goes on, its objects are dropped and its clients told to come back.
+    """
+
+    def __init__(self, folder: Path, *, lease_seconds: float = 2.0) -> None:
+        self._folder, self._seconds = folder, lease_seconds
+        self._claim = FolderClaim(folder)
+        self._leases: list[Lease | None] = [None] * SHARDS
+        self._owners: dict[int, Peer] = {}
+        self._links: dict[int, asyncio.Task[Link]] = {}
+        self._incoming: set[Link] = set()
+        self._is_open = False
+        self._stopped = threading.Event()
+        self._sharing: asyncio.Task[None] | None = None
+
+    # Life
+
+    async def start(self, local: Local) -> None:
+        """See ``Placement``."""
+        self._claim.share()
+        self._local = local
+        self._loop = asyncio.get_running_loop()
+        self._socket_folder: str | None = None
+        self._socket = self._socket_path()
+        self._server = await asyncio.start_unix_server(self._connected, self._socket)
+        os.chmod(self._socket, 0o600)
+        self._registry = Registry(self._folder)
+        self._member = self._join()
+        self._beat = threading.Thread(target=self._renew, name="edgeagents leases", daemon=True)
+        self._beat.start()
+
+    def _socket_path(self) -> str:
+        name = f"{os.getpid()}-{secrets.token_hex(4)}.sock"
+        folder = owners(self._folder).absolute()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if len(os.fsencode(folder / name)) > _SOCKET_PATH_BYTES:
+            # The operating system bounds the path of a socket.
+            self._socket_folder = tempfile.mkdtemp(prefix="edgeagents-")
+            return f"{self._socket_folder}/{name}"
+        return str(folder / name)
+
+    def _join(self) -> Member:
+        return self._registry.join(lambda _: self._socket, self._seconds)
+
+    async def open(self) -> None:
+        """See ``Placement``."""
+        self._is_open = True
+        self._share()
+        self._sharing = asyncio.create_task(self._keep_sharing(), name="shares of the state folder")
+
+    async def close(self) -> None:
+        """See ``Placement``."""
+        self._is_open = False
+        if self._sharing is not None:
+            self._sharing.cancel()
+        self._server.close()
+
+    async def stop(self) -> None:
+        """See ``Placement``."""
+        self._stopped.set()
+        for link in [*self._incoming, *(task.result() for task in self._links.values() if _is_linked(task))]:
+            await link.drain()
+            link.close()
+        self._server.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self._socket)
+        if self._socket_folder is not None:
+            shutil.rmtree(self._socket_folder, ignore_errors=True)
+        self._registry.release(self._member, (shard for shard, lease in enumerate(self._leases) if lease is not None))
+        self._member.leave()
+        self._registry.close()
+        self._claim.release()
+
+    # Leases
+
+    def lease(self, address: Address) -> Lease:
+        """See ``Placement``."""
+        lease = self._leases[address.id.shard]
+        if lease is None or time.monotonic() >= self._member.holds_until:
+            raise OwnershipLost
+        return lease
+
+    def _renew(self) -> None:
+        # In a thread: a handler that blocks the event loop for long does not cost this process its objects.
+        while not self._stopped.wait(self._seconds / 4):
+            member = self._member
+            if not member.renew():
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._lapsed, member)
+
+    def _lapsed(self, member: Member) -> None:
+        """The leases ended before they were renewed: others may have what this process had."""
+        if member is not self._member or self._stopped.is_set():
+            return
+        _log.warning("This process did not run for %g s: what it owned may have another owner now.", self._seconds)
+        self._leases = [None] * SHARDS
+        self._owners.clear()
+        self._local.drop_objects(OwnershipLost())
+        for link in tuple(self._incoming):
+            link.close()
+        # Its old membership ends after its objects have left memory, so that none can write by an old token unnoticed.
+        self._member = self._join()
+        member.leave()
+        self._note_shards()
+
+    async def _keep_sharing(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds / 2)
+            try:
+                self._share()
+            except StorageError as error:
+                _log.warning("%s", error)
+
+    def _share(self) -> None:
+        for number, task in tuple(self._links.items()):
+            peer = next((peer for peer in self._owners.values() if peer.number == number), None)
+            if peer is not None and peer.standing != "alive":
+                self._unlink(peer, task)
+        mine = sum(lease is not None for lease in self._leases)
+        fair = math.ceil(SHARDS / max(self._registry.count_members(), 1))
+        if mine < fair:
+            taken = self._registry.claim_free(self._member, fair - mine)
+            for shard, lease in taken.items():
+                self._leases[shard] = lease
+                self._owners.pop(shard, None)
+            if taken:
+                self._note_shards()
+        elif mine > fair:
+            self._give_up(mine - fair)
+
+    def _give_up(self, count: int) -> None:
+        in_use = self._local.shards_in_use()
+        idle = [shard for shard, lease in enumerate(self._leases) if lease is not None and shard not in in_use]
+        given = idle[:count]
+        for shard in given:
+            self._leases[shard] = None
+        if given:
+            self._registry.release(self._member, given)
+            self._note_shards()
+
+    def _note_shards(self) -> None:
+        owned = [shard for shard, lease in enumerate(self._leases) if lease is not None]
+        self._local.shards_changed(None if len(owned) == SHARDS else owned)
+
+    # Events
+
+    def deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any]:
+        """See ``Placement``."""
+        if self._leases[address.id.shard] is not None and time.monotonic() < self._member.holds_until:
+            return self._local.deliver(address, event, props)
+        return self._deliver(address, event, props)
+
+    async def _deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
+        shard = address.id.shard
+        patience = time.monotonic() + self._seconds + _PATIENCE
+        while not self._stopped.is_set():
+            try:
+                owner = self._owner(shard)
+                if owner is None:
+                    return await self._local.deliver(address, event, props)
+                return await call(await self._link_to(owner), address, event, props)
+            except (Moved, LinkLost):
+                # Nothing was done: its owner gives it up just now, or has gone, or takes no more.
+                self._owners.pop(shard, None)
+            if time.monotonic() > patience:
+                break
+            await asyncio.sleep(_PAUSE)
+        raise ObjectError("The process that owns this object does not answer. Try again.")
+
+    def _owner(self, shard: int) -> Peer | None:
+        """Return which other process has the shard; None when this one has it, if need be from now on."""
+        if self._leases[shard] is not None and time.monotonic() < self._member.holds_until:
+            return None
+        owner = self._owners.get(shard)
+        if owner is not None:
+            return owner
+        if not self._is_open or time.monotonic() >= self._member.holds_until:
+            raise Moved
+        found = self._registry.claim(self._member, shard)
+        if isinstance(found, Peer):
+            self._owners[shard] = found
+            return found
+        self._leases[shard] = found
+        self._note_shards()
+        return None
+
+    # Links
+
+    async def _link_to(self, peer: Peer) -> Link:
+        task = self._links.get(peer.number)
+        if task is None or (task.done() and not _is_linked(task)):
+            task = self._links[peer.number] = asyncio.create_task(_connect(peer.socket))
+        try:
+            return await asyncio.shield(task)
+        except OSError as error:
+            raise LinkLost from error
+
+    def _unlink(self, peer: Peer, task: asyncio.Task[Link]) -> None:
+        del self._links[peer.number]
+        for shard in [shard for shard, owner in self._owners.items() if owner.number == peer.number]:
+            del self._owners[shard]
+        if _is_linked(task):
+            task.result().close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = Link(reader, writer, lambda link, number, packed: OwnersEnd(link, number, packed, self._handle))
+        self._incoming.add(link)
+        await link.closed()
+        self._incoming.discard(link)
+
+    def _handle(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any] | None:
+        if not self._is_open or self._leases[address.id.shard] is None:
+            return None
+        if time.monotonic() >= self._member.holds_until:
+            return None
+        return self._local.deliver(address, event, props)
+
+
+async def _connect(path: str) -> Link:
+    return Link(*await asyncio.open_unix_connection(path))
+
+
+def _is_linked(task: asyncio.Task[Link]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None and not task.result().is_lost

@@ -6,6 +6,9 @@ nothing and does not pretend to.
 
 ``provider_options={"offline": {...}}`` takes ``words`` (how many), ``pause_ms`` (between words) and ``tool_calls``
 (a list of ``{"tool_name": ..., "input": ...}``, made before it answers).
+
+When the one tool that it is shown must be called, it calls it with made-up values that are as the tool's schema asks:
+that is how ``generate_object`` asks.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any, cast
 
 from edgeagents.errors import ModelError
 from edgeagents.http import AbortSignal
+from edgeagents.models.example_values import example_of
 from edgeagents.models.messages import Message, ToolResultContent, output_text
 from edgeagents.models.parts import (
     FinishStep,
@@ -91,7 +95,7 @@ class OfflineProvider:
         """Yield the answer word by word. The same request with the same seed has the same answer."""
         options = request.provider_options
         pause = _number(options, "pause_ms", DEFAULT_PAUSE_MS, most=LONGEST_PAUSE_MS) / 1000
-        calls = cast("Sequence[Mapping[str, Json]]", options.get("tool_calls") or ())
+        calls = cast("Sequence[Mapping[str, Json]]", options.get("tool_calls") or ()) or _forced_call(request)
         if calls and request.tool_choice != "none" and request.messages[-1].role != "tool" and not request.prefix:
             for part in _scripted_calls(calls, len(request.messages)):
                 await self._pause(pause)
@@ -118,18 +122,35 @@ class OfflineProvider:
 
 def answer_words(request: ModelRequest, wanted: int) -> list[str]:
     """Return the words of the answer, each with the space that follows it."""
-    prompt = next((m.text for m in reversed(request.messages) if m.role == "user"), "")
-    seed = request.seed
-    if seed is None:
-        # hash() differs from process to process; a resumed answer must not.
-        seed = int.from_bytes(hashlib.sha256(prompt.encode("utf-8", "replace")).digest()[:8], "big")
-    rng = random.Random(seed)
+    prompt = _prompt(request)
+    rng = _rng(request)
     words = re.findall(r"\S+\s*", "".join(_sentences(request, prompt, rng, wanted)))
     if wanted:
         words = words[:wanted]
     if words:
         words[-1] = words[-1].rstrip()
     return words
+
+
+def _prompt(request: ModelRequest) -> str:
+    return next((m.text for m in reversed(request.messages) if m.role == "user"), "")
+
+
+def _rng(request: ModelRequest) -> random.Random:
+    if request.seed is not None:
+        return random.Random(request.seed)
+    # hash() differs from process to process; a resumed answer must not.
+    digest = hashlib.sha256(_prompt(request).encode("utf-8", "replace")).digest()
+    return random.Random(int.from_bytes(digest[:8], "big"))
+
+
+def _forced_call(request: ModelRequest) -> Sequence[Mapping[str, Json]]:
+    """Return the call that the request leaves no choice but to make, if there is one."""
+    choice = request.tool_choice
+    if isinstance(choice, str) or [tool.name for tool in request.tools] != [choice["tool_name"]]:
+        return ()
+    (tool,) = request.tools
+    return [{"tool_name": tool.name, "input": example_of(tool.input_schema, _rng(request))}]
 
 
 def _sentences(request: ModelRequest, prompt: str, rng: random.Random, wanted: int) -> Iterator[str]:

@@ -8,22 +8,23 @@ Subclass it next to your provider, with pytest and pytest-asyncio (``asyncio_mod
         def make_provider(self, url, key):
             return MyProvider(base_url=url, api_key=key)
 
-The provider is asked through ``stream_text``, as agents ask it, and answered by a real server on loopback that speaks
-the vendor's protocol. Put ``pytest.register_assert_rewrite("edgeagents.testing.model_contract")`` into your
-``conftest.py`` to be shown what an assertion compared.
+The provider is asked through ``stream_text`` and ``generate_object``, as agents ask it, and answered by a real server
+on loopback that speaks the vendor's protocol. Put
+``pytest.register_assert_rewrite("edgeagents.testing.model_contract")`` into your ``conftest.py`` to be shown what an
+assertion compared.
 """
 
 from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import pytest
 
-from edgeagents.errors import ModelError
+from edgeagents.errors import ModelError, NoObjectGeneratedError
 from edgeagents.http import AbortController
 from edgeagents.models import (
     AbortPart,
@@ -31,6 +32,7 @@ from edgeagents.models import (
     ErrorPart,
     Finish,
     FinishReason,
+    GenerateObjectResult,
     ModelHandle,
     ModelProvider,
     ModelRegistry,
@@ -42,6 +44,7 @@ from edgeagents.models import (
     ToolCall,
     ToolChoice,
     ToolInputDelta,
+    generate_object,
     stream_text,
 )
 from edgeagents.models.messages import (
@@ -72,6 +75,12 @@ PATIENCE = 10
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
+
+
+@dataclass
+class Weather:
+    city: str
+    degrees: list[float]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -131,6 +140,14 @@ class ModelProviderContract:
             return stream_text(**{**settings, **more})
 
         return ask
+
+    @pytest.fixture
+    async def ask_for(self, server: VendorServer) -> Callable[..., Awaitable[GenerateObjectResult[Any]]]:
+        async def ask_for(schema: Any, **more: Any) -> GenerateObjectResult[Any]:
+            model = ModelHandle(self.make_provider(server.url, KEY), self.model)
+            return await generate_object(model=model, schema=schema, prompt="hi", max_retries=0, **more)
+
+        return ask_for
 
     def needs(self, *features: Lack) -> None:
         """Skip the test when the vendor has no word for one of these."""
@@ -262,6 +279,59 @@ class ModelProviderContract:
         meant = asked.tool_choice or "auto"
         # The only tool that is shown is chosen by insisting on any.
         assert meant == choice or (isinstance(choice, dict) and meant == "required")
+
+    # Objects
+
+    async def test_an_object_is_asked_for_and_read(
+        self, server: VendorServer, ask_for: Callable[..., Awaitable[GenerateObjectResult[Any]]]
+    ) -> None:
+        server.answers = [_object('{"city": "Bern",', ' "degrees": [1, 2.5]}')]
+        result = await ask_for(Weather, schema_name="weather", schema_description="What it is like.")
+        assert result.object == Weather("Bern", [1.0, 2.5])
+        assert result.finish_reason == "stop"
+        (asked,) = server.asked
+        assert [message.text for message in asked.messages] == ["hi"]
+        (tool,) = asked.tools
+        assert (tool.name, tool.description) == ("weather", "What it is like.")
+        assert tool.input_schema["properties"] == {
+            "city": {"type": "string"},
+            "degrees": {"type": "array", "items": {"type": "number"}},
+        }
+        assert tool.input_schema["required"] == ["city", "degrees"]
+        # The only tool that is shown is chosen by insisting on any.
+        assert asked.tool_choice in ("required", {"type": "tool", "tool_name": "weather"})
+
+    async def test_a_schema_of_ones_own_reaches_the_model(
+        self, server: VendorServer, ask_for: Callable[..., Awaitable[GenerateObjectResult[Any]]]
+    ) -> None:
+        schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+        server.answers = [_object('{"city": "Bern"}')]
+        assert (await ask_for(schema, schema_name="weather")).object == {"city": "Bern"}
+        shown = server.asked[0].tools[0].input_schema
+        assert {word: shown[word] for word in schema} == schema
+
+    async def test_an_object_that_was_said_as_text_is_read(
+        self, server: VendorServer, ask_for: Callable[..., Awaitable[GenerateObjectResult[Any]]]
+    ) -> None:
+        server.answers = [says('{"city": "Bern",', ' "degrees": []}')]
+        assert (await ask_for(Weather)).object == Weather("Bern", [])
+
+    async def test_another_object_is_an_error(
+        self, server: VendorServer, ask_for: Callable[..., Awaitable[GenerateObjectResult[Any]]]
+    ) -> None:
+        server.answers = [_object('{"city"', ": 1}")]
+        with pytest.raises(NoObjectGeneratedError, match=r"degrees is missing; answer\.city must be") as raised:
+            await ask_for(Weather, schema_name="weather")
+        assert raised.value.text == '{"city": 1}'
+        assert len(server.received) == 1
+
+    async def test_a_refusal_of_an_object_is_the_models_error(
+        self, server: VendorServer, ask_for: Callable[..., Awaitable[GenerateObjectResult[Any]]]
+    ) -> None:
+        server.answers = [Refusal(400)]
+        with pytest.raises(ModelError, match="no such luck") as raised:
+            await ask_for(Weather)
+        assert not isinstance(raised.value, NoObjectGeneratedError)
 
     # What is asked
 
@@ -450,6 +520,10 @@ class ModelProviderContract:
         assert self.setting in (provider.missing({self.setting: "  "}) or "")
         monkeypatch.setenv(self.setting, KEY)
         assert provider.missing({}) is None
+
+
+def _object(*pieces: str) -> Answer:
+    return Answer(blocks=(Calls("call_1", "weather", pieces),), reason="tool-calls")
 
 
 def _results(content: tuple[TextContent | Any, ...]) -> list[ToolResultContent]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from edgeagents.agents import Agent
 from edgeagents.http import Request, Response
-from edgeagents.models import tool_call
+from edgeagents.models import FinishStep, tool_call
 from edgeagents.runtime import Runtime
 from tests.models.fakes import ScriptedProvider, said
 
@@ -78,3 +78,22 @@ async def test_an_agent_finds_the_models_of_a_provider() -> None:
         running.models.add(provider)
         assert await (await answer(running, "/agents/asks/a")).text() == "Two."
     assert provider.requests[1].messages[-1].content[0].output == 2  # type: ignore[union-attr]
+
+
+class Order(TypedDict):
+    item: str
+    count: int
+
+
+class Reads(Agent):
+    async def on_request(self, request: Request) -> Order:
+        return (await self.generate_object(model="scripted:m", schema=Order, prompt=await request.text())).object
+
+
+async def test_an_agent_asks_for_an_object() -> None:
+    provider = ScriptedProvider([tool_call("c", "json", '{"item": "tea", "count": 2}'), FinishStep("tool-calls")])
+    async with Runtime(agents=[Reads], storage=None, discover_plugins=False) as running:
+        running.models.add(provider)
+        asked = await answer(running, "/agents/reads/a", method="POST", body="Two teas, please")
+        assert await asked.json() == {"item": "tea", "count": 2}
+    assert provider.requests[0].messages[-1].text == "Two teas, please"

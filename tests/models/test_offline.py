@@ -1,14 +1,31 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
+import annotated_types
 import pytest
 
 from edgeagents.errors import ModelError
-from edgeagents.models import ModelRegistry, ModelRequest, OfflineProvider, StreamTextResult, TextDelta, stream_text
+from edgeagents.models import (
+    ModelRegistry,
+    ModelRequest,
+    OfflineProvider,
+    StreamTextResult,
+    TextDelta,
+    generate_object,
+    stream_text,
+)
 from edgeagents.models.messages import read_messages
 from tests.models.fakes import HandClock
+
+
+@dataclass
+class Meal:
+    kind: Literal["soup", "cake"]
+    steps: list[str]
+    stars: Annotated[int, annotated_types.Interval(ge=1, le=5)]
 
 
 def ask(clock: HandClock, prompt: str = "Write me a Worker", *, pause_ms: int = 0, **more: Any) -> StreamTextResult:
@@ -66,6 +83,34 @@ async def test_it_calls_the_tools_that_it_is_told_to_and_tells_their_answer() ->
     result = ask(HandClock(), tools=[add], max_steps=2, options=script)
     assert "The tool add answered: 3." in await result.text
     assert len(await result.steps) == 2
+
+
+async def test_it_makes_an_object_up_when_one_is_asked_for() -> None:
+    async def make(prompt: str) -> Meal:
+        result = await generate_object(
+            model="offline:any",
+            models=ModelRegistry(clock=HandClock()),
+            schema=Meal,
+            prompt=prompt,
+            provider_options={"offline": {"pause_ms": 0}},
+        )
+        return result.object
+
+    meal = await make("Cook something")
+    assert meal.kind in ("soup", "cake")
+    assert 1 <= meal.stars <= 5
+    assert len(meal.steps) == 2
+    assert meal == await make("Cook something") != await make("Cook something else")
+
+
+async def test_a_call_that_it_must_make_is_made_once() -> None:
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    choice = {"type": "tool", "tool_name": "add"}
+    result = ask(HandClock(), tools=[add], tool_choice=choice, max_steps=2)
+    assert (await result.text).startswith("(This is the built-in offline model, not a real one.) The tool add answered")
+    assert [len(step.tool_calls) for step in await result.steps] == [1, 0]
 
 
 async def test_it_goes_on_where_it_was_cut() -> None:

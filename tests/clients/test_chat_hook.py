@@ -114,6 +114,11 @@ ROWS: dict[str, Any] = {
         "said": [["user", "do it"], ["assistant", "tool-locate output-available done", "so be it"]],
         "stored": "output-available",
     },
+    # A fault of the hook, whichever server it talks to: its page does not see the output before it is opened anew.
+    "hook_sees_an_approved_call": {
+        "said": ["assistant", "tool-locate approval-responded true", "so be it"],
+        "other": ["assistant", "tool-locate output-available done", "so be it"],
+    },
     "hook_denies": {
         "said": [["user", "do it"], ["assistant", "tool-locate output-denied false", "so be it"]],
         "stored": "output-denied",

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from edgeagents_openai.testing import ChatVendor
 
 from edgeagents.testing.vendor import Answer, Calls, VendorServer, says
-from tests.examples import http_client, serving_example
-from tests.pages import Browser, browser_of, build_page
+from tests.examples import http_client
+from tests.pages import Browser, browser_of
 from tests.servers import Server
 
 EXAMPLE = "human-in-the-loop"
@@ -24,28 +23,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="session")
-def page() -> Path:
-    return build_page(EXAMPLE)
-
-
 @pytest.fixture
 async def browser(page: Path) -> AsyncIterator[Browser]:
     async with browser_of(EXAMPLE) as browser:
         yield browser
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[VendorServer]:
-    async with VendorServer(ChatVendor()) as server:
-        yield server
-
-
-@pytest.fixture
-def emulator(tmp_path: Path, page: Path, model: VendorServer) -> Iterator[Server]:
-    secrets, env = {"OPENAI_API_KEY": "sk-test"}, {"OPENAI_BASE_URL": model.url}
-    with serving_example(EXAMPLE, tmp_path, secrets=secrets, env=env, plugins=["assets"]) as server:
-        yield server
 
 
 def calls(tool: str, arguments: str) -> Answer:

@@ -331,6 +331,26 @@ const decides = (approved) => async (stage) => {
 export const hook_approves = decides(true);
 export const hook_denies = decides(false);
 
+// A server's tool that runs once it is allowed to: its output comes some time after the continuation has begun.
+export async function hook_sees_an_approved_call(stage) {
+  const page = await ready(stage);
+  const request = { type: "tool-approval-request", toolCallId: "call-1", approvalId: "ap1" };
+  const output = { type: "tool-output-available", toolCallId: "call-1", output: "done" };
+  const [start, ...rest] = reply(...text("so ", "be it"));
+  await ask(page, "do it", { script: reply(call, request), then: [start, { gate: "g" }, output, ...rest] });
+  await says(page, "approval-requested");
+  await idle(page);
+  page.chat.addToolApprovalResponse({ id: "ap1", approved: true });
+  await page.agent.call("reached", ["g"]);
+  await page.agent.call("open", ["g"]);
+  await says(page, "so be it");
+  await idle(page);
+  await settled(page);
+  const other = await anotherTab(stage);
+  await says(other, "so be it");
+  return { said: page.said().at(-1), other: other.said().at(-1) };
+}
+
 export async function hook_hears_of_a_turn_of_the_agent(stage) {
   const page = await ready(stage);
   await page.agent.call("save", [[{ id: "s1", role: "user", parts: [{ type: "text", text: "by itself" }] }]]);

@@ -6,6 +6,7 @@ clients, then told to the agent. Whoever is told, and how frames are sent, is ha
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -64,6 +65,7 @@ class SyncedState(Capability):
         self._has_table = False
         # Sync handlers run in a thread: what is written, remembered and sent must stay in one order.
         self._lock = threading.RLock()
+        self._loop = asyncio.get_running_loop()
         self._text: str | None = None
 
     @property
@@ -101,12 +103,18 @@ class SyncedState(Capability):
         with self._lock:
             self._write(text)
             self._value, self._text = value, text
-            self._connections.broadcast_protocol(
-                protocol.state_frame(text), None if isinstance(source, str) else source
-            )
+            self._tell(protocol.state_frame(text), None if isinstance(source, str) else source)
         self.host.emit("state:update")
         if self._changed is not None:
             self._changed(value, source)
+
+    def _tell(self, frame: str, source: Connection[Any] | None) -> None:
+        if self.host.ctx.is_on_loop:
+            self._connections.broadcast_protocol(frame, source)
+        else:
+            # A message that a sync handler sends in its thread commits what it wrote so far. The state is no such
+            # message: it is one of the handler's writes, and is told when they are kept.
+            self._loop.call_soon_threadsafe(self._connections.broadcast_protocol, frame, source)
 
     async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
         """Take a client's change of the state."""

@@ -245,6 +245,7 @@ class DurableStreams:
         block.texts.append(text)
         block.characters += len(text)
         live.block = block
+        self._database.let_go()
         self._wake(live)
         return position
 
@@ -258,6 +259,7 @@ class DurableStreams:
         )
         live.is_settled = True
         self._live.pop(stream_id, None)
+        self._database.let_go()
         self._wake(live)
 
     def set_metadata(self, stream_id: str, metadata: Json) -> None:

@@ -8,7 +8,9 @@ turn: it goes on.)
 
 An ``OutputGate`` holds answers back until the writes they depend on are kept, so no caller is told of a write that a
 crash could undo. Writes with no ``await`` between them are committed together, at the end of the event loop's step.
-Where power loss counts, the sync to disk runs in a thread; commits that are made meanwhile share the next one.
+What a sync handler writes is committed together when it ends, or where it lets something out itself: a message, or a
+chunk of a stream. Where power loss counts, the sync to disk runs in a thread; commits that are made meanwhile share the
+next one.
 
 Nothing here knows HTTP or what is stored: an ``Activation`` decides what passes. The rules follow workerd's gates.
 """
@@ -176,6 +178,8 @@ class OutputGate:
         self._kept = 0
         self._syncing = False
         self._failure: BaseException | None = None
+        self._handler: Turn | None = None
+        self._handler_thread: int | None = None
         self._waiting: deque[tuple[int, Callable[[], object], asyncio.Future[None] | None]] = deque()
 
     @property
@@ -193,18 +197,19 @@ class OutputGate:
         """Call ``send`` once everything written before is kept, in the order of these calls."""
         if threading.get_ident() != self._thread:
             # A sync handler may send for long before it ends: what it sends does not wait for its end.
-            self._loop.call_soon_threadsafe(self._release_from_thread, send)
-        elif self._failure is not None:
-            return
-        elif self._waiting or not self.is_clear:
-            self._waiting.append((self._needed(), send, None))
+            if threading.get_ident() == self._handler_thread:
+                self.let_go()
+                self._loop.call_soon_threadsafe(self._release_after, self._needed(), send)
+            else:
+                self._loop.call_soon_threadsafe(self._release_from_thread, send)
         else:
-            send()
+            self._release_after(self._needed(), send)
 
     async def flushed(self) -> None:
         """Return when everything written before is kept. Raises what made that fail."""
         if self._written:
-            self._commit()
+            # A sync handler that waits for a coroutine (``async_to_sync``) lets go there, as an ``await`` does.
+            self._commit(is_handler=self._handler is not None and current_turn.get() is self._handler)
         if self._failure is not None:
             raise self._failure
         if not self._waiting and self.is_clear:
@@ -218,6 +223,36 @@ class OutputGate:
         if self._written:
             self._commit()
 
+    def begin_handler(self, turn: Turn) -> None:
+        """A sync handler of ``turn`` is about to run in the object's thread: its writes are not to be torn apart."""
+        self.commit_now()
+        self._handler = turn
+
+    def in_handler(self) -> None:
+        """Tell which thread the sync handler runs in: the one that calls this."""
+        self._handler_thread = threading.get_ident()
+
+    def end_handler(self) -> None:
+        """The sync handler has ended: commit what it wrote."""
+        self._handler = self._handler_thread = None
+        self.commit_now()
+
+    def let_go(self) -> None:
+        """Commit here what the sync handler that calls this in its thread has written so far. Else do nothing."""
+        if threading.get_ident() != self._handler_thread:
+            return
+        try:
+            with self._database.lock:
+                if not self._written or self._failure is not None or self._database.held:
+                    return
+                self._written = False
+                self._database.commit()
+                self._commits += 1
+        except Exception as error:
+            self._loop.call_soon_threadsafe(self._on_failure, error)
+        else:
+            self._loop.call_soon_threadsafe(self._committed)
+
     def fail(self, error: BaseException) -> None:
         """Let nothing out any more; whoever waits gets ``error``."""
         self._failure = error
@@ -229,14 +264,24 @@ class OutputGate:
     def _needed(self) -> int:
         return self._commits + 1 if self._written else self._commits
 
+    def _release_after(self, needed: int, send: Callable[[], object]) -> None:
+        if self._failure is not None:
+            return
+        if self._waiting or self._kept < needed:
+            self._waiting.append((needed, send, None))
+        else:
+            send()
+
     def _release_from_thread(self, send: Callable[[], object]) -> None:
         self.release(send)
         self.commit_now()
 
-    def _commit(self) -> None:
+    def _commit(self, *, is_handler: bool = False) -> None:
         database = self._database
         if not self._written or self._failure is not None or database.held:
             return  # A held database calls back when its transaction ends.
+        if self._handler is not None and not is_handler:
+            return  # The end of the sync handler commits.
         if not database.lock.acquire(blocking=False):
             # The object's thread is inside a statement: the event loop must not wait for it.
             self._loop.call_later(0.001, self._commit)
@@ -244,12 +289,15 @@ class OutputGate:
         try:
             self._written = False
             database.commit()
+            self._commits += 1
         except Exception as error:
             self._on_failure(error)
             return
         finally:
             database.lock.release()
-        self._commits += 1
+        self._committed()
+
+    def _committed(self) -> None:
         if not self._syncs:
             self._keep(self._commits)
         elif not self._syncing:

@@ -26,6 +26,9 @@ class PlainDatabase:
         self.statements.append(sql)
         return self._connection.execute(sql, params)
 
+    def let_go(self) -> None:
+        """Every statement is kept at once here."""
+
     def close(self) -> None:
         self._connection.close()
 

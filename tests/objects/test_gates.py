@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edgeagents.objects.gates import InputGate, OutputGate, Turn
+from edgeagents.objects.gates import InputGate, OutputGate, Turn, current_turn
 
 pytestmark = [
     pytest.mark.cloudflare("Durable Objects", "output gate", "same; what it waits for is `durability`"),
@@ -161,21 +161,59 @@ async def test_whoever_waits_learns_of_the_failure(syncing_gate, database):
         await waiter
 
 
-async def test_a_thread_may_send_in_mid_work(gate, database):
+async def in_handler(gate, work) -> None:
+    """Run ``work`` as a sync handler runs: in a thread, which the gate knows of."""
+
+    def run() -> None:
+        gate.in_handler()
+        work()
+
+    async def handle() -> None:
+        gate.begin_handler(current_turn.get())
+        await asyncio.get_running_loop().run_in_executor(None, run)
+        gate.end_handler()
+
+    await Turn(InputGate(), handle())
+
+
+async def test_a_sync_handler_may_send_in_mid_work_what_it_wrote_so_far(gate, database):
     sent = []
     finish = threading.Event()
 
     def work() -> None:
         gate.note_write()
         gate.release(lambda: sent.append(database.commits))
+        gate.note_write()
         finish.wait(5)
 
-    running = asyncio.get_running_loop().run_in_executor(None, work)
+    running = asyncio.create_task(in_handler(gate, work))
     while not sent:
         await asyncio.sleep(0)
     finish.set()
     await running
-    assert sent == [1]
+    await settle()
+    assert (sent, database.commits) == ([1], 2)
+
+
+async def test_what_a_sync_handler_writes_is_not_torn_apart_by_others_who_wait(gate, database):
+    has_written, finish = threading.Event(), threading.Event()
+
+    def work() -> None:
+        gate.note_write()
+        has_written.set()
+        finish.wait(5)
+
+    gate.note_write()  # An event before it has written: its commit is due in the loop's next step.
+    running = asyncio.create_task(in_handler(gate, work))
+    await asyncio.to_thread(has_written.wait, 5)
+    waiter = asyncio.create_task(gate.flushed())
+    gate.release(lambda: None)
+    await settle()
+    assert (database.commits, waiter.done()) == (1, False)
+    finish.set()
+    await running
+    await waiter
+    assert database.commits == 2
 
 
 # The input gate

@@ -1,0 +1,154 @@
+"""A coroutine that is begun at once, seen from its own code and from whoever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+
+import pytest
+
+from edgeagents.objects.eager import begin_now
+
+number: ContextVar[int] = ContextVar("number", default=0)
+
+
+async def test_what_does_not_wait_is_done_at_once():
+    async def answer() -> int:
+        return 42
+
+    begun = begin_now(answer())
+
+    assert begun.done()
+    assert begun.result() == 42
+
+
+async def test_what_waits_goes_on_as_a_task():
+    may_go_on = asyncio.Event()
+    seen: list[str] = []
+
+    async def wait() -> str:
+        seen.append("begun")
+        await may_go_on.wait()
+        await asyncio.sleep(0)
+        return "done"
+
+    begun = begin_now(wait())
+    assert seen == ["begun"]
+    assert not begun.done()
+    may_go_on.set()
+
+    assert await begun == "done"
+
+
+async def test_an_error_before_the_first_wait_is_kept_for_who_asks():
+    async def fail() -> None:
+        raise ValueError("at once")
+
+    begun = begin_now(fail())
+
+    assert begun.done()
+    with pytest.raises(ValueError, match="at once"):
+        await begun
+
+
+async def test_code_has_one_task_from_its_first_line_to_its_last():
+    tasks: list[object] = []
+
+    async def look() -> None:
+        tasks.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        tasks.append(asyncio.current_task())
+
+    caller = asyncio.current_task()
+    await begin_now(look())
+
+    first, second = tasks
+    assert first is second
+    assert first is not caller
+    assert asyncio.current_task() is caller
+
+
+async def test_a_timeout_begun_before_the_first_wait_ends_that_code_alone():
+    async def wait() -> str:
+        try:
+            async with asyncio.timeout(0):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return "timed out"
+        return "not reached"
+
+    assert await begin_now(wait()) == "timed out"
+
+
+async def test_code_has_a_context_of_its_own():
+    async def change() -> int:
+        number.set(1)
+        await asyncio.sleep(0)
+        return number.get()
+
+    begun = begin_now(change())
+    assert number.get() == 0
+    assert await begun == 1
+    assert number.get() == 0
+
+
+async def test_a_token_of_the_first_step_is_good_in_the_last():
+    async def change() -> int:
+        token = number.set(1)
+        await asyncio.sleep(0)
+        number.reset(token)
+        return number.get()
+
+    assert await begin_now(change()) == 0
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+async def test_a_task_can_be_cancelled_however_far_it_is(steps: int):
+    forever: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    seen: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await forever
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    begun = begin_now(wait())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    begun.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await begun
+    assert seen == ["cancelled"]
+    assert forever.cancelled()
+
+
+async def test_code_that_calls_itself_does_not_fill_the_stack():
+    async def descend(depth: int) -> int:
+        return 0 if depth == 0 else 1 + await begin_now(descend(depth - 1))
+
+    assert await begin_now(descend(2000)) == 2000
+
+
+async def test_who_begins_again_and_again_lets_others_run():
+    ticks = 0
+    ended = False
+
+    async def tick() -> None:
+        nonlocal ticks
+        while not ended:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    async def nothing() -> None:
+        return
+
+    ticking = asyncio.create_task(tick())
+    for _ in range(2000):
+        await begin_now(nothing())
+    ended = True
+    await ticking
+
+    assert ticks >= 5

@@ -20,7 +20,7 @@ from edgeagents.agents.kebab import kebab_case
 from edgeagents.agents.mcp_frame import McpServers
 from edgeagents.agents.state import SyncedState
 from edgeagents.agents.waking import is_waking
-from edgeagents.errors import AgentError, HttpError, WebSocketError
+from edgeagents.errors import AgentError, HttpError, JsonTooDeep, TooManySockets, WebSocketError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import nanoid
 from edgeagents.objects.websocket import WebSocket, web_socket_pair
@@ -45,6 +45,7 @@ class Lifecycle:
     ) -> None:
         self._host, self._hooks, self._state, self._mcp_servers = host, hooks, state, mcp_servers
         self._ctx, self._connections, self._logger = host.ctx, host.connections, host.ctx.logger
+        self._json_depth = host.ctx.limits.json_depth
         self._current = current
         self._capabilities = capabilities
         self._on_request = [each.request for each in capabilities if overrides(each, "request")]
@@ -100,6 +101,7 @@ class Lifecycle:
             # A terminal code: the client would otherwise come back for ever.
             return closed_socket(1008, "The capnweb transport is not supported")
         client, server = web_socket_pair()
+        server.identity = request.identity
         connection: Connection[Any] = Connection(server, query.get("_pk") or nanoid(self._ctx.rng), request.url)
         context = ConnectionContext(request)
         token = current_agent.set(self._current(connection=connection, request=request))
@@ -142,11 +144,14 @@ class Lifecycle:
             return
         token = current_agent.set(self._current(connection=connection))
         try:
-            frame = protocol.decode(message) if isinstance(message, str) else None
+            frame = protocol.decode(message, self._json_depth) if isinstance(message, str) else None
             for hook in self._on_message:
                 if await hook(connection, message, frame):
                     return
             await self._hooks.run("on_message", connection, message)
+        except JsonTooDeep as error:
+            self._logger.warning("A message from %r is refused: %s", connection, error)
+            connection.close(1009, str(error))
         except Exception as error:
             await self._report(error, connection, "A message from %r could not be handled")
         finally:
@@ -246,6 +251,8 @@ class Lifecycle:
         self._connections.forget(connection)
         connection.socket.serialize_attachment(None)
         connection.close(1011)
+        if isinstance(error, TooManySockets):
+            return closed_socket(1013, str(error))
         return failed_session(error, debug=self._ctx.debug)
 
     async def _report(self, error: Exception, connection: Connection[Any], text: str) -> None:

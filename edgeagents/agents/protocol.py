@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from edgeagents.http.json_values import to_jsonable
+from edgeagents.errors import JsonTooDeep
+from edgeagents.http.json_values import is_too_deep, to_jsonable
 
 __all__ = [
     "EMPTY_MCP_FRAME",
@@ -81,14 +82,23 @@ def encode(value: Any, *, strict: bool = False) -> str:
     return text
 
 
-def decode(text: str) -> dict[str, Any] | None:
-    """Return the JSON object that ``text`` holds, or None when it holds anything else."""
+def decode(text: str, depth: int | None = None) -> dict[str, Any] | None:
+    """Return the JSON object that ``text`` holds, or None when it holds anything else.
+
+    Raises ``JsonTooDeep`` when it nests deeper than ``depth`` levels.
+    """
     if not text.lstrip(" \t\r\n").startswith("{"):
         return None
     try:
         frame = _decoder.decode(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
+    except RecursionError:
+        if depth is not None:
+            raise JsonTooDeep(depth) from None
+        return None
+    if depth is not None and is_too_deep(text, frame, depth):
+        raise JsonTooDeep(depth)
     return frame if isinstance(frame, dict) else None
 
 

@@ -70,7 +70,7 @@ class RequestChannel:
                     self._room.set()
                 return chunk
             if self.limit is not None and self._size > self.limit:
-                raise BodyTooLarge(self.limit)
+                raise BodyTooLarge(self.limit, "body_bytes")
             if self.is_complete:
                 return None
             if self.gone:

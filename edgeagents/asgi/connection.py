@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Message, Receive, Send
+from edgeagents.errors import ObjectError
 
 if TYPE_CHECKING:
     from edgeagents.objects.websocket import WebSocket
@@ -157,10 +158,13 @@ class WebSocketConnection:
 
     def _drop_stalled(self) -> None:
         _log.warning(
-            "%s: the client is dropped because it reads too slowly: %d frames of %d bytes wait for it.",
+            "%s: the client is dropped because it reads too slowly: %d frames of %d bytes wait for it. "
+            "Limits(send_queue_frames=%d, send_queue_bytes=%d)",
             self._name,
             len(self._queue),
             self._queued_bytes,
+            self._settings.limits.send_queue_frames,
+            self._settings.limits.send_queue_bytes,
         )
         self._break_off(TRY_AGAIN_LATER, "The client reads too slowly")
 
@@ -201,15 +205,19 @@ class WebSocketConnection:
                     frame = message.get("bytes") or b""
                 if self._is_too_big(frame):
                     limit = self._settings.limits.frame_bytes
-                    _log.warning("%s: a message of more than %d bytes is refused.", self._name, limit)
+                    _log.warning("%s: a message is refused: Limits(frame_bytes=%d)", self._name, limit)
                     self._break_off(TOO_BIG, f"A message is at most {limit} bytes long")
                 elif not self._told:
                     fed = self._socket.feed(frame)
                     if fed is not None:
                         await fed
-        except Exception:
-            _log.exception("%s: the WebSocket failed", self._name)
-            self._break_off(INTERNAL_ERROR, "Internal error")
+        except Exception as error:
+            if isinstance(error, ObjectError) and error.overloaded:
+                _log.warning("%s: %s", self._name, error)
+                self._break_off(TRY_AGAIN_LATER, "Durable Object is overloaded. Too many requests queued.")
+            else:
+                _log.exception("%s: the WebSocket failed", self._name)
+                self._break_off(INTERNAL_ERROR, "Internal error")
 
     def _is_too_big(self, frame: str | bytes) -> bool:
         limit = self._settings.limits.frame_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from edgeagents.errors import ClientDisconnected, HttpError
+from edgeagents.errors import ClientDisconnected, HttpError, ObjectError
 from edgeagents.http import Request, Response
 
 __all__ = ["answer_failure"]
@@ -18,6 +18,9 @@ def answer_failure(error: Exception, request: Request, *, debug: bool) -> Respon
     if isinstance(error, HttpError):
         _log.debug("%s %s was refused: %s", request.method, request.path, error)
         return Response(str(error), status=error.status)
+    if isinstance(error, ObjectError) and error.overloaded:
+        _log.warning("%s %s was refused: %s", request.method, request.path, error)
+        return Response(str(error), status=503, headers={"retry-after": "1"})
     if isinstance(error, ClientDisconnected):
         _log.debug("%s %s: the client left before it was answered", request.method, request.path)
         return Response(status=499)

@@ -21,6 +21,7 @@ from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Handle, Message, Receive, Scope, Send
 from edgeagents.errors import BodyTooLarge, ClientDisconnected
 from edgeagents.http import Request, Response
+from edgeagents.objects.clock import TimerHandle
 
 __all__ = ["BrokenOff", "serve_http"]
 
@@ -41,11 +42,11 @@ async def serve_http(scope: Scope, receive: Receive, send: Send, handle: Handle,
     """
     limits = settings.limits
     channel = RequestChannel(receive, limits.body_bytes)
-    request = ServerRequest(scope, channel, limits.buffered_body_bytes)
+    request = ServerRequest(scope, channel, limits)
     try:
         try:
             if limits.body_bytes is not None and (request.content_length or 0) > limits.body_bytes:
-                raise BodyTooLarge(limits.body_bytes)
+                raise BodyTooLarge(limits.body_bytes, "body_bytes")
             response = await handle(request)
         except Exception as error:
             response = answer_failure(error, request, debug=settings.debug)
@@ -112,6 +113,7 @@ class _Stream:
         self._has_begun = False
         self._since_others_ran = 0
         self._task: asyncio.Task[None]
+        self._deadline: TimerHandle | None = None
 
     async def run(self) -> None:
         """Send all of it."""
@@ -119,11 +121,18 @@ class _Stream:
         self._task = asyncio.get_running_loop().create_task(self._pump(), name="edgeagents: stream a response")
         channel.watch(on_gone=self._task.cancel)
         connections.add(self)
+        identity = self._request.identity
+        if identity is not None and identity.expires_at is not None and self._is_events:
+            # Its reader comes back to resume, and is asked again who it is.
+            left = (identity.expires_at - self._settings.clock.now()).total_seconds()
+            self._deadline = self._settings.clock.call_later(left, self.drain)
         try:
             # Not awaited directly: a task that is cancelled must not look like this one's being cancelled.
             await asyncio.wait((self._task,))
         finally:
             connections.discard(self)
+            if self._deadline is not None:
+                self._deadline.cancel()
             if not self._task.done():
                 self._task.cancel()
                 await asyncio.wait((self._task,))

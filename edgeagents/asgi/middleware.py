@@ -11,6 +11,8 @@ from edgeagents.asgi.app_response import respond
 from edgeagents.asgi.serving import Serving
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import ASGIApp, Receive, Scope, Send
+from edgeagents.http.origins import AllowedOrigins
+from edgeagents.http import Request
 from edgeagents.objects import Durability, Limits
 from edgeagents.runtime import Runtime
 
@@ -42,6 +44,7 @@ class AgentsMiddleware:
         discover_plugins: bool = True,
         on_before_connect: Callable[..., Any] | None = None,
         on_before_request: Callable[..., Any] | None = None,
+        allowed_origins: AllowedOrigins = None,
         limits: Limits | None = None,
         durability: Durability = "full",
         model_fallback: str | None = None,
@@ -65,6 +68,7 @@ class AgentsMiddleware:
                 discover_plugins=discover_plugins,
                 on_before_connect=on_before_connect,
                 on_before_request=on_before_request,
+                allowed_origins=allowed_origins,
                 limits=limits,
                 durability=durability,
                 model_fallback=model_fallback,
@@ -74,10 +78,18 @@ class AgentsMiddleware:
 
         first = runtime or make()
         settings = Settings(
-            limits=first.limits, clock=first.clock, keep_alive_seconds=keep_alive_seconds, debug=first.debug
+            limits=first.limits,
+            clock=first.clock,
+            keep_alive_seconds=keep_alive_seconds,
+            claims=self._claims,
+            debug=first.debug,
         )
         self._app = app
         self._serving = Serving(make, settings, self._serve)
+
+    def _claims(self, request: Request) -> bool:
+        runtime = self.runtime
+        return runtime.router.claims(request.path) or any(each.claims(request) for each in runtime.transports)
 
     @property
     def runtime(self) -> Runtime:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from edgeagents.asgi.addresses import full_url, route_path
 from edgeagents.asgi.channel import ChannelBody, RequestChannel
 from edgeagents.asgi.types import Scope
+from edgeagents.errors import HeadTooLarge
 from edgeagents.http import AbortSignal, Body, Headers, Request
+from edgeagents.objects import Limits
 
 __all__ = ["ServerRequest"]
 
 
 class ServerRequest(Request):
-    """The request of an ASGI scope. Its body and its signal come from ``channel``."""
+    """The request of an ASGI scope. Its body and its signal come from ``channel``.
 
-    __slots__ = ("_channel", "_scope")
+    A head that is larger than ``limits`` allow raises ``HeadTooLarge`` where it is looked at: not every server has
+    limits of its own, and what nobody reads needs none.
+    """
 
-    def __init__(self, scope: Scope, channel: RequestChannel, buffer_limit: int) -> None:
+    __slots__ = ("_channel", "_limits", "_scope")
+
+    def __init__(self, scope: Scope, channel: RequestChannel, limits: Limits) -> None:
         self._url = self._path = self._headers = self._query = None
         self._head = self._body = self._signal = self._origin_of_signal = None
         self._scope = scope
@@ -26,9 +34,13 @@ class ServerRequest(Request):
         client = scope.get("client")
         self.client = (client[0], client[1]) if client else None
         self.root_path = scope.get("root_path") or ""
-        self.buffer_limit = buffer_limit
+        self._limits = limits
+        self.buffer_limit, self.json_depth = limits.buffered_body_bytes, limits.json_depth
 
     def _make_url(self) -> str:
+        sent = len(self._scope.get("raw_path") or self._scope.get("path") or b"")
+        if sent + len(self._scope.get("query_string") or b"") > self._limits.url_bytes:
+            raise HeadTooLarge("url_bytes", self._limits.url_bytes)
         return full_url(self._scope)
 
     @property
@@ -39,7 +51,13 @@ class ServerRequest(Request):
         return self._path
 
     def _make_headers(self) -> Headers:
-        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._scope.get("headers") or ()]
+        sent = self._scope.get("headers") or ()
+        limits = self._limits
+        if len(sent) > limits.headers:
+            raise HeadTooLarge("headers", limits.headers)
+        if sum(map(len, chain.from_iterable(sent))) > limits.header_bytes:
+            raise HeadTooLarge("header_bytes", limits.header_bytes)
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in sent]
         if self._scope["type"] == "websocket" and not any(name == "upgrade" for name, _ in fields):
             # HTTP/2 asks for a WebSocket in another way; handlers look for this one.
             fields.append(("upgrade", "websocket"))

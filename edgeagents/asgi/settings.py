@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edgeagents.http import Request
 from edgeagents.objects import Clock, Limits, SystemClock
 
 __all__ = ["OpenConnections", "Settings"]
@@ -24,6 +25,7 @@ class OpenConnections:
 
     def __init__(self, on_first: Callable[[], object] | None = None) -> None:
         self._open: set[OpenConnection] = set()
+        self._by_address: dict[str, int] = {}
         self._on_first = on_first
         self.is_draining = False
 
@@ -39,6 +41,22 @@ class OpenConnections:
     def discard(self, connection: OpenConnection) -> None:
         """Forget ``connection``: it has ended."""
         self._open.discard(connection)
+
+    def take_place(self, address: str, limit: int) -> bool:
+        """Count one more of ``address``, unless it has as many as ``limit``; return whether it was counted."""
+        count = self._by_address.get(address, 0)
+        if count >= limit:
+            return False
+        self._by_address[address] = count + 1
+        return True
+
+    def give_back_place(self, address: str) -> None:
+        """Count one less of ``address``."""
+        count = self._by_address[address] - 1
+        if count:
+            self._by_address[address] = count
+        else:
+            del self._by_address[address]
 
     def drain(self) -> None:
         """End all of them, and those that come."""
@@ -65,5 +83,7 @@ class Settings:
     """How long a stream that is not one of events may go on once the server wants to stop."""
     closing_seconds: float = 5.0
     """How long a client may take to agree to the closing of its WebSocket."""
+    claims: Callable[[Request], bool] = lambda request: True
+    """Whether a request is ours, and not another app's."""
     debug: bool = False
     """Whether clients see tracebacks."""

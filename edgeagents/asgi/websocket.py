@@ -18,6 +18,7 @@ from edgeagents.asgi.request import ServerRequest
 from edgeagents.asgi.response_head import head_fields
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Handle, Message, Receive, Scope, Send
+from edgeagents.errors import TooManySockets
 from edgeagents.http import Request, Response
 
 if TYPE_CHECKING:
@@ -37,7 +38,31 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send, handle: Ha
     ``request.signal`` is aborted when the connection is over.
     """
     channel = _HandshakeChannel()
-    request = ServerRequest(scope, channel, settings.limits.buffered_body_bytes)
+    request = ServerRequest(scope, channel, settings.limits)
+    limit = settings.limits.sockets_per_address
+    if limit is None or request.client is None or not settings.claims(request):
+        return await _serve(scope, receive, send, handle, settings, channel, request)
+    address, connections = request.client[0], settings.connections
+    if not connections.take_place(address, limit):
+        refusal = answer_failure(TooManySockets("sockets_per_address", limit), request, debug=settings.debug)
+        await receive()
+        await _deny(refusal, scope, send)
+        return True
+    try:
+        return await _serve(scope, receive, send, handle, settings, channel, request)
+    finally:
+        connections.give_back_place(address)
+
+
+async def _serve(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    handle: Handle,
+    settings: Settings,
+    channel: _HandshakeChannel,
+    request: ServerRequest,
+) -> bool:
     try:
         response = await handle(request)
     except Exception as error:

@@ -62,7 +62,7 @@ class Limits:
     sockets_per_object: int = 32_768
     """WebSockets of one object. More: close code 1013."""
     sockets_per_address: int | None = None
-    """WebSockets from one client address, in one process. More: 429. Behind a proxy all clients may have its address."""
+    """WebSockets from one client address, in one process. More: 429. Behind a proxy it may be the address of all."""
     messages_in_flight: int = 64
     """Messages of one socket that may be handled at once before no more are read from it."""
     attachment_bytes: int = 16_384

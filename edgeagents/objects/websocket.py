@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 from edgeagents.errors import WebSocketClosed, WebSocketError
+from edgeagents.http import Identity
+from edgeagents.objects.clock import TimerHandle
 from edgeagents.objects.values import decode, encode
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
 # RFC 6455 7.4.1: never sent; they tell how a connection ended without a close frame or before it was one.
 _RESERVED_CODES = frozenset({1004, 1005, 1006, 1015})
 _REASON_BYTES = 123
+_ATTACHMENT_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class WebSocket:
     __slots__ = (
         "__weakref__",
         "_attachment",
+        "_attachment_bytes",
         "_early",
         "_inbox",
         "_listeners",
@@ -109,6 +113,8 @@ class WebSocket:
         "_sink",
         "auto_response_at",
         "close_code",
+        "deadline",
+        "identity",
         "protocol",
         "ready_state",
         "tags",
@@ -124,7 +130,11 @@ class WebSocket:
         self.close_code: int | None = None
         self.tags: tuple[str, ...] = ()
         self.auto_response_at: Any = None
+        self.identity: Identity | None = None
+        """Whose it is, if the application knows. It stays while the object is out of memory."""
+        self.deadline: TimerHandle | None = None
         self._attachment: bytes | None = None
+        self._attachment_bytes = _ATTACHMENT_BYTES
         self._owner: SocketOwner | None = None
         self._release: Callable[[Callable[[], object]], None] | None = None
         self._on_end: Callable[[], object] | None = None
@@ -180,8 +190,12 @@ class WebSocket:
     def serialize_attachment(self, value: object) -> None:
         """Keep a copy of ``value`` with the connection, also while its object is not in memory."""
         data = encode(value)
-        if len(data) > 16_384:
-            raise ValueError(f"A WebSocket attachment is at most 16384 bytes; this one has {len(data)}.")
+        limit = self._attachment_bytes
+        if len(data) > limit:
+            raise ValueError(
+                f"A WebSocket attachment is at most {limit} bytes; this one has {len(data)}: "
+                f"Limits(attachment_bytes={limit})."
+            )
         self._attachment = data
 
     def deserialize_attachment(self) -> Any:
@@ -232,12 +246,18 @@ class WebSocket:
 
     # What an object does.
 
-    def give_to(self, owner: SocketOwner, tags: tuple[str, ...]) -> None:
+    def give_to(self, owner: SocketOwner, tags: tuple[str, ...], attachment_bytes: int = _ATTACHMENT_BYTES) -> None:
         """Make ``owner`` receive for this end from now on."""
         if self._early is None:
             raise WebSocketError("Cannot call accept_web_socket() if the WebSocket was already accepted via accept()")
         self._owner, self.tags, self._release = owner, tags, owner.release
+        self._attachment_bytes = attachment_bytes
         self._hand_over_early()
+
+    def end_now(self, code: int, reason: str) -> None:
+        """Close the connection without waiting for the peer to agree: nothing that it sends arrives any more."""
+        self.close(code, reason)
+        self._end(code, reason, True)
 
     def hold(self, release: Callable[[Callable[[], object]], None], on_end: Callable[[], object]) -> bool:
         """Let what the other end sends pass ``release``, and call ``on_end`` when the connection is over.
@@ -296,6 +316,8 @@ class WebSocket:
             return
         self.ready_state = WebSocket.CLOSED
         self.close_code = code
+        if self.deadline is not None:
+            self.deadline.cancel()
         if self._on_end is not None:
             self._on_end()
         if self._owner is not None:

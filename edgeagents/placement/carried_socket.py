@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final
 
 from edgeagents.objects import WebSocket
 from edgeagents.placement.link import Link
@@ -41,7 +41,7 @@ class Forwarded:
         """Send a message of the client on."""
         self._link.send(self._number, "message", message)
         self._under_way += 1
-        return None if self._under_way < _AHEAD else self._room()
+        return None if self._under_way < _AHEAD else _Room(self)
 
     def socket_closed(self, socket: WebSocket, code: int, reason: str, was_clean: bool) -> None:
         """Tell the object that the connection is over."""
@@ -53,10 +53,23 @@ class Forwarded:
         self._under_way -= count
         self._taken.set()
 
-    async def _room(self) -> None:
+    async def room(self) -> None:
+        """Return when the object has taken enough for more to be sent."""
         while self._under_way >= _AHEAD and not self._link.is_lost:
             self._taken.clear()
             await self._taken.wait()
+
+
+class _Room:
+    """Awaitable: returns when there is room for another message. May be left unawaited."""
+
+    __slots__ = ("_forwarded",)
+
+    def __init__(self, forwarded: Forwarded) -> None:
+        self._forwarded = forwarded
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._forwarded.room().__await__()
 
 
 class Carried:

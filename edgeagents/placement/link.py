@@ -22,6 +22,8 @@ __all__ = ["WINDOW", "Channel", "Inflow", "Link", "LinkLost", "Outflow"]
 _log = logging.getLogger("edgeagents.placement")
 
 WINDOW: Final = 256 * 1024
+_LINK: Final = 0
+"""The channel of the link itself."""
 _PIECE: Final = 64 * 1024
 _LONGEST_FRAME: Final = 512 * 1024 * 1024
 
@@ -43,18 +45,25 @@ class Channel(Protocol):
 
 
 class Link:
-    """One connection. ``on_open`` makes the channel of an event that the other side begins."""
+    """One connection. ``on_open`` makes the channel of an event that the other side begins.
+
+    The side that answers may say that it leaves; once the other has agreed it begins nothing more.
+    """
 
     def __init__(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         on_open: Callable[[Link, int, list[Any]], Channel] | None = None,
+        on_close: Callable[[Link], object] | None = None,
     ) -> None:
-        self._reader, self._writer, self._on_open = reader, writer, on_open
+        self._reader, self._writer, self._on_open, self._on_close = reader, writer, on_open, on_close
         self._channels: dict[int, Channel] = {}
         self._numbers = itertools.count(1)
         self.is_lost = False
+        self.takes_more = True
+        """Whether an event may begin on it."""
+        self._agreed = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._read(), name="link to another process")
 
     def open(self, channel: Channel) -> int:
@@ -87,26 +96,47 @@ class Link:
                     break
                 number, kind, *content = load(await self._reader.readexactly(length))
                 channel = self._channels.get(number)
-                if channel is not None:
+                if number == _LINK:
+                    self._about_link(kind)
+                elif channel is not None:
                     _hand_over(channel, kind, content)
                 elif kind == "open" and self._on_open is not None:
                     self._channels[number] = self._on_open(self, number, content)
         self.close()
 
-    async def closed(self) -> None:
-        """Return when the connection has ended."""
-        await asyncio.wait([self._task])
+    async def say_leaving(self) -> None:
+        """Return when the other side has agreed to begin nothing more."""
+        self.send(_LINK, "leaving")
+        if not self.is_lost:
+            await self._agreed.wait()
+
+    def _about_link(self, kind: str) -> None:
+        if kind == "leaving":
+            self.takes_more = False
+            self.send(_LINK, "agreed")
+        else:
+            self._agreed.set()
+
+    async def ended(self) -> None:
+        """Close the connection after what was sent, and return when that is done."""
+        await self.drain()
+        self.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
 
     def close(self) -> None:
         """End the connection. Every channel learns that it is lost."""
         if self.is_lost:
             return
-        self.is_lost = True
+        self.is_lost, self.takes_more = True, False
+        self._agreed.set()
         self._task.cancel()
         self._writer.close()
         channels, self._channels = self._channels, {}
         for channel in channels.values():
             channel.lost()
+        if self._on_close is not None:
+            self._on_close(self)
 
 
 def _hand_over(channel: Channel, kind: str, content: list[Any]) -> None:

@@ -53,7 +53,8 @@ class SharedFolder:
         self._claim = FolderClaim(folder)
         self._leases: list[Lease | None] = [None] * SHARDS
         self._owners: dict[int, Peer] = {}
-        self._links: dict[int, asyncio.Task[Link]] = {}
+        self._links: dict[Peer, asyncio.Task[Link]] = {}
+        self._outgoing: set[Link] = set()
         self._incoming: set[Link] = set()
         self._is_open = False
         self._stopped = threading.Event()
@@ -100,14 +101,16 @@ class SharedFolder:
         if self._sharing is not None:
             self._sharing.cancel()
         self._server.close()
+        leaving = [asyncio.create_task(link.say_leaving()) for link in self._incoming]
+        if leaving:
+            # One that is frozen does not hold this process up.
+            await asyncio.wait(leaving, timeout=self._seconds)
 
     async def stop(self) -> None:
         """See ``Placement``."""
         self._stopped.set()
-        for link in [*self._incoming, *(task.result() for task in self._links.values() if _is_linked(task))]:
-            await link.drain()
-            link.close()
-        self._server.close()
+        for link in (*self._incoming, *self._outgoing):
+            await link.ended()
         with suppress(FileNotFoundError):
             os.unlink(self._socket)
         if self._socket_folder is not None:
@@ -158,9 +161,8 @@ class SharedFolder:
                 _log.warning("%s", error)
 
     def _share(self) -> None:
-        for number, task in tuple(self._links.items()):
-            peer = next((peer for peer in self._owners.values() if peer.number == number), None)
-            if peer is not None and peer.standing != "alive":
+        for peer, task in tuple(self._links.items()):
+            if peer.standing != "alive":
                 self._unlink(peer, task)
         mine = sum(lease is not None for lease in self._leases)
         fair = math.ceil(SHARDS / max(self._registry.count_members(), 1))
@@ -233,26 +235,31 @@ class SharedFolder:
     # Links
 
     async def _link_to(self, peer: Peer) -> Link:
-        task = self._links.get(peer.number)
-        if task is None or (task.done() and not _is_linked(task)):
-            task = self._links[peer.number] = asyncio.create_task(_connect(peer.socket))
+        task = self._links.get(peer)
+        if task is None or (task.done() and not _takes_more(task)):
+            task = self._links[peer] = asyncio.create_task(self._connect(peer.socket))
         try:
             return await asyncio.shield(task)
         except OSError as error:
             raise LinkLost from error
 
+    async def _connect(self, path: str) -> Link:
+        link = Link(*await asyncio.open_unix_connection(path), on_close=self._outgoing.discard)
+        self._outgoing.add(link)
+        return link
+
     def _unlink(self, peer: Peer, task: asyncio.Task[Link]) -> None:
-        del self._links[peer.number]
-        for shard in [shard for shard, owner in self._owners.items() if owner.number == peer.number]:
+        del self._links[peer]
+        for shard in [shard for shard, owner in self._owners.items() if owner == peer]:
             del self._owners[shard]
         if _is_linked(task):
             task.result().close()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = Link(reader, writer, lambda link, number, packed: OwnersEnd(link, number, packed, self._handle))
-        self._incoming.add(link)
-        await link.closed()
-        self._incoming.discard(link)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._incoming.add(Link(reader, writer, self._opened, self._incoming.discard))
+
+    def _opened(self, link: Link, number: int, packed: list[Any]) -> OwnersEnd:
+        return OwnersEnd(link, number, packed, self._handle)
 
     def _handle(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any] | None:
         if not self._is_open or self._leases[address.id.shard] is None:
@@ -262,9 +269,9 @@ class SharedFolder:
         return self._local.deliver(address, event, props)
 
 
-async def _connect(path: str) -> Link:
-    return Link(*await asyncio.open_unix_connection(path))
-
-
 def _is_linked(task: asyncio.Task[Link]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None and not task.result().is_lost
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _takes_more(task: asyncio.Task[Link]) -> bool:
+    return _is_linked(task) and task.result().takes_more

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import cbor2
 
@@ -180,7 +180,7 @@ def unpack_error(packed: list[Any]) -> BaseException:
         return ObjectReset(text)
     args, attributes = decode(more[0])
     # Not by its __init__, which takes other arguments than it keeps.
-    error = cast("EdgeAgentsError", cls.__new__(cls, *args))
+    error = cls.__new__(cls, *args)
     error.args = tuple(args)
     vars(error).update(attributes)
     return error

@@ -34,7 +34,7 @@ from edgeagents.agents import (
 )
 from edgeagents.asgi import AgentsMiddleware
 from edgeagents.hookspecs import hookimpl
-from edgeagents.http import Request, Response, ServerSentEvent
+from edgeagents.http import ANONYMOUS, Identity, Request, Response, ServerSentEvent
 from edgeagents.models import convert_to_model_messages, generate_object, stream_text, tool
 from edgeagents.objects import (
     DurableObject,
@@ -47,6 +47,7 @@ from edgeagents.runtime import Runtime
 from edgeagents.worker import Env, ExecutionContext, WorkerEntrypoint
 
 __all__ = [
+    "ANONYMOUS",
     "AIChatAgent",
     "Agent",
     "AgentClient",
@@ -58,6 +59,7 @@ __all__ = [
     "DurableObject",
     "Env",
     "ExecutionContext",
+    "Identity",
     "Limits",
     "Request",
     "Response",

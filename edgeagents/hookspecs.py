@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from edgeagents.agents import AgentEvent, Capability
     from edgeagents.bindings import BindingDeclaration, BindingType
-    from edgeagents.http import Request, Response
+    from edgeagents.http import Identity, Request, Response
     from edgeagents.models import ModelProvider
     from edgeagents.objects import Activation, Event, ObjectId
     from edgeagents.placement import Placement
@@ -74,11 +74,19 @@ def placement(runtime: Runtime) -> Placement | None:
 
 
 @hookspec
-def authorise(runtime: Runtime, request: Request) -> Response | Awaitable[Response | None] | None:
-    """Called for each request to an agent, before it reaches one. Return a response to refuse it, else None.
+def authorise(runtime: Runtime, request: Request) -> Identity | Response | Awaitable[Identity | Response | None] | None:
+    """Called for each request to an agent, before it reaches one. Return the ``Identity`` that it is from to let it in,
+    ``ANONYMOUS`` to let in somebody unknown, a response to refuse it, or None to leave it to the others.
 
-    All implementations are asked, the first response answers. May be ``async def``.
+    All implementations are asked, and a response refuses whatever others say. Whom none of them lets in is refused with
+    401. The identity stays with the connection. May be ``async def``.
     """
+
+
+@hookspec(firstresult=True)
+def renew_identity(runtime: Runtime, identity: Identity) -> Identity | Awaitable[Identity | None] | None:
+    """Called when the identity of an open WebSocket has ended. Return the one it goes on with; without one it is closed
+    with 4401. May be ``async def``: then no further plugin is asked."""
 
 
 @hookspec

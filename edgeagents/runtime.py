@@ -21,7 +21,8 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 from edgeagents.agents import AgentEvent, AgentRouter, EventBus
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, UnknownBinding
-from edgeagents.http import Request, Response, to_response
+from edgeagents.http import Identity, Request, Response, to_response
+from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins
 from edgeagents.models import ModelRegistry
 from edgeagents.objects import (
     Activation,
@@ -36,6 +37,7 @@ from edgeagents.objects import (
     Limits,
     MemoryStorage,
     Namespace,
+    Namespaces,
     ObjectId,
     Observer,
     StorageBackend,
@@ -43,6 +45,7 @@ from edgeagents.objects import (
     World,
     current_namespaces,
 )
+from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.worker import Env, ExecutionContext, Worker
@@ -101,6 +104,7 @@ class Runtime:
     write survives: ``full`` a loss of power, ``normal`` a crash of the process, ``memory`` nothing.
     ``events`` is where its agents tell what they do: ``runtime.events.subscribe("agents:rpc", print)``.
     ``model_fallback`` names the model provider that answers when the one asked for lacks its key.
+    ``allowed_origins`` are the web pages that may use the agents beside the server's own, ``"*"`` for all.
     Raises ``ConfigError`` and ``PluginError`` at ``start()``.
     """
 
@@ -115,6 +119,7 @@ class Runtime:
         discover_plugins: bool = True,
         prefix: str = "agents",
         cors: bool | Mapping[str, str] | None = None,
+        allowed_origins: AllowedOrigins = None,
         on_before_connect: Callable[..., Any] | None = None,
         on_before_request: Callable[..., Any] | None = None,
         clock: Clock | None = None,
@@ -137,6 +142,7 @@ class Runtime:
             self.namespaces,
             prefix=prefix,
             cors=cors,
+            allowed_origins=allowed_origins,
             on_before_connect=on_before_connect,
             on_before_request=on_before_request,
         )
@@ -149,7 +155,7 @@ class Runtime:
         self._durability: Durability = durability
         self._model_fallback = model_fallback
         self._respond = respond or _respond
-        self._by_class: dict[type, Namespace[Any]] = {}
+        self._by_class = Namespaces()
         self._directories: dict[str, Directory] = {}
         self._triggers: list[Trigger] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -205,7 +211,8 @@ class Runtime:
         self.models = ModelRegistry(providers.values(), clock=self.clock, fallback=self._model_fallback)
         capabilities = [c for group in reversed(self.hook.register_capabilities(runtime=self)) for c in group]
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="edgeagents-sync")
-        self._is_guarded = bool(self.hook.authorise.get_hookimpls())
+        self._guards = self._make_guards()
+        self._by_class.admit = self._refusal if self._guards else None
         if self.hook.agent_event.get_hookimpls():
             self.events.subscribe(None, self._tell_plugins)
         self.alarms = AlarmScheduler(
@@ -228,6 +235,7 @@ class Runtime:
             capabilities=tuple(capabilities),
             classes=self.worker.classes,
             namespaces=self._by_class,
+            renew_identity=self._renew if self.hook.renew_identity.get_hookimpls() else None,
             lease=self.placement.lease,
         )
         self._make_env()
@@ -302,7 +310,9 @@ class Runtime:
         if cls not in self._by_class:
             key = cls.__name__ if not worker.name else f"{worker.name}-{cls.__name__}"
             self._directories[key] = Directory(key, cls, self.env, self._world, has_sql=has_sql)
-            self._by_class[cls] = Namespace(key, cls, self._deliver, self.rng)
+            self._by_class[cls] = Namespace(
+                key, cls, self._deliver, self.rng, exported_names(cls, self._world.capabilities)
+            )
         return self._by_class[cls]
 
     def _tell_plugins(self, event: AgentEvent) -> None:
@@ -315,24 +325,23 @@ class Runtime:
         transport = self._transport_of(request)
         if transport is None and not self.router.claims(request.path):
             return None
-        refusal = await self._refusal(request)
-        if refusal is not None:
+        if self._guards and (refusal := await self._refusal(request)) is not None:
             return refusal
         if transport is not None:
-            return await transport.serve(request, self._fetch_agent)
+            return await self._carry(transport, request, self._fetch_agent)
         return await self.router.route(request)
 
     async def fetch(self, request: Request) -> Response:
         """Answer a request by a developer route or the worker's entrypoint; without one, by its agents, else 404."""
-        refusal = await self._refusal(request)
-        if refusal is not None:
+        if self._guards and (refusal := await self._refusal(request)) is not None:
             return refusal
         for route in self.developer_routes:
             if request.path == route.path or request.path.startswith(f"{route.path}/"):
-                return await route.serve(request)
+                # Also with GET: such a route makes things happen, and nobody but the developer should.
+                return self.router.origins.refusal(request) or await route.serve(request)
         transport = self._transport_of(request)
         if transport is not None:
-            return await transport.serve(request, self._fetch_worker)
+            return await self._carry(transport, request, self._fetch_worker)
         return await self._fetch_worker(request)
 
     def _transport_of(self, request: Request) -> Transport | None:
@@ -355,14 +364,51 @@ class Runtime:
     async def _fetch_agent(self, request: Request) -> Response:
         return await self.router.route(request) or Response("Not found", status=404)
 
+    async def _carry(self, transport: Transport, request: Request, fetch: Fetch) -> Response:
+        if request.method not in SAFE_METHODS and (refusal := self.router.origins.refusal(request)) is not None:
+            return refusal
+
+        async def fetch_for_client(inner: Request) -> Response:
+            if inner.identity is None:
+                inner.identity = request.identity
+            return await fetch(inner)
+
+        return await transport.serve(request, fetch_for_client)
+
+    # Who may come in
+
+    def _make_guards(self) -> list[Callable[[Request], Any]]:
+        # Called as they are and not through pluggy, which takes as long as all the rest of a request.
+        guards: list[Callable[[Request], Any]] = []
+        for implementation in reversed(self.hook.authorise.get_hookimpls()):
+            given = {"runtime": self} if "runtime" in implementation.argnames else {}
+            guards.append(_guard(implementation.function, given, "request" in implementation.argnames))
+        return guards
+
     async def _refusal(self, request: Request) -> Response | None:
-        if not self._is_guarded:
-            return None
-        for answer in self.hook.authorise(runtime=self, request=request):
-            response = await answer if inspect.isawaitable(answer) else answer
-            if response is not None:
-                return response
+        """Ask who ``request`` is from: return the answer to somebody who may not come in, else give it its identity."""
+        known: Identity | None = None
+        for guard in self._guards:
+            answer = guard(request)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            if isinstance(answer, Identity):
+                if known is None or known.is_anonymous:
+                    known = answer
+            elif isinstance(answer, Response):
+                return answer
+            elif answer is not None:
+                raise TypeError(
+                    f"authorise() returns an Identity, a Response or None; a plugin returned a {type(answer).__name__}."
+                )
+        if known is None or (known.expires_at is not None and known.has_ended(self.clock.now())):
+            return Response("Unauthorized", status=401)
+        request.identity = known
         return None
+
+    async def _renew(self, identity: Identity) -> Identity | None:
+        answer = self.hook.renew_identity(runtime=self, identity=identity)
+        return await answer if inspect.isawaitable(answer) else answer
 
     def _wait_until(self, awaitable: Awaitable[object]) -> None:
         async def wait() -> None:
@@ -446,6 +492,12 @@ class _HookObserver(Observer):
 
     def _event_finished(self, object_id: ObjectId, event: Event, error: BaseException | None, seconds: float) -> None:
         self._hook.event_finished(object_id=object_id, event=event, error=error, seconds=seconds)
+
+
+def _guard(function: Callable[..., Any], given: dict[str, Any], takes_request: bool) -> Callable[[Request], Any]:
+    if takes_request and not given:
+        return function
+    return lambda request: function(**given, **({"request": request} if takes_request else {}))
 
 
 def _worker_of(agents: Sequence[type]) -> Worker:

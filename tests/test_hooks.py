@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -12,13 +13,13 @@ from edgeagents.agents import Capability
 from edgeagents.asgi import AgentsMiddleware
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, PluginError, UnknownBinding
-from edgeagents.http import Request, Response
+from edgeagents.http import Identity, Request, Response
 from edgeagents.models import ModelHandle, stream_text
 from edgeagents.models.parts import FinishStep, TextDelta, TextEnd, TextStart
 from edgeagents.objects import MemoryStorage
 from edgeagents.placement import SingleProcess
 from edgeagents.runtime import Runtime
-from edgeagents.testing import agent_runtime, connect, settle
+from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 from edgeagents.worker import Worker
 
 current: ContextVar[str] = ContextVar("current")
@@ -195,12 +196,28 @@ async def test_hook_placement():
 
 async def test_hook_authorise():
     async def authorise(request):
-        return None if request.headers.get("authorization") == "secret" else Response("who are you?", status=401)
+        return Identity("ann") if request.headers.get("authorization") == "secret" else Response("no", status=403)
 
     async with agent_runtime(Counter, plugins=[plugin(authorise=authorise)]) as runtime:
         refused = await runtime.route(Request("/agents/counter/x"))
         allowed = await runtime.route(Request("/agents/counter/x", headers={"authorization": "secret"}))
-        assert (refused.status, allowed.status) == (401, 200)
+        assert (refused.status, allowed.status) == (403, 200)
+
+
+async def test_hook_renew_identity():
+    clock = ManualClock()
+
+    def authorise():
+        return Identity("ann", expires_at=clock.now() + timedelta(minutes=1))
+
+    async def renew_identity(runtime, identity):
+        return Identity(identity.subject, {"renewed": True}, runtime.clock.now() + timedelta(hours=1))
+
+    plugins = [plugin(authorise=authorise, renew_identity=renew_identity)]
+    async with agent_runtime(Counter, clock=clock, plugins=plugins) as runtime:
+        socket = await connect(runtime, "/agents/counter/x")
+        await clock.advance(120)
+        assert socket.closed is None
 
 
 async def test_hook_wrap_asgi():

@@ -25,6 +25,7 @@ from edgeagents.agents.routing import (
     AgentRouter,
     RouteInfo,
     RoutingRetry,
+    admit,
     get_agent_by_name,
     route_agent_request,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "StreamingResponse",
     "SubAgentInfo",
     "SubAgentPathMatch",
+    "admit",
     "build_agent_path",
     "build_agent_url",
     "callable",

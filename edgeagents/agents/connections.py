@@ -17,7 +17,7 @@ from edgeagents.errors import AgentError, WebSocketError
 from edgeagents.objects.websocket import WebSocket
 
 if TYPE_CHECKING:
-    from edgeagents.http import Request
+    from edgeagents.http import Identity, Request
     from edgeagents.objects.context import ObjectContext
 
 __all__ = ["Connection", "ConnectionContext", "Connections", "prepare_tags"]
@@ -104,6 +104,14 @@ class Connection(Generic[StateT]):
     def deserialize_attachment(self) -> Any:
         """Return the state, in the words of a plain WebSocket."""
         return self._state
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the client is, as the hook ``authorise`` found out, or None when there is no such hook.
+
+        It stays while the agent is out of memory. When it ends, the connection is closed with 4401.
+        """
+        return self._socket.identity
 
     @property
     def is_readonly(self) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from edgeagents.agents.agent import Agent
     from edgeagents.agents.connections import Connection
-    from edgeagents.http import Request
+    from edgeagents.http import Identity, Request
 
 __all__ = ["CurrentAgent", "carry", "current_agent", "get_current_agent"]
 
@@ -28,6 +28,13 @@ class CurrentAgent(NamedTuple):
     connection: Connection[Any] | None = None
     request: Request | None = None
     email: object | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who made it run, as the hook ``authorise`` found out: the client of ``connection``, or of ``request``."""
+        if self.connection is not None:
+            return self.connection.identity
+        return None if self.request is None else self.request.identity
 
 
 _NOBODY = CurrentAgent()

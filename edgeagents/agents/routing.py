@@ -12,6 +12,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -20,6 +21,7 @@ from werkzeug.datastructures import Headers
 from edgeagents.agents.kebab import kebab_case
 from edgeagents.errors import ConfigError
 from edgeagents.http import Request, Response
+from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.namespace import Namespace, current_namespaces
 
@@ -29,6 +31,7 @@ __all__ = [
     "Cors",
     "RouteInfo",
     "RoutingRetry",
+    "admit",
     "get_agent_by_name",
     "route_agent_request",
     "without_internal_headers",
@@ -94,7 +97,8 @@ RetryOption = RoutingRetry | Mapping[str, Any] | Literal[False] | None
 class AgentRouter:
     """Routes requests to the agents of ``namespaces``, which are named by their bindings and may still be added to.
 
-    The options are those of ``route_agent_request``.
+    The options are those of ``route_agent_request``. ``asks`` says that each request is shown to the hook
+    ``authorise`` first, unless it has an identity: for a router that no runtime stands before.
     """
 
     def __init__(
@@ -109,6 +113,8 @@ class AgentRouter:
         jurisdiction: str | None = None,
         location_hint: str | None = None,
         routing_retry: RetryOption = None,
+        allowed_origins: AllowedOrigins = None,
+        asks: bool = False,
     ) -> None:
         _check_retry(routing_retry)
         self._prefix = _parts(prefix or "agents")
@@ -120,6 +126,11 @@ class AgentRouter:
         self._on_before_connect, self._on_before_request = on_before_connect, on_before_request
         self._jurisdiction = jurisdiction
         self._location_hint = location_hint  # There is one location.
+        self._asks = asks
+        self.origins = Origins(allowed_origins, cors=self._cors)
+        """Whose pages may open WebSockets to agents, and change something."""
+        if self.origins.allows_all:
+            _tell_of_open_origins()
 
     def claims(self, path: str) -> bool:
         """Return whether ``route`` will answer a request for ``path``, percent-encoded and below the mount point."""
@@ -147,19 +158,32 @@ class AgentRouter:
             return Response(f"The name of an agent is at most {_MAX_NAME_BYTES} bytes long.", status=400)
         if self._cors is not None and request.method == "OPTIONS":
             return Response(status=200, headers=self._cors)
+        is_upgrade = request.is_websocket_upgrade
+        if is_upgrade or request.method not in SAFE_METHODS:
+            refusal = self.origins.refusal(request)
+            if refusal is not None:
+                _tell_of_refusal(request)
+                return refusal if is_upgrade else self._with_cors(refusal)
+        if self._asks and (refusal := await admit(request)) is not None:
+            return refusal if is_upgrade else self._with_cors(refusal)
         if self._jurisdiction is not None:
             namespace = _in_jurisdiction(namespace, self._jurisdiction)
         request = without_internal_headers(request)
-        is_upgrade = request.is_websocket_upgrade
         hook = self._on_before_connect if is_upgrade else self._on_before_request
         if hook is not None:
             changed = await _ask(hook, request, RouteInfo(class_name, name))
             if isinstance(changed, Response):
                 return changed if is_upgrade else self._with_cors(changed)
+            if changed.identity is None:
+                changed.identity = request.identity
             request = changed
         stub = namespace.get_by_name(name, props=self._props)
         response = await stub.fetch(request)
         return response if is_upgrade else self._with_cors(response)
+
+    def find(self, path: str) -> tuple[str, str] | None:
+        """Return the segments of ``path`` that name an agent's class and the agent, or None when it is none of ours."""
+        return self._match(path)
 
     def _target(self, segment: str) -> tuple[str, Namespace[Any]] | None:
         if len(self._targets) < len(self._namespaces):
@@ -193,12 +217,16 @@ async def route_agent_request(
     jurisdiction: str | None = None,
     location_hint: str | None = None,
     routing_retry: RetryOption = None,
+    allowed_origins: AllowedOrigins = None,
 ) -> Response | None:
     """Return the answer of the agent that ``request`` is for, or None when its path is none of an agent's.
 
     ``env`` has the namespaces, by binding name. ``cors``: True lets every site read the answers, a mapping of headers
     replaces that. ``props`` reach ``on_start`` of an agent that this request wakes. The hooks see upgrades and plain
     requests before the agent does. A class that ``env`` does not have is answered with 400.
+
+    A page of another site is refused with 403 when it opens a WebSocket or changes something. ``allowed_origins`` lists
+    those that may; with ``cors=True`` every site may, but without its visitors' cookies.
     """
     values = env if isinstance(env, Mapping) else vars(env)
     namespaces = {name: value for name, value in values.items() if isinstance(value, Namespace)}
@@ -212,8 +240,20 @@ async def route_agent_request(
         jurisdiction=jurisdiction,
         location_hint=location_hint,
         routing_retry=routing_retry,
+        allowed_origins=allowed_origins,
+        asks=True,
     )
     return await router.route(request)
+
+
+async def admit(request: Request) -> Response | None:
+    """Ask the hook ``authorise`` of the runtime that we are in; return its refusal, or None.
+
+    For ways in that no runtime stands before, such as an ASGI app of a plugin. A request that has an identity was let
+    in already.
+    """
+    ask = getattr(current_namespaces.get(None), "admit", None)
+    return None if ask is None or request.identity is not None else await ask(request)
 
 
 async def get_agent_by_name(
@@ -278,6 +318,21 @@ def without_internal_headers(request: Request) -> Request:
     for name in names:
         headers.remove(name)
     return request.copy(headers=headers)
+
+
+@cache
+def _tell_of_open_origins() -> None:
+    logger.warning(
+        "allowed_origins='*': pages of every site may use the agents, with the cookies of whoever looks at them."
+    )
+
+
+def _tell_of_refusal(request: Request) -> None:
+    origin = request.headers.get("origin", "another site")
+    logger.warning(
+        "A page of %.100r was refused: it may not use agents of %.100r. If it may, say so: allowed_origins=[%.100r].",
+        *(origin, request.headers.get("host", ""), origin),
+    )
 
 
 async def _ask(hook: BeforeHook, request: Request, route: RouteInfo) -> Request | Response:

@@ -5,7 +5,7 @@
 | see what user code gets | `durable_object.py`, `context.py` |
 | follow an event from a stub to a handler and back | `namespace.py`, `hibernation.py`, `activation.py`, `events.py` |
 | learn when events wait and when answers leave | `gates.py` |
-| see what may cross between objects | `rpc.py`, `values.py` |
+| see what may cross between objects | `rpc.py`, `values.py`, `records.py` |
 | keep something | `storage.py`, `sql.py`, `kv.py`, `sqlite.py`, `backend.py` |
 | wake later | `alarms.py` |
 | have children | `facets.py`, `facet_slot.py` |
@@ -37,6 +37,7 @@ from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.namespace import Deliver, Directory, Namespace, Namespaces, Stub, World, current_namespaces
 from edgeagents.objects.observer import Observer
+from edgeagents.objects.records import record
 from edgeagents.objects.storage import Storage
 from edgeagents.objects.websocket import (
     WebSocket,
@@ -86,6 +87,7 @@ __all__ = [
     "check_close",
     "current_namespaces",
     "nanoid",
+    "record",
     "uuid4",
     "web_socket_pair",
 ]

@@ -15,6 +15,7 @@ from edgeagents.errors import ObjectOverloaded, TooManySockets
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.eager import begin_now
 from edgeagents.objects.events import CloseEvent, Event, MessageEvent, StartEvent
+from edgeagents.objects.expiry import watch_identity
 from edgeagents.objects.ids import ObjectId, Place
 from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
 
@@ -164,6 +165,8 @@ class Slot:
             raise TooManySockets("sockets_per_object", limits.sockets_per_object)
         self.sockets[ws] = None
         ws.give_to(self, kept, limits.attachment_bytes)
+        if ws.identity is not None:
+            watch_identity(ws, self.directory.world)
 
     def open_sockets(self, tag: str | None = None) -> list[WebSocket]:
         """Return the sockets that are open, in the order of their coming."""

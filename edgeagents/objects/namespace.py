@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from edgeagents.errors import ObjectReset
-from edgeagents.http import Request, Response
+from edgeagents.http import Identity, Request, Response
 from edgeagents.objects.alarms import AlarmScheduler
 from edgeagents.objects.backend import StorageBackend
 from edgeagents.objects.clock import Clock
@@ -30,7 +30,7 @@ from edgeagents.objects.ids import Address, ObjectId, id_from_name, id_from_stri
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.observer import Observer
-from edgeagents.objects.rpc import copy_arguments, is_callable_name
+from edgeagents.objects.rpc import copy_arguments, exported_names, is_callable_name
 
 __all__ = ["Deliver", "Directory", "Namespace", "Namespaces", "Stub", "World", "current_namespaces"]
 
@@ -78,6 +78,8 @@ class World:
     classes: Mapping[str, type] = field(default_factory=dict[str, type])
     """The worker's object classes, also those without a namespace."""
     namespaces: dict[type, Namespace[Any]] = field(default_factory=dict[type, "Namespace[Any]"])
+    renew_identity: Callable[[Identity], Awaitable[Identity | None]] | None = None
+    """Returns the identity with which a WebSocket goes on whose own has ended; None closes it."""
 
     def enter(self) -> None:
         """Make this the runtime of the current task."""
@@ -137,15 +139,23 @@ class Directory:
         self, cls: type, object_id: ObjectId, deliver: Deliver, props: Mapping[str, Any] | None = None
     ) -> Stub[Any]:
         """Return a stub that sends to an object of the class ``cls`` by ``deliver``."""
-        namespace = Namespace(self.key, cls, deliver, self.world.rng)
+        exported = exported_names(cls, self.world.capabilities)
+        namespace = Namespace(self.key, cls, deliver, self.world.rng, exported)
         return Stub(namespace, Address(self.key, object_id), deliver, props)
 
 
 class Namespace(Generic[T]):
     """All objects of the class ``cls``, as a binding gives them."""
 
-    def __init__(self, key: str, cls: type[T], deliver: Deliver, rng: random.Random) -> None:
-        self.key, self.cls, self.class_name = key, cls, cls.__name__
+    def __init__(
+        self,
+        key: str,
+        cls: type[T],
+        deliver: Deliver,
+        rng: random.Random,
+        exported: frozenset[str] = frozenset(),
+    ) -> None:
+        self.key, self.cls, self.class_name, self.exported = key, cls, cls.__name__, exported
         self._deliver, self._rng = deliver, rng
 
     def id_from_name(self, name: str) -> ObjectId:
@@ -174,7 +184,7 @@ class Namespace(Generic[T]):
 
     def jurisdiction(self, name: str) -> Namespace[T]:
         """Return the part of this namespace for a jurisdiction: the same names there are other objects."""
-        return Namespace(f"{self.key}:{name}", self.cls, self._deliver, self._rng)
+        return Namespace(f"{self.key}:{name}", self.cls, self._deliver, self._rng, self.exported)
 
     def __repr__(self) -> str:
         return f"<Namespace {self.class_name}>"
@@ -210,13 +220,14 @@ class Stub(Generic[T]):
         await self._send(StartEvent())
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        if not is_callable_name(self._namespace.cls, name):
+        if not is_callable_name(self._namespace.cls, name, self._namespace.exported):
             raise AttributeError(f"{self._namespace.class_name} has no method {name!r} to call through a stub.")
         return functools.partial(self._call, name)
 
     def __dir__(self) -> list[str]:
-        cls = self._namespace.cls
-        return [*super().__dir__(), *(name for name, _ in inspect.getmembers(cls) if is_callable_name(cls, name))]
+        cls, exported = self._namespace.cls, self._namespace.exported
+        own = (name for name, _ in inspect.getmembers(cls) if is_callable_name(cls, name))
+        return [*super().__dir__(), *own, *exported]
 
     def __repr__(self) -> str:
         return f"<Stub {self._namespace.class_name} {self.id.name if self.id.name is not None else self.id!s}>"

@@ -14,7 +14,7 @@ import cbor2
 
 from edgeagents import errors
 from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, RemoteError
-from edgeagents.http import AbortSignal, BodySource, Request, Response
+from edgeagents.http import AbortSignal, BodySource, Identity, Request, Response
 from edgeagents.objects import Address, AlarmEvent, CallEvent, Event, FetchEvent, ObjectId, StartEvent
 from edgeagents.objects.rpc import remote_error
 from edgeagents.objects.values import decode, encode
@@ -97,10 +97,10 @@ def pack_request(request: Request) -> list[Any]:
     headers = list(request.headers)
     if request.is_websocket_upgrade and request.subprotocols and "sec-websocket-protocol" not in request.headers:
         headers.append(("sec-websocket-protocol", ", ".join(request.subprotocols)))
-    identity = getattr(request, "identity", None)
+    identity = request.identity
     return [
         encode(request.url), request.method, encode(headers), request.client, request.root_path, request.buffer_limit,
-        None if identity is None else encode(identity),
+        None if identity is None else encode(identity.to_data()),
     ]  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def unpack_request(packed: list[Any], body: BodySource, signal: AbortSignal | No
     )
     request.buffer_limit = buffer_limit
     if identity is not None:
-        request.identity = decode(identity)
+        request.identity = Identity.from_data(decode(identity))
     return request
 
 

@@ -17,6 +17,7 @@ from mcp_types import JSONRPCMessage, jsonrpc_message_adapter
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from edgeagents.agents import admit
 from edgeagents.asgi.http import serve_http
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Receive, Scope, Send
@@ -70,6 +71,8 @@ class McpHandler:
         """Answer a request. ``ctx.props`` reach the agent that it begins or wakes."""
         if request.method == "OPTIONS":
             return preflight(self._cors)
+        if (refusal := await admit(request)) is not None:
+            return with_cors(refusal, self._cors)
         props = self._props(request) if callable(self._props) else self._props
         call = _Call(self._path, request, self._namespace(env), props or getattr(ctx, "props", None) or None)
         try:

@@ -59,6 +59,8 @@ METHOD_HEADER: Final = "cf-mcp-method"
 
 _INITIALIZE_KEY: Final = "initializeRequest"
 _PROPS_KEY: Final = "props"
+_SUBJECT_KEY: Final = "subject"
+"""Who began the session, where the hook ``authorise`` knows that: nobody else goes on with it."""
 _STANDALONE: Final = "_GET_stream"
 _SSE: Final = "_SSE"
 # The official package's own code for a request that ended without an answer.
@@ -109,6 +111,9 @@ class McpSession(Capability):
         method = request.headers.get(METHOD_HEADER)
         if method is None:
             return None
+        if request.identity is not None and not await self._belongs_to(request.identity.subject):
+            # Whoever has found out the id of somebody else's session.
+            return session_not_found()
         if method == "GET":
             return await self._listen(request)
         if method == "POST":
@@ -121,6 +126,14 @@ class McpSession(Capability):
         if method == "SSE":
             return self._listen_sse()
         return await self._post_sse(request)
+
+    async def _belongs_to(self, subject: str) -> bool:
+        return await self._ctx.storage.get(_SUBJECT_KEY) in (None, subject)
+
+    async def _begin(self, initialize: JSONRPCMessage, request: Request) -> None:
+        await self._ctx.storage.put(_INITIALIZE_KEY, initialize.model_dump(mode="json", by_alias=True))
+        if request.identity is not None:
+            await self._ctx.storage.put(_SUBJECT_KEY, request.identity.subject)
 
     async def dispose(self) -> None:
         """End what the client still listens to."""
@@ -136,7 +149,7 @@ class McpSession(Capability):
         messages = await _read(request)
         begins = next(filter(begins_session, messages), None)
         if begins is not None:
-            await self._ctx.storage.put(_INITIALIZE_KEY, begins.model_dump(mode="json", by_alias=True))
+            await self._begin(begins, request)
         elif await self._initialize_request() is None:
             return session_not_found()
         asked = [message for message in messages if isinstance(message, JSONRPCRequest)]
@@ -182,7 +195,7 @@ class McpSession(Capability):
         (message,) = await _read(request)
         begins = begins_session(message)
         if begins:
-            await self._ctx.storage.put(_INITIALIZE_KEY, message.model_dump(mode="json", by_alias=True))
+            await self._begin(message, request)
         if isinstance(message, JSONRPCRequest):
             self._streams[message.id] = _Stream(_SSE, {message.id})
         await self._feed([message], request, _SSE, is_new=begins)

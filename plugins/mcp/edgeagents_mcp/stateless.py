@@ -20,6 +20,7 @@ from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
 from edgeagents.asgi.app_response import respond
+from edgeagents.agents import admit
 from edgeagents.asgi.http import serve_http
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Receive, Scope, Send
@@ -125,6 +126,8 @@ class StatelessMcpHandler:
             return refusal
         if request.method == "OPTIONS" and self._cors is not None:
             return preflight(self._cors)
+        if (refusal := await admit(request)) is not None:
+            return refusal
         version = request.headers.get("mcp-protocol-version")
         if self._legacy == "reject" and (version is None or version in HANDSHAKE_PROTOCOL_VERSIONS):
             data = {"supported": list(MODERN_PROTOCOL_VERSIONS), "requested": version or ""}

@@ -20,7 +20,7 @@ from edgeagents.http import Request, Response, to_response
 from edgeagents.models import Tool, tool
 from edgeagents.objects import nanoid
 from edgeagents_mcp.addresses import check_url
-from edgeagents_mcp.elicitation import Elicitation, ElicitationHandler
+from edgeagents_mcp.elicitation import ANSWER_SECONDS, Elicitation, ElicitationHandler
 from edgeagents_mcp.errors import McpServerError, error_text
 from edgeagents_mcp.oauth_callback import OAuthCallback, OAuthResult
 from edgeagents_mcp.server_options import check_options, normal_url, normalize_server_id
@@ -302,15 +302,21 @@ class McpClient(Capability):
     # Handlers
 
     def configure_elicitation_handlers(
-        self, *, form: ElicitationHandler | None = None, url: ElicitationHandler | None = None
+        self,
+        *,
+        form: ElicitationHandler | None = None,
+        url: ElicitationHandler | None = None,
+        timeout: float | None = ANSWER_SECONDS,
     ) -> None:
         """Answer servers that ask the user something: ``handler(params, server_id)`` returns the answer.
 
-        The answer is the official package's ``ElicitResult`` or a dict such as ``{"action": "accept", "content": {}}``,
-        within 60 seconds. Servers are told that they may ask when they are connected to: configure it before, in
-        ``on_start``.
+        The answer is the official package's ``ElicitResult`` or a dict such as ``{"action": "accept", "content": {}}``.
+        A handler that takes longer than ``timeout`` seconds is cancelled, and the server told that the user did not
+        decide: ``{"action": "cancel"}``. A server that speaks an older protocol than 2026-07-28 asks within a call,
+        which has to last as long: ``add_mcp_server(client={"read_timeout_seconds": ...})``. Servers are told that they
+        may ask when they are connected to: configure it before, in ``on_start``.
         """
-        self._elicitation.configure(form, url)
+        self._elicitation.configure(form, url, timeout)
 
     def configure_oauth_callback(
         self,

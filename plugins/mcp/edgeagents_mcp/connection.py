@@ -176,9 +176,12 @@ class ServerConnection:
         try:
             async with self._session.use() as client:
                 return await ask(client)
-        except Exception:
+        except Exception as error:
             if self._needs_authorization() and self.state != "authenticating":
                 self.move("authenticating")
+            if isinstance(error, ExceptionGroup):
+                # The package asks the user in tasks of its own. What went wrong there is not how many it were.
+                raise McpServerError(error_text(error), self.row.id) from error
             raise
 
     # The session

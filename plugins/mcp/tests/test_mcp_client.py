@@ -652,6 +652,33 @@ async def test_a_server_may_ask_the_agent(tool: str, answer: Any, result: str) -
     assert isinstance(params, ElicitRequestURLParams) == (tool == "ask_url")
 
 
+class Silent(User):
+    """Is asked and does not answer."""
+
+    limit: dict[str, Any] = {}
+
+    async def on_start(self) -> None:
+        self.mcp.configure_elicitation_handlers(form=self.ponder, **Silent.limit)
+
+    async def ponder(self, params: Any, server_id: str) -> Any:
+        User.asked.append((params, server_id))
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [({}, 60), ({"timeout": 300}, 300)], ids=["by default", "as it is said"])
+async def test_a_server_is_told_when_nobody_answers(limit: dict[str, Any], seconds: int) -> None:
+    Silent.limit, clock = limit, ManualClock()
+    async with serving(asking().sse_app()) as url, agent_runtime(Silent, plugins=[plugin], clock=clock) as runtime:
+        user = Frames(await connect(runtime, "/agents/silent/a"))
+        await answered(user, "add", f"{url}/sse", {"id": "asking", "client": {"mode": "legacy"}})
+        call = asyncio.create_task(answered(user, "tool", "asking", "ask"))
+        await until(lambda: User.asked, "the question")
+        await clock.advance(seconds - 1)
+        assert not call.done()
+        await clock.advance(1)
+        assert await call == {"result": "cancel"}
+
+
 async def test_without_handlers_a_server_is_told_that_it_cannot_ask(user: Frames) -> None:
     async with serving(asking().sse_app()) as url:
         await answered(user, "add", f"{url}/sse", {"id": "asking", "client": {"mode": "legacy"}})

@@ -69,8 +69,6 @@ class World:
     observer: Observer
     lease: Callable[[Address], Lease]
     """Returns the right to write for an object of this process, or raises ``OwnershipLost``."""
-    renew_identity: Callable[[Identity], Awaitable[Identity | None]] | None = None
-    """Returns the identity with which a WebSocket goes on whose own has ended; None closes it."""
     models: Any = None
     events: Any = None
     debug: bool = False

@@ -101,8 +101,7 @@ async def status(runtime: Runtime, path: str = "/agents/room/x", **init: Any) ->
 
 
 async def hello(runtime: Runtime, key: str, path: str = "/agents/room/x") -> TestSocket:
-    socket = await connect(runtime, path, headers={"key": key})
-    return socket
+    return await connect(runtime, path, headers={"key": key})
 
 
 async def text_messages(socket: TestSocket) -> list[str | bytes]:
@@ -381,4 +380,4 @@ def test_an_identity_is_data_and_does_not_show_its_claims():
     assert Identity.from_data(identity.to_data()) == identity
     assert "s3cret" not in repr(identity)
     with pytest.raises(ValueError, match="time zone"):
-        Identity("ann", expires_at=datetime(2026, 1, 1))  # noqa: DTZ001
+        Identity("ann", expires_at=datetime(2026, 1, 1))

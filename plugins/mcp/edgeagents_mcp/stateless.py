@@ -19,8 +19,8 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import UNSUPPORTED_PROTOCOL_VERSION
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
-from edgeagents.asgi.app_response import respond
 from edgeagents.agents import admit
+from edgeagents.asgi.app_response import respond
 from edgeagents.asgi.http import serve_http
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Receive, Scope, Send

@@ -512,8 +512,14 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     def _begin_call(self) -> None:
         current_agent.set(CurrentAgent(self))
 
-    def _find_part_method(self, part: str, method: str) -> Callable[..., Any] | None:
+    @classmethod
+    def _exported_names(cls, capabilities: Sequence[type[Capability]]) -> frozenset[str]:
+        return frozenset(name for kind in (*cls.capability_types, *capabilities) for name in kind.exports)
+
+    def _find_part_method(self, part: str | None, method: str) -> Callable[..., Any] | None:
         for capability in self.capabilities:
+            if part is None and method in capability.exports:
+                return getattr(capability, method)
             if capability.name == part and method in capability.remote:
                 return getattr(capability, method)
         return None

@@ -17,6 +17,7 @@ from edgeagents.agents import protocol
 from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.kebab import snake_case
 from edgeagents.errors import WebSocketError
+from edgeagents.objects.records import record
 
 if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection
@@ -29,6 +30,7 @@ _MARK = "__edgeagents_callable__"
 _END = object()
 
 
+@record("callable")
 @dataclass(frozen=True, slots=True)
 class CallableMetadata:
     """What ``@callable`` was told about a method."""

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from edgeagents.agents.protocol import encode
 from edgeagents.objects.alarm_index import from_ms, to_ms
+from edgeagents.objects.records import record
 from edgeagents.objects.sqlite import Database
 
 __all__ = ["SETTLED", "Fiber", "FiberLedger", "FiberOutcome", "FiberRun", "FiberStatus"]
@@ -47,6 +48,7 @@ _COLUMNS: Final = (
 )
 
 
+@record("fiber")
 @dataclass(frozen=True, slots=True)
 class Fiber:
     """A fiber of the ledger. ``settled_at`` is when it ended or was found interrupted."""
@@ -61,13 +63,30 @@ class Fiber:
     created_at: datetime
     started_at: datetime | None
     settled_at: datetime | None
-    accepted: bool = False
-    """Whether the call that returned this has started the fiber, and did not find it there."""
+    accepted: bool | None = None
+    """From ``start_fiber``: whether that call has started the fiber, and did not find it there."""
 
     @property
     def is_settled(self) -> bool:
         """Whether it runs no more."""
         return self.status in SETTLED
+
+    def __json__(self) -> dict[str, Any]:
+        settled = None if self.settled_at is None else to_ms(self.settled_at)
+        shown = {
+            "fiberId": self.fiber_id,
+            "name": self.name,
+            "status": self.status,
+            "createdAt": to_ms(self.created_at),
+            "idempotencyKey": self.idempotency_key,
+            "snapshot": self.snapshot,
+            "error": self.error,
+            "metadata": self.metadata,
+            "startedAt": None if self.started_at is None else to_ms(self.started_at),
+            "settledAt": settled,
+            "accepted": self.accepted,
+        }
+        return {name: value for name, value in shown.items() if value is not None}
 
 
 class FiberOutcome(TypedDict, total=False):

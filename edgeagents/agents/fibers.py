@@ -119,7 +119,8 @@ class Fibers(Capability):
             raise AgentError("fiberId and idempotencyKey refer to different fibers")
         known = by_id or by_key
         if known is not None:
-            return await self._settled(known.fiber_id) if wait_for_completion else known
+            found = await self._settled(known.fiber_id) if wait_for_completion else known
+            return replace(found, accepted=False)
         ctx = self.host.ctx
         id = fiber_id or nanoid(ctx.rng)
         self._ledger.accept(id, idempotency_key, name, metadata, ctx.clock.now())

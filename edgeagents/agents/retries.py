@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from edgeagents.agents.hooks import room_of
 from edgeagents.errors import AgentError
 from edgeagents.objects.clock import Clock
+from edgeagents.objects.records import record
 
 if TYPE_CHECKING:
     from edgeagents.agents.capability import CapabilityHost
@@ -27,6 +28,7 @@ ShouldRetry = Callable[[Exception, int], object]
 """Is told an error and the number of the attempt that would be next; nothing is tried again when it returns False."""
 
 
+@record("retry options")
 @dataclass(frozen=True, slots=True)
 class RetryOptions:
     """How often something is tried, and how long to wait in between. What is None is as the agent's ``options`` say."""
@@ -61,6 +63,8 @@ class RetryOptions:
         """Return the options as the TypeScript SDK keeps them."""
         named = {"maxAttempts": self.max_attempts, "baseDelayMs": self.base_delay_ms, "maxDelayMs": self.max_delay_ms}
         return {name: value for name, value in named.items() if value is not None}
+
+    __json__ = to_json
 
     def over(self, defaults: RetryOptions) -> RetryOptions:
         """Return these options with ``defaults`` for what they leave open."""

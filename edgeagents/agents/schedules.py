@@ -18,6 +18,7 @@ from edgeagents.agents.jobs import Job
 from edgeagents.agents.protocol import encode
 from edgeagents.agents.retries import RetryOptions
 from edgeagents.errors import AgentError
+from edgeagents.objects.records import record
 
 __all__ = ["Schedule", "ScheduleCriteria", "ScheduleType", "Scheduler", "TimeRange"]
 
@@ -29,6 +30,7 @@ _KINDS: Final = ("scheduled", "delayed", "cron", "interval")
 ScheduleType = Literal["scheduled", "delayed", "cron", "interval"]
 
 
+@record("schedule")
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """When a method of an agent is called next, and with what. ``time`` is in seconds since 1970."""
@@ -48,6 +50,21 @@ class Schedule:
     def due(self) -> datetime:
         """``time`` as a datetime."""
         return datetime.fromtimestamp(self.time, UTC)
+
+    def __json__(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"callback": self.callback, "id": self.id, "payload": self.payload}
+        if self.retry is not None:
+            shown["retry"] = self.retry
+        match self.type:
+            case "delayed":
+                shown["delayInSeconds"] = self.delay_in_seconds
+            case "cron":
+                shown["cron"] = self.cron
+            case "interval":
+                shown["intervalSeconds"] = self.interval_seconds
+            case _:
+                pass
+        return {**shown, "time": self.time, "type": self.type}
 
 
 class TimeRange(TypedDict, total=False):

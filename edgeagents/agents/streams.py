@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from edgeagents.errors import BadRequest, StorageLimitError, StreamClosedError, StreamError
 from edgeagents.http import AbortSignal, Headers, HeadersInit, Request, Response
 from edgeagents.objects.clock import Clock
+from edgeagents.objects.records import record
 
 if TYPE_CHECKING:
     from edgeagents.objects.sqlite import Database
@@ -84,6 +85,7 @@ class _HasDatabase(Protocol):
     def database(self) -> Database: ...
 
 
+@record("stream status")
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
     """What is known of a stream. ``cursor`` is the number that the next chunk gets."""

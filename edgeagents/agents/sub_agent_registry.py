@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from edgeagents.objects.alarm_index import from_ms, to_ms
+from edgeagents.objects.records import record
 
 if TYPE_CHECKING:
     from edgeagents.objects.context import ObjectContext
@@ -29,6 +30,7 @@ _VERSION: Final = "path-v2"
 _HAS_TABLE: Final = "select 1 from sqlite_master where type = 'table' and name = 'cf_agents_sub_agents'"
 
 
+@record("sub-agent")
 @dataclass(frozen=True, slots=True)
 class SubAgentInfo:
     """A sub-agent that an agent has made."""
@@ -36,6 +38,9 @@ class SubAgentInfo:
     class_name: str
     name: str
     created_at: datetime
+
+    def __json__(self) -> dict[str, Any]:
+        return {"className": self.class_name, "name": self.name, "createdAt": to_ms(self.created_at)}
 
 
 def identity_name(path: Sequence[tuple[str, str]]) -> str:

@@ -27,7 +27,7 @@ from edgeagents.errors import AgentError, ConfigError, HttpError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.limits import Limits
-from edgeagents.objects.rpc import is_callable_name
+from edgeagents.objects.rpc import exported_names, is_callable_name
 
 if TYPE_CHECKING:
     from edgeagents.objects.namespace import Stub
@@ -259,7 +259,9 @@ class SubAgentStub(Generic[T]):
                 "A stub of get_sub_agent_by_name() is for calls only. Use route_sub_agent_request(), or the path "
                 "/agents/{parent}/{name}/sub/{child}/{name}, for requests and WebSockets."
             )
-        if not is_callable_name(self._cls, method):
+        # What every agent of the runtime exports, its parent does too.
+        exported = exported_names(self._cls, ()) | self._parent._namespace.exported
+        if not is_callable_name(self._cls, method, exported):
             raise AttributeError(f"{self._cls.__name__} has no method {method!r} to call through a stub.")
         return functools.partial(self._call, method)
 

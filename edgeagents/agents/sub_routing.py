@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from edgeagents.agents.kebab import kebab_case
+from edgeagents.objects.records import record
 
 __all__ = [
     "SUB_PREFIX",
@@ -33,6 +34,7 @@ _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _ORIGIN = re.compile(r"(https?|wss?)://((?:[^\s/?#@\\:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)/?", re.IGNORECASE)
 
 
+@record("agent path step")
 class AgentPathStep(NamedTuple):
     """One agent on the way from the root."""
 

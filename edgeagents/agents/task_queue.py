@@ -12,6 +12,8 @@ from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.jobs import Job
 from edgeagents.agents.retries import RetryOptions
 from edgeagents.errors import AgentError
+from edgeagents.objects.alarm_index import to_ms
+from edgeagents.objects.records import record
 
 __all__ = ["QueueItem", "TaskQueue"]
 
@@ -19,6 +21,7 @@ _CAPABILITY: Final = "queue"
 _STEP: Final = timedelta(milliseconds=1)
 
 
+@record("queue item")
 @dataclass(frozen=True, slots=True)
 class QueueItem:
     """A task that waits or runs."""
@@ -28,6 +31,13 @@ class QueueItem:
     payload: Any
     created_at: datetime
     retry: RetryOptions | None = None
+
+    def __json__(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"id": self.id, "callback": self.callback, "payload": self.payload}
+        shown["createdAt"] = to_ms(self.created_at)
+        if self.retry is not None:
+            shown["retry"] = self.retry
+        return shown
 
 
 class TaskQueue(Capability):

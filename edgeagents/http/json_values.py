@@ -12,7 +12,13 @@ __all__ = ["is_too_deep", "to_jsonable", "write_json"]
 
 
 def to_jsonable(value: Any) -> Any:
-    """Return ``value`` as something JSON has a form for, or raise TypeError."""
+    """Return ``value`` as something JSON has a form for, or raise TypeError.
+
+    A class may say for itself what its values are in JSON, with a method ``__json__``.
+    """
+    own = getattr(type(value), "__json__", None)
+    if own is not None:
+        return own(value)
     if is_model(value):
         return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -305,8 +305,10 @@ class Activation:
         if is_callable_name(type(self.instance), name):
             return getattr(self.instance, name)
         find_part = getattr(self.instance, "_find_part_method", None)
+        if find_part is None:
+            return None
         part, colon, method = name.partition(":")
-        return find_part(part, method) if colon and find_part is not None else None
+        return find_part(part, method) if colon else find_part(None, name)
 
     async def _handler(self, name: str, *args: object) -> None:
         handler = getattr(self.instance, name, None)

@@ -7,7 +7,7 @@ async generator are handed over. Errors cross as ``RemoteError``.
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,15 @@ from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, Remo
 from edgeagents.http import Request, Response
 from edgeagents.objects.values import clone
 
-__all__ = ["UnknownClass", "copy_arguments", "copy_result", "crossing_error", "is_callable_name", "remote_error"]
+__all__ = [
+    "UnknownClass",
+    "copy_arguments",
+    "copy_result",
+    "crossing_error",
+    "exported_names",
+    "is_callable_name",
+    "remote_error",
+]
 
 _HANDLERS = frozenset({"alarm", "fetch", "web_socket_message", "web_socket_close", "web_socket_error"})
 
@@ -24,11 +32,23 @@ class UnknownClass:
     """Stands for the class of an object that is only known when it starts: every public name may be a method."""
 
 
-def is_callable_name(cls: type, name: str) -> bool:
-    """Return whether a stub may call ``name`` on an object of ``cls``: a public method that is no handler."""
+def is_callable_name(cls: type, name: str, exported: Collection[str] = ()) -> bool:
+    """Return whether a stub may call ``name`` on an object of ``cls``: a public method that is no handler.
+
+    ``exported`` are names of methods that such objects have beside those of their class.
+    """
     if name.startswith("_") or name in _HANDLERS:
         return False
-    return cls is UnknownClass or callable(getattr(cls, name, None))
+    return cls is UnknownClass or callable(getattr(cls, name, None)) or name in exported
+
+
+def exported_names(cls: type, capabilities: tuple[type, ...]) -> frozenset[str]:
+    """Return the names of the methods that objects of ``cls`` have of the parts that they are composed of.
+
+    ``capabilities`` are the parts that all agents of the runtime have; an object that is no agent has none.
+    """
+    find = getattr(cls, "_exported_names", None)
+    return frozenset() if find is None else find(capabilities)
 
 
 def copy_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

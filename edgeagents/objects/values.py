@@ -1,9 +1,9 @@
 """Values: what can be kept in storage and sent between objects, as bytes.
 
 Data only, and always a copy: None, bool, int of any size, float, str, bytes, bytearray, list, tuple, dict, set,
-frozenset, datetime, date, time, timedelta, Decimal and UUID, nested at will. A list or dict that stands in a value
-twice, or in itself, does so in the copy. A subclass comes back as the type it derives from, a time zone as its
-offset.
+frozenset, datetime, date, time, timedelta, Decimal and UUID, nested at will, and the ``records`` of edgeagents, such as
+the ``Schedule`` of an agent. A list or dict that stands in a value twice, or in itself, does so in the copy. A subclass
+comes back as the type it derives from, a time zone as its offset.
 
 The bytes are CBOR (RFC 8949). Reading them makes these types and nothing else, so bytes from a broken or foreign file
 can raise but never run anything.
@@ -24,6 +24,7 @@ import cbor2
 from cbor2 import CBORTag
 
 from edgeagents.errors import DataCloneError, StorageError
+from edgeagents.objects.records import fields_of, make_record, record_name
 
 __all__ = ["MAX_DEPTH", "clone", "decode", "encode"]
 
@@ -38,6 +39,7 @@ _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _SHAREABLE, _SHARED, _UUID, _SET = 28, 29, 37, 258
 # Ours, from the range that is free for anybody.
 _TUPLE, _FROZENSET, _BYTEARRAY, _SURROGATES, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL = range(60_832, 60_841)
+_RECORD = 60_841
 
 
 def encode(value: Any) -> bytes:
@@ -55,7 +57,7 @@ def decode(data: bytes) -> Any:
     try:
         return cbor2.loads(data, semantic_decoders=_DECODERS, tag_hook=_refuse_tag, max_depth=8 * MAX_DEPTH)
     except cbor2.CBORDecodeError as error:
-        raise StorageError(f"These bytes are not a stored value: {error}") from error
+        raise StorageError(f"These bytes are not a stored value: {error.__cause__ or error}") from error
 
 
 def clone(value: T) -> T:
@@ -133,6 +135,10 @@ class _Marked:
                 return CBORTag(_SHAREABLE, [self.mark(item, deeper) for item in value])
             items = dict.items(cast("dict[Any, Any]", value))
             return CBORTag(_SHAREABLE, {self.mark(key, deeper): self.mark(item, deeper) for key, item in items})
+        name = record_name(type(value))
+        if name is not None:
+            fields = {field: self.mark(item, depth + 1) for field, item in fields_of(value).items()}
+            return CBORTag(_RECORD, (name, fields))
         if isinstance(value, tuple):
             return CBORTag(_TUPLE, tuple(self.mark(item, depth + 1) for item in value))
         if isinstance(value, set | frozenset):
@@ -222,4 +228,5 @@ _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
     _TIME: _reader(time.fromisoformat),
     _TIMEDELTA: _reader(lambda parts: timedelta(*parts)),
     _DECIMAL: _reader(Decimal),
+    _RECORD: _reader(lambda parts: make_record(*parts)),
 }

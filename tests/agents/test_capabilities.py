@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from edgeagents import Agent, get_current_agent
-from edgeagents.agents import Capability
+from edgeagents import Agent, get_current_agent, hookimpl
+from edgeagents.agents import Capability, get_sub_agent_by_name
 from edgeagents.testing import agent_runtime, connect
 
 
@@ -90,10 +91,35 @@ async def test_no_more_of_a_part_can_be_called_than_it_says(part, method):
             await stub(runtime).call_part(part, method)
 
 
-async def test_an_exported_method_cannot_be_called_through_a_stub():
+@pytest.mark.cloudflare("Agents", "methods that a plugin adds to an agent, through a stub", "same")
+async def test_an_exported_method_is_called_through_a_stub():
     async with agent_runtime(Office) as runtime:
-        with pytest.raises(AttributeError, match="send_letter"):
-            await stub(runtime).send_letter("hello")
+        assert await stub(runtime).send_letter("hello") == "Office x: hello"
+        assert await stub(runtime).stamp() == "the agent's own"
+        assert "send_letter" in dir(stub(runtime))
+        with pytest.raises(AttributeError, match="burn"):
+            stub(runtime).burn()
+        with pytest.raises(AttributeError, match="burn"):
+            await stub(runtime)._call("burn")
+
+
+async def test_so_it_is_where_a_plugin_brought_the_capability_and_on_a_sub_agent():
+    class Branch(Agent):
+        pass
+
+    class Head(Agent):
+        sub_agents = [Branch]
+
+        async def of_the_branch(self, text):
+            return await (await self.sub_agent(Branch, "b")).send_letter(text)
+
+    plugin = SimpleNamespace(register_capabilities=hookimpl(lambda runtime: [Post]))
+    async with agent_runtime(Head, plugins=[plugin]) as runtime:
+        head = runtime.namespaces["Head"].get_by_name("h")
+        from_outside = await get_sub_agent_by_name(head, Branch, "b")
+        assert await head.send_letter("hello") == "Head h: hello"
+        assert await head.of_the_branch("hello") == "Branch b: hello"
+        assert await from_outside.send_letter("hello") == "Branch b: hello"
 
 
 async def test_a_capability_acts_as_the_agent():

@@ -246,7 +246,7 @@ async def test_a_started_fiber_is_in_the_ledger(agent: Any, clock: ManualClock) 
         "status": "running",
         "started_at": START,
         "snapshot": {"at": "long"},
-        "accepted": False,
+        "accepted": None,
     }
     Researcher.held.set()
     await settle()

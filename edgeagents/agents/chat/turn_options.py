@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from edgeagents.agents.chat.ui import Part, UIMessage
 from edgeagents.http import AbortController, AbortSignal
+from edgeagents.objects.records import record
 
 __all__ = ["ChatOptions", "ChatRecovery", "ChatResponse", "SaveResult"]
 
@@ -61,6 +62,7 @@ class ChatRecovery:
     client_tools: list[dict[str, Any]] | None
 
 
+@record("save result")
 @dataclass(frozen=True, slots=True)
 class SaveResult:
     """How a turn ended that the agent itself asked for."""
@@ -68,3 +70,7 @@ class SaveResult:
     request_id: str
     status: Literal["completed", "error", "skipped", "aborted"]
     error: str | None = None
+
+    def __json__(self) -> dict[str, str]:
+        shown: dict[str, str] = {"requestId": self.request_id, "status": self.status}
+        return shown if self.error is None else {**shown, "error": self.error}

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from edgeagents.errors import AgentError
+from edgeagents.objects import record
 from edgeagents_workflows.binding import InstanceStatus, WorkflowStatus
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _ENDED: Final = frozenset({"complete", "errored", "terminated"})
 _MOST: Final = 100
 
 
+@record("workflow")
 @dataclass(frozen=True, slots=True)
 class WorkflowInfo:
     """One workflow that an agent has started. ``error`` is ``{"name", "message"}``, or None."""
@@ -57,7 +59,21 @@ class WorkflowInfo:
     updated_at: datetime
     completed_at: datetime | None
 
+    def __json__(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "workflowId": self.workflow_id,
+            "workflowName": self.workflow_name,
+            "status": self.status,
+            "metadata": self.metadata,
+            "error": self.error,
+            "createdAt": _in_json(self.created_at),
+            "updatedAt": _in_json(self.updated_at),
+            "completedAt": None if self.completed_at is None else _in_json(self.completed_at),
+        }
 
+
+@record("workflow page")
 @dataclass(frozen=True, slots=True)
 class WorkflowPage:
     """Some of an agent's workflows. ``total`` counts all that match; ``next_cursor`` gives the next page, None ends."""
@@ -65,6 +81,9 @@ class WorkflowPage:
     workflows: list[WorkflowInfo]
     total: int
     next_cursor: str | None
+
+    def __json__(self) -> dict[str, Any]:
+        return {"workflows": self.workflows, "total": self.total, "nextCursor": self.next_cursor}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,3 +268,8 @@ def _read_cursor(cursor: str) -> tuple[int, str]:
                 raise ValueError("not made here")
     except ValueError as error:
         raise AgentError("Invalid pagination cursor. The cursor may be malformed or corrupted.") from error
+
+
+def _in_json(when: datetime) -> str:
+    """Return a time as JavaScript writes it."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

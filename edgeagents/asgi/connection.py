@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Message, Receive, Send
 from edgeagents.errors import ObjectError
+from edgeagents.objects.eager import Rest, Standby
 
 if TYPE_CHECKING:
     from edgeagents.objects.websocket import WebSocket
@@ -35,9 +36,11 @@ class WebSocketConnection:
 
     __slots__ = (
         "_close_frame",
-        "_done",
+        "_is_broken_off",
         "_is_gone",
+        "_is_over",
         "_is_receiving",
+        "_is_writing",
         "_name",
         "_queue",
         "_queued_bytes",
@@ -46,8 +49,10 @@ class WebSocketConnection:
         "_send",
         "_settings",
         "_socket",
+        "_standby",
         "_told",
-        "_writer",
+        "_woken",
+        "_writing",
     )
 
     def __init__(self, name: str, socket: WebSocket, receive: Receive, send: Send, settings: Settings) -> None:
@@ -57,29 +62,58 @@ class WebSocketConnection:
         self._queue: deque[str | bytes] = deque()
         self._queued_bytes = 0
         self._close_frame: tuple[int, str] | None = None
-        self._writer: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._standby: Standby
+        self._woken: asyncio.Future[None] | None = None
+        self._writing: Rest | None = None
+        self._is_writing = False
+        self._is_broken_off = False
         self._is_gone = False
+        self._is_over = False
         self._is_receiving = False
         self._told = False
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Carry frames until the connection is over. The handshake must have been accepted."""
         self._settings.connections.add(self)
+        self._standby = Standby()
         try:
             self._socket.attach(self)
             self._read_soon()
-            await self._done
+            await self._stand_by()
         finally:
             self._settings.connections.discard(self)
             self._is_gone = True
             self._tell(*(self._close_frame or (LOST, "")), was_clean=False)
-            # Neither is waited for: receive() may never return, and send() may be stuck with the client.
+            # Not waited for: receive() may never return.
             if self._reader is not None:
                 self._reader.cancel()
-            if self._writer is not None:
-                self._writer.cancel()
+
+    async def _stand_by(self) -> None:
+        """Wait for the end, and meanwhile for what a client that reads slowly has not taken at once."""
+        while not self._is_over:
+            try:
+                if self._writing is None:
+                    self._woken = asyncio.get_running_loop().create_future()
+                    await self._woken
+                    continue
+                await self._writing
+            except asyncio.CancelledError:
+                if not self._is_broken_off or self._standby.is_cancelled():
+                    raise
+            except Exception as error:
+                self._write_failed(error)
+            if self._writing is not None:
+                self._writing.close()
+                self._writing = None
+            if self._is_broken_off:
+                self._is_broken_off = self._is_writing = False
+                if not self._is_over:
+                    self._write_soon()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     # To the client.
 
@@ -113,23 +147,30 @@ class WebSocketConnection:
         self._settings.clock.call_later(self._settings.closing_seconds, self._finish)
 
     def _write_soon(self) -> None:
-        if self._writer is None:
-            self._writer = asyncio.get_running_loop().create_task(self._write(), name="edgeagents: write a WebSocket")
-            self._writer.add_done_callback(self._written)
+        if self._is_writing:
+            return
+        self._is_writing = True
+        try:
+            self._writing = self._standby.begin(self._write())
+        except Exception as error:
+            self._write_failed(error)
+        if self._writing is not None:
+            self._wake()
 
     async def _write(self) -> None:
-        while self._queue:
-            message = self._queue[0]
+        queue = self._queue
+        while queue:
+            message = queue[0]
             if isinstance(message, str):
                 await self._send({"type": "websocket.send", "text": message})
             else:
                 await self._send({"type": "websocket.send", "bytes": message})
-            self._queue.popleft()
+            queue.popleft()
             self._queued_bytes -= len(message)
         if self._close_frame is not None:
             await self._send_close(*self._close_frame)
-        # At once and not when the task is seen to be done: what is queued in between needs a writer of its own.
-        self._writer = None
+        # At once and not when this is seen to have ended: what is queued in between is written anew.
+        self._is_writing = False
 
     async def _send_close(self, code: int, reason: str) -> None:
         # The client's answer ends it. One that does not answer is not waited for.
@@ -140,21 +181,16 @@ class WebSocketConnection:
             self._reader = None
             await asyncio.sleep(0)
         await self._send({"type": "websocket.close", "code": code, "reason": reason})
-        if not self._done.done():
+        if not self._is_over:
             self._read_soon()
 
-    def _written(self, writer: asyncio.Task[None]) -> None:
-        if self._writer is writer:
-            self._writer = None
-        if writer.cancelled():
-            return
-        error = writer.exception()
-        if error is not None:
-            # Servers differ in what they raise once the client has left; its leaving is reported by receive().
-            _log.debug("%s: a frame could not be sent", self._name, exc_info=error)
-            self._is_gone = True
-            self._queue.clear()
-            self._settings.clock.call_later(self._settings.closing_seconds, self._finish)
+    def _write_failed(self, error: Exception) -> None:
+        # Servers differ in what they raise once the client has left; its leaving is reported by receive().
+        _log.debug("%s: a frame could not be sent", self._name, exc_info=error)
+        self._is_writing = False
+        self._is_gone = True
+        self._queue.clear()
+        self._settings.clock.call_later(self._settings.closing_seconds, self._finish)
 
     def _drop_stalled(self) -> None:
         _log.warning(
@@ -173,11 +209,11 @@ class WebSocketConnection:
         self._queue.clear()
         self._queued_bytes = 0
         self._close_frame = (code, reason)
-        if self._writer is not None:
+        if self._writing is None:
+            self._write_soon()
+        else:
             # It is stuck in send(): the close frame goes past it.
-            self._writer.cancel()
-            self._writer = None
-        self._write_soon()
+            self._break_send()
         # Not within the send() of the object that found its reader stalled.
         if not self._told:
             self._told = True
@@ -241,5 +277,16 @@ class WebSocketConnection:
             self._socket.feed_close(code, reason, was_clean)
 
     def _finish(self) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._writing is None:
+            self._wake()
+        else:
+            self._break_send()
+
+    def _break_send(self) -> None:
+        """End the waiting in send(), whose client takes nothing."""
+        if not self._is_broken_off:
+            self._is_broken_off = True
+            self._standby.interrupt()

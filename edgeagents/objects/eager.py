@@ -1,18 +1,19 @@
 """Starting a coroutine at once: most events end without waiting for anything, and then need no turn of the event loop.
 
 ``begin_now`` runs a coroutine up to where it first waits, within the call. From there on it is a task like any other.
-Its code cannot tell the difference: it has a task and a context of its own from its first line.
+``Standby`` does so for coroutines that come one after another, as a task that is there already and waits for them.
+Their code cannot tell the difference: it has one task and one context from its first line to its last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
-from contextvars import copy_context
+from collections.abc import Coroutine, Generator
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeVar
 
-__all__ = ["begin_now"]
+__all__ = ["Standby", "begin_now"]
 
 T = TypeVar("T")
 
@@ -48,6 +49,70 @@ def begin_now(coroutine: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
 def _end_row() -> None:
     global _row
     _row = 0
+
+
+class Standby:
+    """The task that makes this: where it waits, it lends itself to coroutines that are begun at once."""
+
+    __slots__ = ("_context", "_task")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._context = task, copy_context()
+
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> Rest | None:
+        """Run ``coroutine`` up to where it first waits. Return what is left of it, for the task to await, if anything.
+
+        Raises what the coroutine raises.
+        """
+        loop = asyncio.get_running_loop()
+        caller = asyncio.current_task(loop)
+        if caller is not None:
+            asyncio.tasks._leave_task(loop, caller)
+        asyncio.tasks._enter_task(loop, self._task)
+        try:
+            return Rest(coroutine, self._context, self._context.run(coroutine.send, None))
+        except StopIteration:
+            return None
+        finally:
+            asyncio.tasks._leave_task(loop, self._task)
+            if caller is not None:
+                asyncio.tasks._enter_task(loop, caller)
+
+    def interrupt(self) -> None:
+        """Cancel the task in what it waits for. When it has caught that it must ask ``is_cancelled``."""
+        self._task.cancel()
+
+    def is_cancelled(self) -> bool:
+        """Whether somebody else has cancelled the task, beside ``interrupt``."""
+        return self._task.uncancel() > 0
+
+
+class Rest:
+    """What is left of a coroutine that has been run up to its first wait. To be awaited once."""
+
+    __slots__ = ("_context", "_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], context: Context, waits_for: Any) -> None:
+        self._coroutine, self._context, self._waits_for = coroutine, context, waits_for
+
+    def close(self) -> None:
+        """Give up what has not been awaited."""
+        self._context.run(self._coroutine.close)
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        run, coroutine, waits_for = self._context.run, self._coroutine, self._waits_for
+        try:
+            while True:
+                try:
+                    yield waits_for
+                except BaseException as error:
+                    waits_for = run(coroutine.throw, error)
+                else:
+                    waits_for = run(coroutine.send, None)
+        except StopIteration:
+            return
 
 
 if sys.version_info >= (3, 12):

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from edgeagents.objects.eager import begin_now
+from edgeagents.objects.eager import Rest, Standby, begin_now
 
 number: ContextVar[int] = ContextVar("number", default=0)
 
@@ -152,3 +152,100 @@ async def test_who_begins_again_and_again_lets_others_run():
     await ticking
 
     assert ticks >= 5
+
+
+class Waiter:
+    """A task that lends itself, and awaits what is left of what it lent itself to."""
+
+    def __init__(self) -> None:
+        self.rests: asyncio.Queue[Rest] = asyncio.Queue()
+        self.task = asyncio.create_task(self.run())
+
+    async def run(self) -> None:
+        self.standby = Standby()
+        while True:
+            rest = await self.rests.get()
+            try:
+                await rest
+            except asyncio.CancelledError:
+                if self.standby.is_cancelled():
+                    raise
+
+
+@pytest.fixture
+async def waiter():
+    waiter = Waiter()
+    await asyncio.sleep(0)
+    yield waiter
+    waiter.task.cancel()
+    await asyncio.wait([waiter.task])
+    assert waiter.task.cancelled()
+
+
+async def test_a_task_that_waits_lends_itself(waiter: Waiter):
+    seen: list[object] = []
+
+    async def look() -> None:
+        token = number.set(1)
+        seen.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        seen.append(asyncio.current_task())
+        number.reset(token)
+        ended.set()
+
+    ended = asyncio.Event()
+    caller = asyncio.current_task()
+    rest = waiter.standby.begin(look())
+    assert number.get() == 0
+    assert asyncio.current_task() is caller
+    assert rest is not None
+    waiter.rests.put_nowait(rest)
+    await ended.wait()
+
+    assert seen == [waiter.task, waiter.task]
+
+
+async def test_what_does_not_wait_leaves_no_rest(waiter: Waiter):
+    seen: list[int] = []
+
+    async def note() -> None:
+        seen.append(1)
+
+    assert waiter.standby.begin(note()) is None
+    assert seen == [1]
+
+
+async def test_an_error_comes_to_who_begins(waiter: Waiter):
+    async def fail() -> None:
+        raise ValueError("at once")
+
+    with pytest.raises(ValueError, match="at once"):
+        waiter.standby.begin(fail())
+
+
+async def test_a_task_that_is_interrupted_goes_on(waiter: Waiter):
+    seen: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("interrupted")
+            raise
+
+    async def end() -> None:
+        await asyncio.sleep(0)
+        ended.set()
+
+    ended = asyncio.Event()
+    rest = waiter.standby.begin(wait())
+    assert rest is not None
+    waiter.rests.put_nowait(rest)
+    await asyncio.sleep(0)
+    waiter.standby.interrupt()
+    rest = waiter.standby.begin(end())
+    assert rest is not None
+    waiter.rests.put_nowait(rest)
+    await ended.wait()
+
+    assert seen == ["interrupted"]

@@ -47,7 +47,8 @@ class Channel(Protocol):
 class Link:
     """One connection. ``on_open`` makes the channel of an event that the other side begins.
 
-    The side that answers may say that it leaves; once the other has agreed it begins nothing more.
+    The side that answers says hello at once, so that a connection which a dead or frozen process never took is not
+    mistaken for a link to it. It may say that it leaves; once the other has agreed, that one begins nothing more.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Link:
         self.is_lost = False
         self.takes_more = True
         """Whether an event may begin on it."""
-        self._agreed = asyncio.Event()
+        self._greeted, self._agreed = asyncio.Event(), asyncio.Event()
+        if on_open is not None:
+            self.send(_LINK, "hello")
         self._task = asyncio.get_running_loop().create_task(self._read(), name="link to another process")
 
     def open(self, channel: Channel) -> int:
@@ -104,6 +107,12 @@ class Link:
                     self._channels[number] = self._on_open(self, number, content)
         self.close()
 
+    async def greeted(self) -> None:
+        """Return when the other side has said hello. Raises ``LinkLost`` when it never will."""
+        await self._greeted.wait()
+        if self.is_lost:
+            raise LinkLost
+
     async def say_leaving(self) -> None:
         """Return when the other side has agreed to begin nothing more."""
         self.send(_LINK, "leaving")
@@ -111,11 +120,14 @@ class Link:
             await self._agreed.wait()
 
     def _about_link(self, kind: str) -> None:
-        if kind == "leaving":
-            self.takes_more = False
-            self.send(_LINK, "agreed")
-        else:
-            self._agreed.set()
+        match kind:
+            case "hello":
+                self._greeted.set()
+            case "leaving":
+                self.takes_more = False
+                self.send(_LINK, "agreed")
+            case _:
+                self._agreed.set()
 
     async def ended(self) -> None:
         """Close the connection after what was sent, and return when that is done."""
@@ -129,6 +141,7 @@ class Link:
         if self.is_lost:
             return
         self.is_lost, self.takes_more = True, False
+        self._greeted.set()
         self._agreed.set()
         self._task.cancel()
         self._writer.close()

@@ -238,14 +238,19 @@ class SharedFolder:
         task = self._links.get(peer)
         if task is None or (task.done() and not _takes_more(task)):
             task = self._links[peer] = asyncio.create_task(self._connect(peer.socket))
-        try:
-            return await asyncio.shield(task)
-        except OSError as error:
-            raise LinkLost from error
+        await asyncio.wait([task])
+        if not _is_linked(task):
+            raise LinkLost
+        return task.result()
 
     async def _connect(self, path: str) -> Link:
         link = Link(*await asyncio.open_unix_connection(path), on_close=self._outgoing.discard)
         self._outgoing.add(link)
+        try:
+            await link.greeted()
+        except asyncio.CancelledError:
+            link.close()
+            raise
         return link
 
     def _unlink(self, peer: Peer, task: asyncio.Task[Link]) -> None:
@@ -254,6 +259,8 @@ class SharedFolder:
             del self._owners[shard]
         if _is_linked(task):
             task.result().close()
+        else:
+            task.cancel()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._incoming.add(Link(reader, writer, self._opened, self._incoming.discard))

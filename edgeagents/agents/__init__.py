@@ -41,6 +41,7 @@ from edgeagents.agents.sub_routing import (
     parse_sub_agent_path,
 )
 from edgeagents.agents.task_queue import QueueItem
+from edgeagents.agents.tickets import Tickets
 from edgeagents.objects.namespace import Namespace as AgentNamespace
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "StreamingResponse",
     "SubAgentInfo",
     "SubAgentPathMatch",
+    "Tickets",
     "admit",
     "build_agent_path",
     "build_agent_url",

@@ -75,6 +75,7 @@ class Activation:
         self.database = world.storage.open(namespace, object_id, facets)
         self.output = OutputGate(self.database, world.durability, world.sync_executor, self.reset)
         self.database.is_synced = world.durability == "full"
+        self.database.bound(world.limits, world.clock.monotonic)
         self.database.on_write = self.output.note_write
         self.database.on_release = self._transaction_ended
         self.database.let_go = self.output.let_go

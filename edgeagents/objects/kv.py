@@ -21,7 +21,6 @@ _DELETE: Final = "DELETE FROM _cf_KV WHERE key = ? RETURNING 1"
 _CLEAR: Final = "DELETE FROM _cf_KV"
 _PAGE: Final = 256
 
-_PAIR_BYTES: Final = 2 * 1024 * 1024
 # Classes without SQL have the limits of Cloudflare's older storage. A value's bytes come with a header there.
 _SMALL_KEY_BYTES, _SMALL_VALUE_BYTES, _SMALL_HEADER, _SMALL_PAIRS = 2_048, 131_072, 34, 128
 
@@ -157,11 +156,13 @@ class KeyValueTable:
                     f"Values cannot be larger than {_SMALL_VALUE_BYTES} bytes. "
                     f"A value of size {len(data)} was provided."
                 )
-        elif (size := _key_bytes(key) + len(data)) > _PAIR_BYTES:
-            raise StorageLimitError(
-                f"A key and its value cannot be larger than {_PAIR_BYTES} bytes together. "
+        elif (size := _key_bytes(key) + len(data)) > (most := self._database.limits.value_bytes):
+            error = StorageLimitError(
+                f"A key and its value cannot be larger than {most} bytes together. "
                 f"{key[:64]!r} and its value have {size}: string or blob too big: SQLITE_TOOBIG"
             )
+            error.add_note(f"Limits(value_bytes={most}) is what is allowed; with strict=False it may be more.")
+            raise error
 
     def _check_count(self, count: int) -> None:
         if self._is_small and count > _SMALL_PAIRS:

@@ -119,6 +119,11 @@ class Limits:
             value = getattr(self, field.name)
             if not isinstance(value, bool) and isinstance(value, int | float) and value < 0:
                 raise ConfigError(f"Limits({field.name}={value!r}): a limit is not negative.")
+        if self.value_bytes > self.row_bytes:
+            raise ConfigError(
+                f"Limits(value_bytes={self.value_bytes}, row_bytes={self.row_bytes}): a value is kept in a row, "
+                "so it cannot be larger."
+            )
         if not self.strict:
             return
         for name, figure in _CLOUDFLARE.items():

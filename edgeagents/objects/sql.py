@@ -7,14 +7,13 @@ the words of errors are Cloudflare's; integers stay Python's, of up to 64 bits.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from itertools import islice
+from typing import Any
 
 from edgeagents.errors import SqlError
 from edgeagents.objects.sqlite import Database, Result
 
 __all__ = ["RawIterator", "Sql", "SqlCursor"]
-
-_BINDINGS: Final = 100
 
 
 class Sql:
@@ -29,9 +28,10 @@ class Sql:
         ``bindings`` are for the ``?`` in the last statement. Statements before it run to their end. Rows of a
         statement that only reads are read as they are asked for; what writes has written all when this returns.
         """
-        if len(bindings) > _BINDINGS:
-            raise SqlError(f"too many SQL variables ({len(bindings)}; at most {_BINDINGS}): SQLITE_ERROR", query)
         database = self._database
+        if len(bindings) > database.limits.sql_parameters:
+            most = database.limits.sql_parameters
+            raise SqlError(f"too many SQL variables ({len(bindings)}; at most {most}): SQLITE_ERROR", query)
         return SqlCursor(database, query, database.run(query, bindings))
 
     @property
@@ -112,11 +112,15 @@ class SqlCursor:
         cursor = self._cursor
         if cursor is not None:
             self._cursor = None
-            with self._database.lock:
+            database, most = self._database, self._database.limits.sql_rows
+            with database.lock:
+                database.work += 1
                 try:
-                    rows = cursor.fetchall()
-                except self._database.driver.errors as error:
-                    raise self._database.explain(error, self._query) from error
+                    rows = cursor.fetchall() if most is None else list(islice(cursor, most + 1))
+                except database.driver.errors as error:
+                    raise database.explain(error, self._query) from error
+                if most is not None and len(rows) > most:
+                    raise database.too_many_rows(cursor, self._query)
         else:
             rows = [] if self._rows is None else list(self._rows)
         self._read += len(rows)
@@ -125,15 +129,17 @@ class SqlCursor:
     def _step(self) -> tuple[Any, ...]:
         cursor = self._cursor
         assert cursor is not None
-        with self._database.lock:
+        database = self._database
+        with database.lock:
+            database.work += 1
             try:
                 return next(cursor)
             except StopIteration:
                 self._cursor = None
                 raise
-            except self._database.driver.errors as error:
+            except database.driver.errors as error:
                 self._cursor = None
-                raise self._database.explain(error, self._query) from error
+                raise database.explain(error, self._query) from error
 
     def _close(self) -> None:
         if self._cursor is not None:

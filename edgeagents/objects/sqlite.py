@@ -25,10 +25,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgeagents.errors import OwnershipLost, SqlError, StorageError
+from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageError
 from edgeagents.objects.authorizer import INTERNAL, Authorizer
 from edgeagents.objects.lease import Lease
+from edgeagents.objects.limits import Limits
 from edgeagents.objects.sql_text import first_keyword, foreign_keys_setting, split
+from edgeagents.objects.sql_watch import SqlWatch
 from edgeagents.objects.sqlite_driver import Driver, DriverCursor, DriverName, Fault, Parameters, load_driver
 
 if TYPE_CHECKING:
@@ -139,6 +141,21 @@ class Database:
     called when an implicit transaction begins, ``on_release`` when no explicit one holds the commit back any more.
     """
 
+    # What each statement looks at; the rest is in the dict.
+    __slots__ = (
+        "__dict__",
+        "_authorizer",
+        "_driver",
+        "_has_begun",
+        "_is_writing",
+        "_own_texts",
+        "_texts",
+        "limits",
+        "lock",
+        "on_write",
+        "work",
+    )
+
     def __init__(
         self, path: Path | None, driver: DriverName | None, on_write: Callable[[], object] | None, is_shared: bool
     ) -> None:
@@ -174,6 +191,10 @@ class Database:
         self._created_lock = threading.Lock()
         self._created: int | None = None
         self._is_closed = False
+        self.limits = Limits()
+        self.work = 0
+        """Counts what SQLite is asked to do without a pause. Whoever steps through a cursor adds to it."""
+        self._watch = SqlWatch(self)
 
     @classmethod
     def open(
@@ -189,6 +210,12 @@ class Database:
         One that ``is_shared`` may be open in other processes too, which wait for each other's transactions.
         """
         return cls(path, driver, on_write, is_shared)
+
+    def bound(self, limits: Limits, monotonic: Callable[[], float] | None = None) -> None:
+        """Hold to ``limits`` from now on, to that of time by ``monotonic``. Call it before anything else."""
+        self.limits = limits
+        if limits.sql_seconds is not None:
+            self._watch.seconds, self._watch.monotonic = limits.sql_seconds, monotonic
 
     def claim(self, lease: Lease) -> None:
         """Write by the right of ``lease`` from now on. Call it before anything else.
@@ -267,6 +294,7 @@ class Database:
         A text that an object's code must not be able to run needs ``_cf_`` in it, as all names of internal tables have.
         """
         with self.lock:
+            self.work += 1
             driver = self._driver or self._connect()
             if not self._has_begun:
                 self._begin(driver)
@@ -294,6 +322,7 @@ class Database:
     def fetch(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """Run a statement of our own that is run often; return its rows."""
         with self.lock:
+            self.work += 1
             driver = self._driver or self._connect()
             if not self._has_begun:
                 self._begin(driver)
@@ -314,6 +343,7 @@ class Database:
         What only reads stands at its first row and is read on demand, anything else is done when this returns.
         """
         with self.lock:
+            self.work += 1
             text = self._texts.get(sql)
             if text is None or text.schema != self._authorizer.schema_changes:
                 return self._run_first(sql, parameters)
@@ -331,6 +361,12 @@ class Database:
             if not self._is_writing and driver.is_writing():
                 self._note_write()
             return Result(text.columns, rows, None, driver.total_changes() - before)
+
+    def too_many_rows(self, cursor: DriverCursor, sql: str) -> SqlLimitError:
+        """Return the error of a statement that gives more rows than may be fetched at once, and end it."""
+        cursor.close()
+        text = "The statement gives more rows than may be fetched at once: iterate over them, or ask for fewer."
+        return SqlLimitError(text, sql, "sql_rows", self.limits.sql_rows or 0)
 
     def _run_first(self, sql: str, parameters: Parameters) -> Result:
         driver = self._driver or self._connect()
@@ -404,10 +440,19 @@ class Database:
         if self._has_begun and not driver.in_transaction():
             self._note_loss(error)
         fault = driver.explain(error)
+        if self._watch.has_ended_one:
+            self._watch.has_ended_one = False
+            return SqlLimitError("The statement took too long.", sql, "sql_seconds", self._watch.seconds or 0)
         if self._lease is not None and fault.code == "SQLITE_BUSY":
             # Nobody but another owner writes: what is read here is old.
             return OwnershipLost()
-        return _error(fault, error, sql, start, is_last)
+        told = _error(fault, error, sql, start, is_last)
+        if fault.code == "SQLITE_TOOBIG":
+            told.add_note(
+                f"Limits(row_bytes={self.limits.row_bytes}, statement_bytes={self.limits.statement_bytes}) are what is "
+                "allowed; with strict=False they may be more."
+            )
+        return told
 
     # Transactions
 
@@ -620,7 +665,7 @@ class Database:
                 self._unsynced_folders.append(path.parent)  # The log will be a new entry in it.
         driver: Driver | None = None
         try:
-            driver = module.connect(":memory:" if path is None else str(path), self._authorizer)
+            driver = module.connect(":memory:" if path is None else str(path), self._authorizer, self.limits)
             for statement in self._set_up():
                 self._trusted(driver, statement)
             self._prepare_schema(driver, is_new)
@@ -634,6 +679,8 @@ class Database:
             driver.close()
             raise reason from error
         self._driver = driver
+        if self._watch.monotonic is not None:
+            driver.watch_progress(self._watch.must_stop)
         if not is_new:
             self.on_open()
         elif self._identity is not None:
@@ -725,7 +772,7 @@ def _template(module: Any) -> bytes:
     """Return the content of a new database file: with our tables, in WAL mode."""
     authorizer = Authorizer()
     authorizer.is_trusted = True
-    driver: Driver = module.connect(":memory:", authorizer)
+    driver: Driver = module.connect(":memory:", authorizer, Limits())
     try:
         for statement in _SCHEMA:
             driver.execute(statement, ())

@@ -8,7 +8,8 @@ from typing import Any, cast
 import apsw
 
 from edgeagents.objects.authorizer import Authorizer
-from edgeagents.objects.sqlite_driver import LIMITS, DriverCursor, Fault, Parameters
+from edgeagents.objects.limits import Limits
+from edgeagents.objects.sqlite_driver import PROGRESS_STEPS, DriverCursor, Fault, Parameters, engine_limits
 
 __all__ = ["connect"]
 
@@ -20,9 +21,9 @@ _EXTENDED_CODES: dict[int, str] = {code: name for name, code in _EXTENDED_RESULT
 _FLAGS = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 
 
-def connect(path: str, authorizer: Authorizer) -> ApswDriver:
+def connect(path: str, authorizer: Authorizer, limits: Limits) -> ApswDriver:
     """Open the database at ``path``, which may be ``:memory:``."""
-    return ApswDriver(path, authorizer)
+    return ApswDriver(path, authorizer, limits)
 
 
 class ApswDriver:
@@ -30,7 +31,7 @@ class ApswDriver:
 
     errors = (apsw.Error, TypeError, OverflowError)
 
-    def __init__(self, path: str, authorizer: Authorizer) -> None:
+    def __init__(self, path: str, authorizer: Authorizer, limits: Limits) -> None:
         self._connection = connection = apsw.Connection(path, flags=_FLAGS)
         self.execute: Callable[[str, Parameters], DriverCursor] = cast(Any, connection.execute)
         self._txn_state, self.total_changes = connection.txn_state, connection.total_changes
@@ -40,7 +41,7 @@ class ApswDriver:
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 0)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        for limit, value in LIMITS.items():
+        for limit, value in engine_limits(limits).items():
             connection.limit(limit, value)
         # With a hook of our own SQLite does not checkpoint within a commit.
         connection.set_wal_hook(self._note_wal)
@@ -122,6 +123,9 @@ class ApswDriver:
 
     def interrupt(self) -> None:
         self._connection.interrupt()
+
+    def watch_progress(self, must_stop: Callable[[], bool]) -> None:
+        self._connection.set_progress_handler(must_stop, PROGRESS_STEPS)
 
     def close(self) -> None:
         self._connection.authorizer = None

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from edgeagents.errors import SqlError
+from edgeagents.errors import SqlError, SqlLimitError
 from edgeagents.objects.sql_text import first_keyword, split
-from edgeagents.objects.sqlite_driver import Parameters
+from edgeagents.objects.sqlite_driver import DriverCursor, Parameters
 
 if TYPE_CHECKING:
     from edgeagents.objects.sqlite import Database, Result
@@ -146,6 +147,26 @@ class Connection:
                 return result, -1, None
             return result, database.driver.changes(), database.driver.last_insert_rowid()
 
+    @property
+    def most_rows(self) -> int | None:
+        """How many rows may be fetched at once."""
+        return self._database.limits.sql_rows
+
+    def read(self, cursor: DriverCursor, sql: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a statement that only reads."""
+        database = self._database
+        while True:
+            with database.lock:
+                database.work += 1
+                try:
+                    row = next(cursor)
+                except StopIteration:
+                    return
+                except database.driver.errors as error:
+                    told = database.explain(error, sql)
+                    raise OperationalError(str(told), sql) from told
+            yield row
+
     def _transaction(self, found: re.Match[str]) -> None:
         database = self._database
         if found["begin"]:
@@ -191,8 +212,10 @@ class ConnectionCursor:
         self.lastrowid = rowid if rowid is not None else self.lastrowid
         columns = () if result is None else result.columns
         self.description = tuple((name, None, None, None, None, None, None) for name in columns) or None
-        rows: Any = () if result is None else result.rows if result.cursor is None else result.cursor
-        self._rows = iter(rows)
+        if result is None or result.cursor is None:
+            self._rows = iter(() if result is None else result.rows or ())
+        else:
+            self._rows = self.connection.read(result.cursor, sql)
         return self
 
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> Self:
@@ -218,8 +241,12 @@ class ConnectionCursor:
         return [row for _, row in zip(range(size or self.arraysize), self._rows, strict=False)]
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """Return the rows that are left."""
-        return list(self._rows)
+        """Return the rows that are left. More than ``Limits.sql_rows`` raise ``SqlLimitError``."""
+        most = self.connection.most_rows
+        rows = list(self._rows if most is None else islice(self._rows, most + 1))
+        if most is not None and len(rows) > most:
+            raise SqlLimitError("The statement gives more rows than may be fetched at once.", "", "sql_rows", most)
+        return rows
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return self._rows

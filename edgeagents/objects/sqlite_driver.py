@@ -14,18 +14,26 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from edgeagents.objects.authorizer import Authorizer
+from edgeagents.objects.limits import Limits
 
-__all__ = ["LIMITS", "Driver", "DriverCursor", "DriverName", "Fault", "Parameters", "load_driver"]
+__all__ = [
+    "PROGRESS_STEPS",
+    "Driver",
+    "DriverCursor",
+    "DriverName",
+    "Fault",
+    "Parameters",
+    "engine_limits",
+    "load_driver",
+]
 
 DriverName = Literal["apsw", "sqlite3"]
 Parameters = Sequence[Any] | Mapping[str, Any]
 
-# sqlite3_limit, with workerd's figures. The number of variables (9) is checked in ``sql.py``: what builds statements
-# for many rows at once, such as sqlite-utils, needs more of them.
-LIMITS: dict[int, int] = {
-    0: 4 * 1024 * 1024,  # bytes of a string, blob or row
-    1: 100_000,  # bytes of a statement
-    2: 100,  # columns
+# sqlite3_limit, with workerd's figures. Bytes of a string, blob or row (0), of a statement (1), and columns (2) are
+# for ``Limits`` to say. The number of variables (9) is checked in ``sql.py``: what builds statements for many rows at
+# once, such as sqlite-utils, needs more of them.
+_ENGINE_LIMITS: dict[int, int] = {
     3: 100,  # depth of an expression
     4: 5,  # terms of a compound SELECT
     5: 25_000,  # instructions of a compiled statement
@@ -35,6 +43,14 @@ LIMITS: dict[int, int] = {
     10: 10,  # depth of triggers
     11: 0,  # worker threads
 }
+
+PROGRESS_STEPS = 50_000
+"""Instructions of a compiled statement after which SQLite asks whether it may go on: some milliseconds of work."""
+
+
+def engine_limits(limits: Limits) -> dict[int, int]:
+    """Return the limits to set on a connection, by SQLite's numbers for them."""
+    return {0: limits.row_bytes, 1: limits.statement_bytes, 2: limits.sql_columns, **_ENGINE_LIMITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +149,17 @@ class Driver(Protocol):
         """Make what runs now fail. Any thread may call this."""
         ...
 
+    def watch_progress(self, must_stop: Callable[[], bool]) -> None:
+        """Ask ``must_stop`` while a statement works for long, and make it fail when that is so."""
+        ...
+
     def close(self) -> None:
         """Close the connection; cursors fail from now on."""
         ...
 
 
 class _DriverModule(Protocol):
-    def connect(self, path: str, authorizer: Authorizer) -> Driver: ...
+    def connect(self, path: str, authorizer: Authorizer, limits: Limits) -> Driver: ...
 
 
 def load_driver(name: DriverName | None = None) -> _DriverModule:

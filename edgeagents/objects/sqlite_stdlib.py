@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from edgeagents.objects.authorizer import Authorizer
-from edgeagents.objects.sqlite_driver import LIMITS, DriverCursor, Fault, Parameters
+from edgeagents.objects.limits import Limits
+from edgeagents.objects.sqlite_driver import PROGRESS_STEPS, DriverCursor, Fault, Parameters, engine_limits
 
 __all__ = ["connect"]
 
@@ -35,9 +36,9 @@ _NAMED_BINDING = "You did not supply a value for binding"
 _BINDING_TYPE = "Error binding parameter"
 
 
-def connect(path: str, authorizer: Authorizer) -> StdlibDriver:
+def connect(path: str, authorizer: Authorizer, limits: Limits) -> StdlibDriver:
     """Open the database at ``path``, which may be ``:memory:``."""
-    return StdlibDriver(path, authorizer)
+    return StdlibDriver(path, authorizer, limits)
 
 
 class StdlibDriver:
@@ -46,12 +47,12 @@ class StdlibDriver:
     errors = (sqlite3.Error, sqlite3.Warning, TypeError, OverflowError)
     wal_pages = 0
 
-    def __init__(self, path: str, authorizer: Authorizer) -> None:
+    def __init__(self, path: str, authorizer: Authorizer, limits: Limits) -> None:
         self._authorizer = authorizer
         self._connection = connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=0
         )
-        for limit, value in LIMITS.items():
+        for limit, value in engine_limits(limits).items():
             connection.setlimit(limit, value)
         setconfig: Callable[[int, bool], None] | None = getattr(connection, "setconfig", None)
         self._setconfig = setconfig
@@ -137,6 +138,9 @@ class StdlibDriver:
 
     def interrupt(self) -> None:
         self._connection.interrupt()
+
+    def watch_progress(self, must_stop: Callable[[], bool]) -> None:
+        self._connection.set_progress_handler(must_stop, PROGRESS_STEPS)
 
     def close(self) -> None:
         self._connection.set_authorizer(None)

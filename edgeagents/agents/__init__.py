@@ -42,6 +42,7 @@ from edgeagents.agents.sub_routing import (
 )
 from edgeagents.agents.task_queue import QueueItem
 from edgeagents.agents.tickets import Tickets
+from edgeagents.agents.turn_tools import of_part
 from edgeagents.objects.namespace import Namespace as AgentNamespace
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "get_sub_agent_by_name",
     "kebab_case",
     "log_events",
+    "of_part",
     "parse_sub_agent_path",
     "route_agent_request",
     "route_sub_agent_request",

@@ -183,7 +183,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self._has_method)
         self.streams = DurableStreams(ctx)
         values: Mapping[str, Any] = env if isinstance(env, Mapping) else getattr(env, "__dict__", {})
-        self._text_generation = Generation(ctx, values, self.streams, ctx.models, find_tool=self._find)
+        self._text_generation = Generation(
+            ctx, values, self.streams, ctx.models, find_tool=self._find, find_part=self._find_part
+        )
         self.dynamic_agents = DynamicAgents(
             host,
             agent_type=Agent,
@@ -523,6 +525,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             if capability.name == part and method in capability.remote:
                 return getattr(capability, method)
         return None
+
+    def _find_part(self, name: str) -> Capability | None:
+        return next((each for each in self.capabilities if each.name == name), None)
 
     def _find(self, name: str) -> Any:
         return getattr(self, name, None)

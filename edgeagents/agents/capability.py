@@ -6,7 +6,7 @@ is a class with hooks, made once per waking with what it needs, never with the a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgeagents.agents.jobs import Jobs
     from edgeagents.agents.options import AgentOptions
     from edgeagents.http import Request
+    from edgeagents.models.tools import Tool
     from edgeagents.objects.context import ObjectContext
 
 __all__ = ["Acting", "Capability", "CapabilityHost", "Emit", "overrides"]
@@ -102,6 +103,13 @@ class Capability:
 
     async def alarm(self) -> None:
         """The object's alarm went off."""
+
+    async def tools_again(self, names: Collection[str]) -> Mapping[str, Tool]:
+        """A model's turn that the end of the server has cut goes on, and had these tools of yours (``of_part``).
+
+        Return those that there are. Wait for them if you must, but not for ever: the turn waits meanwhile.
+        """
+        return {}
 
     async def dispose(self) -> None:
         """The agent is being destroyed: let go of what would outlive its storage."""

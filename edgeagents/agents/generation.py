@@ -11,6 +11,7 @@ Secrets are not kept: neither request headers nor keys, which the provider reads
 Wiring, in an agent's constructor: ``generation = Generation(ctx, env, streams, ctx.models, find_tool=...)`` with
 ``find_tool(name)`` returning the agent's attribute of that name or None; then, while the agent wakes and after
 ``streams.start()``: ``await generation.start()``. ``agent.stream_text`` and ``agent.resume_stream`` are its methods.
+How tools are found again stands in ``turn_tools``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast, overload
 
 from edgeagents.agents.streams import DurableStreams, StreamStatus, StreamWriter, event_cursor
+from edgeagents.agents.turn_tools import TurnTools
 from edgeagents.errors import BadRequest, EdgeAgentsError, ModelError, StreamError
 from edgeagents.http import AbortController, AbortSignal, HeadersInit, Request, Response
 from edgeagents.models.encoding import (
@@ -52,12 +54,13 @@ from edgeagents.models.registry import ModelLike, ModelRegistry
 from edgeagents.models.result import Callbacks, FinishEvent, TextResult, merge_headers
 from edgeagents.models.steps import Collector, HasToolCall, StepCountIs, StepResult, StopCondition
 from edgeagents.models.stream_text import make_turn
-from edgeagents.models.tools import Tool, ToolSet, read_tools
+from edgeagents.models.tools import ToolSet, read_tools
 from edgeagents.models.turn import CallSettings, Turn, run_turn
 from edgeagents.objects.clock import Clock
 from edgeagents.objects.ids import nanoid
 
 if TYPE_CHECKING:
+    from edgeagents.agents.capability import Capability
     from edgeagents.agents.streams import _HasDatabase
 
 __all__ = ["TURN_TAG", "DurableTextStream", "Generation", "GenerationContext", "TurnResponse"]
@@ -159,10 +162,11 @@ class Generation:
         models: ModelRegistry,
         *,
         find_tool: Callable[[str], Any] = lambda name: None,
+        find_part: Callable[[str], Capability | None] = lambda name: None,
     ) -> None:
         self.streams = streams
         self._ctx, self._env, self._models = ctx, env, models
-        self._find_tool = find_tool
+        self._tools = TurnTools(ctx.logger, find_tool, find_part)
         self._running: dict[str, AbortController] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -324,6 +328,7 @@ class Generation:
         callbacks: Callbacks,
         kept: Sequence[Part],
         abort_signal: AbortSignal | None = None,
+        origins: Mapping[str, Json] | None = None,
     ) -> None:
         controller = self._running[writer.id] = AbortController()
         remove: Callable[[], None] = lambda: None  # noqa: E731
@@ -331,9 +336,8 @@ class Generation:
             remove = abort_signal.add_listener(lambda: controller.abort(abort_signal.reason))
 
         def begin() -> None:
-            task = self._ctx.spawn(
-                self._run(turn, writer, callbacks, kept, controller.signal), name=f"turn {writer.id}"
-            )
+            run = self._run(turn, writer, callbacks, kept, controller.signal, origins or {})
+            task = self._ctx.spawn(run, name=f"turn {writer.id}")
             task.add_done_callback(lambda _: over())
 
         def over() -> None:
@@ -348,8 +352,16 @@ class Generation:
             self._loop.call_soon_threadsafe(begin)
 
     async def _run(
-        self, turn: Turn, writer: StreamWriter, callbacks: Callbacks, kept: Sequence[Part], signal: AbortSignal
+        self,
+        turn: Turn,
+        writer: StreamWriter,
+        callbacks: Callbacks,
+        kept: Sequence[Part],
+        signal: AbortSignal,
+        origins: Mapping[str, Json],
     ) -> None:
+        if any(isinstance(origin, dict) for origin in origins.values()):
+            turn = replace(turn, tools={**turn.tools, **await self._tools.of_parts(origins)})
         collector = Collector(kept)
         parts = run_turn(turn, env=self._env, signal=signal, run_tool=self._run_tool, kept=kept)
         try:
@@ -410,7 +422,7 @@ class Generation:
             writer.error(MASKED_ERROR)
             return
         self._ctx.logger.info("The turn %s goes on after %d parts.", status.id, status.cursor)
-        self._begin(turn, writer, Callbacks(), kept)
+        self._begin(turn, writer, Callbacks(), kept, origins=metadata["request"]["tools"])
 
     def _turn_again(self, metadata: dict[str, Json], status: StreamStatus, kept: Sequence[Part]) -> Turn:
         # A turn that got nowhere since it was resumed the last time may be what ends the server.
@@ -433,7 +445,7 @@ class Generation:
             "model": turn.model.name,
             "stands_in_for": turn.model.stands_in_for,
             "messages": [message_to_json(message) for message in turn.messages],
-            "tools": {name: self._attribute(name, each) for name, each in turn.tools.items()},
+            "tools": {name: self._tools.origin(name, each) for name, each in turn.tools.items()},
             "tool_choice": settings.tool_choice,
             "temperature": settings.temperature,
             "top_p": settings.top_p,
@@ -450,26 +462,8 @@ class Generation:
             return None
         return description
 
-    def _attribute(self, name: str, tool: Tool) -> str | None:
-        """Return the name under which the agent has this tool, or None."""
-        for attribute in (getattr(tool.execute, "__name__", ""), name):
-            found = self._find_tool(attribute) if attribute else None
-            if found is None or tool.execute not in (found, getattr(found, "execute", None)):
-                continue
-            # Found again without its question, it would be called without leave.
-            if tool.needs_approval == getattr(found, "needs_approval", False):
-                return attribute
-        return None
-
     def _read_description(self, request: Mapping[str, Json]) -> Turn:
         model = self._models.resolve(request["model"], self._env)
-        tools: dict[str, Any] = {}
-        for name, attribute in request["tools"].items():
-            found = self._find_tool(attribute) if attribute else None
-            if found is None:
-                self._ctx.logger.warning("The tool %s is not found any more; the turn goes on without it.", name)
-            else:
-                tools[name] = found
         stop_after: tuple[StopCondition, ...] = tuple(map(HasToolCall, request["stop_after"]))
         settings = CallSettings(
             tool_choice=request["tool_choice"],
@@ -485,7 +479,7 @@ class Generation:
         return Turn(
             model=replace(model, stands_in_for=request["stands_in_for"] or model.stands_in_for),
             messages=tuple(message_from_json(message) for message in request["messages"]),
-            tools=read_tools(tools),
+            tools=read_tools(self._tools.at_hand(request["tools"])),
             settings=settings,
             stop_when=stop_after if count is None else (StepCountIs(count), *stop_after),
         )

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from edgeagents.agents import Capability, CapabilityHost, get_current_agent, kebab_case
+from edgeagents.agents import Capability, CapabilityHost, get_current_agent, kebab_case, of_part
 from edgeagents.agents.retries import RetryOptions, try_up_to
 from edgeagents.http import Request, Response, to_response
 from edgeagents.models import Tool, tool
@@ -38,6 +38,7 @@ __all__ = ["McpClient"]
 _log = logging.getLogger("edgeagents.mcp")
 
 _CONNECT_RETRY: Final = RetryOptions(3, 500, 5000)
+_RESTORE_SECONDS: Final = 10.0
 _LONGEST_ERROR: Final = 500
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -83,6 +84,12 @@ class McpClient(Capability):
         if (handler := self._oauth_callback.custom_handler) is not None:
             return to_response(await self._ctx.invoke(handler, result))
         return self._oauth_callback.redirect(result, request)
+
+    async def tools_again(self, names: Collection[str]) -> Mapping[str, Tool]:
+        """Return the tools of a turn that goes on after a restart, once the servers are connected to again."""
+        await self.wait_for_connections(_RESTORE_SECONDS)
+        there = self.get_ai_tools()
+        return {name: there[name] for name in names if name in there}
 
     async def dispose(self) -> None:
         """End all sessions."""
@@ -277,7 +284,7 @@ class McpClient(Capability):
             for offered in connection.offered["tools"]:
                 key = f"tool_{connection.row.id.replace('-', '')}_{offered['name']}"
                 found[key] = tool(
-                    self._runner(connection, offered["name"]),
+                    of_part(self._runner(connection, offered["name"]), self.name, key),
                     name=key,
                     description=offered.get("description") or offered.get("title") or "",
                     input_schema=offered.get("inputSchema") or {"type": "object"},

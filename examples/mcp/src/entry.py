@@ -17,7 +17,12 @@ from edgeagents import Request, Response, WorkerEntrypoint, route_agent_request
 class State(TypedDict):
     """What a session remembers."""
 
-    counter: int
+    counter: float
+
+
+def plain(number: float) -> float:
+    """Return a whole number without its point, as JSON and browsers write it."""
+    return int(number) if number.is_integer() else number
 
 
 class MyMCP(McpAgent[Any, State]):
@@ -33,10 +38,10 @@ class MyMCP(McpAgent[Any, State]):
             return str(self.state["counter"])
 
         @server.tool()
-        async def add(a: int) -> str:
+        async def add(a: float) -> str:
             """Add to the counter, stored in the MCP"""
-            self.set_state({"counter": self.state["counter"] + a})
-            return f"Added {a}, total is now {self.state['counter']}"
+            self.set_state({"counter": plain(self.state["counter"] + a)})
+            return f"Added {plain(a)}, total is now {self.state['counter']}"
 
 
 mcp = MyMCP.serve("/mcp", binding="MyMCP")

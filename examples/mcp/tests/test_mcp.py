@@ -35,6 +35,14 @@ async def test_a_tool_counts_and_a_resource_tells(emulator: Server) -> None:
         assert resource.contents[0].text == "5"
 
 
+async def test_it_counts_with_any_number(emulator: Server) -> None:
+    async with Client(f"{emulator.url}/mcp") as client:
+        (tool,) = (await client.list_tools()).tools
+        assert tool.input_schema["properties"]["a"]["type"] == "number"
+        told = [(await client.call_tool("add", {"a": a})).content[0].text for a in (0.5, 0.5, -3)]  # type: ignore[union-attr]
+        assert told == ["Added 0.5, total is now 1.5", "Added 0.5, total is now 2", "Added -3, total is now -1"]
+
+
 async def test_each_session_counts_for_itself(emulator: Server) -> None:
     async with Client(f"{emulator.url}/mcp") as one, Client(f"{emulator.url}/mcp") as two:
         await one.call_tool("add", {"a": 10})

@@ -218,9 +218,10 @@ class Connections:
 
     def open(self, tag: str | None = None) -> Iterator[Connection[Any]]:
         """Yield the connections that are open, those with ``tag`` if one is given."""
+        known = self._by_socket
         for socket in self._ctx.get_web_sockets(tag):
-            connection = self.of(socket)
-            if connection is not None and connection.is_open:
+            connection = known.get(socket) or self.of(socket)
+            if connection is not None and socket.ready_state == WebSocket.OPEN:
                 yield connection
 
     def get(self, id: str) -> Connection[Any] | None:

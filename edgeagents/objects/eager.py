@@ -15,6 +15,10 @@ from typing import Any, Final, TypeVar
 
 __all__ = ["Standby", "begin_now"]
 
+# For those who make tasks of their own: https://docs.python.org/3/library/asyncio-extending.html
+_enter = asyncio.tasks._enter_task
+_leave = asyncio.tasks._leave_task
+
 T = TypeVar("T")
 
 _DEPTH: Final = 8
@@ -69,16 +73,16 @@ class Standby:
         loop = asyncio.get_running_loop()
         caller = asyncio.current_task(loop)
         if caller is not None:
-            asyncio.tasks._leave_task(loop, caller)
-        asyncio.tasks._enter_task(loop, self._task)
+            _leave(loop, caller)
+        _enter(loop, self._task)
         try:
             return Rest(coroutine, self._context, self._context.run(coroutine.send, None))
         except StopIteration:
             return None
         finally:
-            asyncio.tasks._leave_task(loop, self._task)
+            _leave(loop, self._task)
             if caller is not None:
-                asyncio.tasks._enter_task(loop, caller)
+                _enter(loop, caller)
 
     def interrupt(self) -> None:
         """Cancel the task in what it waits for. When it has caught that it must ask ``is_cancelled``."""
@@ -129,8 +133,8 @@ else:
         task = asyncio.Task(begun, loop=loop, context=context)
         caller = asyncio.current_task(loop)
         if caller is not None:
-            asyncio.tasks._leave_task(loop, caller)
-        asyncio.tasks._enter_task(loop, task)
+            _leave(loop, caller)
+        _enter(loop, task)
         try:
             begun.waits_for = context.run(coroutine.send, None)
             begun.has_ended = False
@@ -145,9 +149,9 @@ else:
             ended = loop.create_future()
             ended.set_exception(error)
         finally:
-            asyncio.tasks._leave_task(loop, task)
+            _leave(loop, task)
             if caller is not None:
-                asyncio.tasks._enter_task(loop, caller)
+                _enter(loop, caller)
         return ended
 
     class _Begun(Coroutine[Any, Any, T]):

@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Literal, Protocol
 
 __all__ = ["Durability", "InputGate", "OutputGate", "Turn", "current_turn"]
@@ -193,17 +194,19 @@ class OutputGate:
         if threading.get_ident() == self._thread:
             self._loop.call_soon(self._commit)
 
-    def release(self, send: Callable[[], object]) -> None:
+    def release(self, send: Callable[..., object], *args: Any) -> None:
         """Call ``send`` once everything written before is kept, in the order of these calls."""
         if threading.get_ident() != self._thread:
             # A sync handler may send for long before it ends: what it sends does not wait for its end.
             if threading.get_ident() == self._handler_thread:
                 self.let_go()
-                self._loop.call_soon_threadsafe(self._release_after, self._needed(), send)
+                self._loop.call_soon_threadsafe(self._release_after, self._needed(), send, args)
             else:
-                self._loop.call_soon_threadsafe(self._release_from_thread, send)
+                self._loop.call_soon_threadsafe(self._release_from_thread, send, args)
+        elif self._written or self._waiting or self._kept != self._commits or self._failure is not None:
+            self._release_after(self._needed(), send, args)
         else:
-            self._release_after(self._needed(), send)
+            send(*args)
 
     async def flushed(self) -> None:
         """Return when everything written before is kept. Raises what made that fail."""
@@ -264,16 +267,16 @@ class OutputGate:
     def _needed(self) -> int:
         return self._commits + 1 if self._written else self._commits
 
-    def _release_after(self, needed: int, send: Callable[[], object]) -> None:
+    def _release_after(self, needed: int, send: Callable[..., object], args: tuple[Any, ...]) -> None:
         if self._failure is not None:
             return
         if self._waiting or self._kept < needed:
-            self._waiting.append((needed, send, None))
+            self._waiting.append((needed, partial(send, *args), None))
         else:
-            send()
+            send(*args)
 
-    def _release_from_thread(self, send: Callable[[], object]) -> None:
-        self.release(send)
+    def _release_from_thread(self, send: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.release(send, *args)
         self.commit_now()
 
     def _commit(self, *, is_handler: bool = False) -> None:

@@ -181,12 +181,12 @@ class Slot:
             )
         self.auto_response = pair
 
-    def release(self, send: Callable[[], object]) -> None:
+    def release(self, send: Callable[..., object], *args: Any) -> None:
         """See ``SocketOwner``."""
         if self.activation is None:
-            send()
+            send(*args)
         else:
-            self.activation.output.release(send)
+            self.activation.output.release(send, *args)
 
     def socket_message(self, socket: WebSocket, message: str | bytes) -> Awaitable[None] | None:
         """See ``SocketOwner``."""

@@ -61,7 +61,7 @@ class WebSocketSink(Protocol):
 class SocketOwner(Protocol):
     """The object that has an end: what leaves it passes the owner's gate, what arrives becomes the owner's event."""
 
-    def release(self, send: Callable[[], object]) -> None:
+    def release(self, send: Callable[..., object], *args: Any) -> None:
         """Call ``send`` when the owner's writes before it are kept."""
         ...
 
@@ -136,7 +136,7 @@ class WebSocket:
         self._attachment: bytes | None = None
         self._attachment_bytes = _ATTACHMENT_BYTES
         self._owner: SocketOwner | None = None
-        self._release: Callable[[Callable[[], object]], None] | None = None
+        self._release: Callable[..., None] | None = None
         self._on_end: Callable[[], object] | None = None
         self._sink: WebSocketSink | None = None
         self._listeners: dict[str, list[Callable[[Any], object]]] | None = None
@@ -165,7 +165,7 @@ class WebSocket:
         if self._release is None:
             peer._receive(frame)
         else:
-            self._release(lambda: peer._receive(frame))
+            self._release(peer._receive, frame)
 
     def close(self, code: int | None = None, reason: str = "") -> None:
         """Close the connection after what was sent. Harmless when it is closed already.
@@ -180,7 +180,7 @@ class WebSocket:
         if self._release is None:
             peer._receive_close(code, reason)
         else:
-            self._release(lambda: peer._receive_close(code, reason))
+            self._release(peer._receive_close, code, reason)
 
     @property
     def buffered_messages(self) -> int:
@@ -259,7 +259,7 @@ class WebSocket:
         self.close(code, reason)
         self._end(code, reason, True)
 
-    def hold(self, release: Callable[[Callable[[], object]], None], on_end: Callable[[], object]) -> bool:
+    def hold(self, release: Callable[..., None], on_end: Callable[[], object]) -> bool:
         """Let what the other end sends pass ``release``, and call ``on_end`` when the connection is over.
 
         For the end that a handler answers with, when it accepted the other end itself; returns False when it did not,

@@ -33,9 +33,9 @@ class Forwarded:
         self._under_way = 0
         self._taken = asyncio.Event()
 
-    def release(self, send: Callable[[], object]) -> None:
+    def release(self, send: Callable[..., object], *args: Any) -> None:
         """Send at once: the object's own gate was passed in its process."""
-        send()
+        send(*args)
 
     def socket_message(self, socket: WebSocket, message: str | bytes) -> Awaitable[None] | None:
         """Send a message of the client on."""

@@ -16,7 +16,10 @@ import pytest
 
 from tests.servers import ROOT
 
-__all__ = ["Browser", "browser_of", "build_page"]
+__all__ = ["Browser", "browser_of", "build_page", "play"]
+
+DRIVER = "resumable-stream-chat"
+"""Whose packages drive a browser for the examples whose pages need none."""
 
 
 def _needs(found: object, what: str) -> None:
@@ -29,13 +32,18 @@ def _needs(found: object, what: str) -> None:
 
 def build_page(example: str) -> Path:
     """Return the folder that the page of ``example`` was built into."""
+    folder = _install(example)
+    _run(folder, "npx", "--no-install", "vite", "build", "--logLevel", "error")
+    return folder / "dist"
+
+
+def _install(example: str) -> Path:
     _needs(shutil.which("node") and shutil.which("npm"), "Node.js")
     folder = ROOT / "examples" / example
     lock, mark = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if not mark.exists() or mark.stat().st_mtime < lock.stat().st_mtime:
         _run(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    _run(folder, "npx", "--no-install", "vite", "build", "--logLevel", "error")
-    return folder / "dist"
+    return folder
 
 
 def _run(folder: Path, *command: str) -> None:
@@ -79,3 +87,30 @@ async def browser_of(example: str) -> AsyncGenerator[Browser]:
         assert process.stdin is not None
         process.stdin.close()
         await asyncio.wait_for(process.wait(), 30)
+
+
+async def play(script: Path, *arguments: str) -> list[Any]:
+    """Run a script that drives a browser, and return what it printed, a JSON value a line.
+
+    Its arguments are Playwright's module, the browser, and ``arguments``.
+    """
+    chromium = shutil.which("chromium")
+    _needs(chromium, "Chromium")
+    playwright = (await asyncio.to_thread(_install, DRIVER)) / "node_modules" / "playwright-core" / "index.mjs"
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(script),
+        str(playwright),
+        str(chromium),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        said, errors = await asyncio.wait_for(process.communicate(), 120)
+    except TimeoutError:
+        process.kill()
+        raise
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert process.returncode == 0, f"{lines}\n{errors.decode()[-2000:]}"
+    return lines

@@ -58,11 +58,11 @@ class MyAgent(Agent[Env]):
 
     @callable()
     async def add_server(self, name: str, url: str) -> None:
-        await self.add_mcp_server(name, url, client={"read_timeout_seconds": CALL_SECONDS})
+        await self.mcp.add_mcp_server(name, url, client={"read_timeout_seconds": CALL_SECONDS})
 
     @callable()
     async def disconnect_server(self, server_id: str) -> None:
-        await self.remove_mcp_server(server_id)
+        await self.mcp.remove_mcp_server(server_id)
 
     @callable()
     async def call_tool(self, server_id: str, name: str, args: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -11,30 +11,15 @@ import httpx2
 import pytest
 
 from plugins.mcp.tests.authorization import Protected
-from plugins.mcp.tests.loopback import serving
-from tests.examples import CallFailed, Tab, commands_of, http_client, run_command, serving_example
+from tests.examples import CallFailed, Tab, commands_of, http_client, run_command
 from tests.servers import Server
 
 from .servers import asking, pushing
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.cloudflare("Workers", "Cloudflare's example `mcp-client`", "same; without its page"),
+    pytest.mark.cloudflare("Workers", "Cloudflare's example `mcp-client`", "same; its page is our own"),
 ]
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all tests: each has an agent of its own."""
-    with serving_example("mcp-client", tmp_path_factory.mktemp("client"), plugins=["mcp"]) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The example ``mcp``: a server with a tool."""
-    with serving_example("mcp", tmp_path_factory.mktemp("server"), plugins=["mcp"]) as server:
-        yield server
 
 
 @pytest.fixture(params=[asking, pushing], ids=["stateless", "pushed"])
@@ -42,17 +27,6 @@ async def asker(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """A server that asks: each protocol has a way of its own."""
     async with request.param() as url:
         yield url
-
-
-@pytest.fixture
-def protected() -> Protected:
-    return Protected()
-
-
-@pytest.fixture
-async def guarded(protected: Protected) -> AsyncIterator[str]:
-    async with serving(protected.app) as url:
-        yield f"{url}/mcp"
 
 
 def agent(name: str) -> str:
@@ -309,7 +283,8 @@ def test_the_readmes_command_does_what_it_says(emulator: Server, counter: Server
 async def test_pages_of_other_origins_may_ask(emulator: Server) -> None:
     async with http_client(emulator) as http:
         asked = await http.options("/agents/my-agent/any", headers={"origin": "https://page.example"})
-        elsewhere = await http.get("/")
+        page, elsewhere = await http.get("/"), await http.get("/agents/nobody")
 
     assert asked.headers["access-control-allow-origin"] == "*"
+    assert "<title>MCP client</title>" in page.text
     assert elsewhere.status_code == 404

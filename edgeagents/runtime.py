@@ -191,7 +191,7 @@ class Runtime:
         self.hook = load_plugins(self._plugins, discover=self._discover).hook
         backend = self.hook.storage_backend(runtime=self, location=self.location)
         if backend is None:
-            backend = MemoryStorage() if self.location is None else FolderStorage(Path(self.location))
+            backend = self._storage()
         self._backend: StorageBackend = backend
         folder = None if self.location is None else Path(self.location)
         # Only our own storage is known to be fit for several processes.
@@ -205,6 +205,11 @@ class Runtime:
             self._backend.close()
             await self.placement.stop()
             raise
+
+    def _storage(self) -> StorageBackend:
+        if self.location is None:
+            return MemoryStorage()
+        return FolderStorage(Path(self.location), self.limits.open_databases)
 
     async def _start(self) -> None:
         providers = unique(self.hook.register_model_providers(runtime=self), "name", "model provider")

@@ -100,6 +100,8 @@ class Authorizer:
         """Whether a statement that writes was compiled since this was set to False."""
         self.schema_changes = 0
         """Counts statements compiled that change the schema."""
+        self.has_settings = False
+        """Whether the object's code may have changed how the connection behaves."""
         self.functions: set[str] = set()
         """Functions that the object's code has registered, allowed too."""
 
@@ -122,6 +124,7 @@ class Authorizer:
             name = second.lower()
             return name in _FUNCTIONS or name in self.functions or name.startswith(_ALTER_FUNCTIONS)
         if action == _PRAGMA:
+            self.has_settings = self.has_settings or (bool(second) and first.lower() in _BOOLEAN_PRAGMAS)
             return _allows_pragma(first.lower(), second.lower())
         return False
 

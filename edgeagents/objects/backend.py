@@ -23,6 +23,7 @@ from typing import Protocol
 
 from edgeagents.objects.alarms import AlarmIndex
 from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.open_databases import OpenDatabases, usual_number
 from edgeagents.objects.sqlite import Database
 
 __all__ = ["FolderStorage", "MemoryStorage", "StorageBackend"]
@@ -60,10 +61,14 @@ class StorageBackend(Protocol):
 
 
 class FolderStorage:
-    """SQLite files in a folder. Files are for their owner alone (0600, folders 0700)."""
+    """SQLite files in a folder. Files are for their owner alone (0600, folders 0700).
 
-    def __init__(self, root: Path) -> None:
+    At most ``open_databases`` of them are open at once; by default as many as the process has descriptors for.
+    """
+
+    def __init__(self, root: Path, open_databases: int | None = None) -> None:
         self.root = root
+        self.handles = OpenDatabases(usual_number() if open_databases is None else open_databases)
         self._index: AlarmIndex | None = None
 
     def path(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Path:
@@ -76,6 +81,7 @@ class FolderStorage:
     def open(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Database:
         database = Database.open(self.path(namespace, object_id, facets))
         database.set_identity(_identity(object_id, facets))
+        database.handles = self.handles
         return database
 
     def release(self, database: Database, *, discard: bool) -> None:

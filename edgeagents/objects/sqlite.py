@@ -22,6 +22,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageErr
 from edgeagents.objects.authorizer import INTERNAL, Authorizer
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
+from edgeagents.objects.open_databases import OpenDatabases
 from edgeagents.objects.sql_text import first_keyword, foreign_keys_setting, split
 from edgeagents.objects.sql_watch import SqlWatch
 from edgeagents.objects.sqlite_driver import Driver, DriverCursor, DriverName, Fault, Parameters, load_driver
@@ -150,6 +152,7 @@ class Database:
         "_is_writing",
         "_own_texts",
         "_texts",
+        "is_used",
         "limits",
         "lock",
         "on_write",
@@ -190,11 +193,16 @@ class Database:
         self._unsynced_folders: list[Path] = []
         self._created_lock = threading.Lock()
         self._created: int | None = None
-        self._is_closed = False
+        self._is_closed = self._is_connecting = False
         self.limits = Limits()
         self.work = 0
         """Counts what SQLite is asked to do without a pause. Whoever steps through a cursor adds to it."""
         self._watch = SqlWatch(self)
+        self.handles: OpenDatabases | None = None
+        """What counts the database while its file is open, and may have it suspended."""
+        self.is_used = False
+        """Whether it was used since somebody set this to False."""
+        self._was_open = self._is_pinned = False
 
     @classmethod
     def open(
@@ -277,14 +285,22 @@ class Database:
     def create_function(self, name: str, count: int, fn: Callable[..., Any] | None, *, deterministic: bool) -> None:
         """Make ``fn``, with ``count`` arguments, callable in the object's SQL."""
         with self.lock:
+            self._is_pinned = True
             self.driver.create_function(name, count, fn, deterministic)
             self._authorizer.functions.add(name.lower())
 
     def create_aggregate(self, name: str, count: int, factory: Callable[[], Any] | None) -> None:
         """Make a class with ``step`` and ``finalize`` callable in the object's SQL."""
         with self.lock:
+            self._is_pinned = True
             self.driver.create_aggregate(name, count, factory)
             self._authorizer.functions.add(name.lower())
+
+    def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
+        """Make ``fn`` usable after COLLATE in the object's SQL."""
+        with self.lock:
+            self._is_pinned = True
+            self.driver.create_collation(name, fn)
 
     # Statements
 
@@ -347,8 +363,7 @@ class Database:
             text = self._texts.get(sql)
             if text is None or text.schema != self._authorizer.schema_changes:
                 return self._run_first(sql, parameters)
-            driver = self._driver
-            assert driver is not None
+            driver = self._driver or self._connect()
             if not self._has_begun:
                 self._begin(driver)
             try:
@@ -396,6 +411,7 @@ class Database:
             raise SqlError(NOT_AUTHORIZED, sql)
         enforced = foreign_keys_setting(statement) if keyword == "PRAGMA" else None
         if enforced is not None:
+            self._is_pinned = self._is_pinned or not enforced
             # The pragma does nothing within a transaction, and there is always one.
             if not driver.enforce_foreign_keys(enforced):
                 self._set_foreign_keys_between_transactions(driver, enforced)
@@ -460,7 +476,7 @@ class Database:
         # Also before a statement that only reads: SQLite alone knows, when it has run, whether it wrote.
         self._trusted(driver, _BEGIN)
         self._authorizer.saw_write = False
-        self._has_begun = True
+        self._has_begun = self.is_used = True
 
     def _note_write(self) -> None:
         self._is_writing = True
@@ -633,6 +649,32 @@ class Database:
         if driver is not None:
             driver.interrupt()
 
+    def suspend(self) -> bool:
+        """Close the file until it is needed again, unless something depends on its being open; return whether it is
+        closed. Any thread may call this.
+        """
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            driver = self._driver
+            if driver is None:
+                return not self._is_connecting
+            if self._is_writing or self._levels or self._lost or self._is_pinned or self._authorizer.has_settings:
+                return False
+            with self._hand_over:
+                if self.is_synced and self._unsynced_folders and self._created is not None:
+                    return False  # The next sync makes sure of a new file by this descriptor.
+            if self._created_lock.locked():
+                return False
+            self._end_reading(driver)
+            if driver.is_reading():
+                return False
+            self._driver = None
+            self._close_files(driver)
+            return True
+        finally:
+            self.lock.release()
+
     def close(self) -> None:
         """Close the connection for good. What was not committed is lost, what was is kept. Does not wait for the
         disk.
@@ -644,17 +686,46 @@ class Database:
             self._lost = self.before_commit = None
             self._texts.clear()
             self._is_closed = True
-            if driver is not None:
-                driver.close()
-            with self._created_lock:
-                # Not before SQLite has closed the file: see the top.
-                if self._created is not None:
-                    os.close(self._created)
-                    self._created = None
+            self._close_files(driver)
+            if self.handles is not None:
+                self.handles.discard(self)
+
+    def _close_files(self, driver: Driver | None) -> None:
+        if driver is not None:
+            driver.close()
+        with self._created_lock:
+            # Not before SQLite has closed the file: see the top.
+            if self._created is not None:
+                os.close(self._created)
+                self._created = None
 
     def _connect(self) -> Driver:
         if self._is_closed:
             raise StorageError("This object's storage is closed: the object has left memory.")
+        handles = self.handles
+        if handles is None or self.path is None:
+            return self._open_file()
+        with self.lock:
+            self._is_connecting = True
+            handles.add(self)
+            try:
+                try:
+                    return self._open_file()
+                except (OSError, StorageError):
+                    # Whatever it was: with fewer files open it may be another thing.
+                    if not handles.make_room(self):
+                        raise
+                    return self._open_file()
+            except OSError as error:
+                handles.discard(self)
+                raise StorageError(f"The database {self.path} cannot be opened: {error}") from error
+            except BaseException:
+                handles.discard(self)
+                raise
+            finally:
+                self._is_connecting = False
+
+    def _open_file(self) -> Driver:
         module = load_driver(self._driver_name)
         path = self.path
         is_new = path is None or not _has_content(path)
@@ -682,9 +753,11 @@ class Database:
         if self._watch.monotonic is not None:
             driver.watch_progress(self._watch.must_stop)
         if not is_new:
-            self.on_open()
+            if not self._was_open:
+                self.on_open()
         elif self._identity is not None:
             self.fetch("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", (self._identity,))
+        self._was_open = True
         return driver
 
     def _set_up(self) -> tuple[str, ...]:
@@ -704,6 +777,8 @@ class Database:
                 raise
             lease.displace()
             self._put_owner(driver, lease.token)
+        # Whoever was there before has been seen off: when the file is opened again it is enough to look.
+        self._lease = replace(lease, displace=None)
 
     def _put_owner(self, driver: Driver, token: int) -> None:
         self._trusted(driver, f"BEGIN IMMEDIATE {_MARK}")

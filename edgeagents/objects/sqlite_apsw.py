@@ -84,6 +84,9 @@ class ApswDriver:
     def is_writing(self) -> bool:
         return self._txn_state() == 2  # SQLITE_TXN_WRITE
 
+    def is_reading(self) -> bool:
+        return self._txn_state() > 0
+
     def in_transaction(self) -> bool:
         return self._connection.in_transaction
 

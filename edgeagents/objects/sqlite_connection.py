@@ -110,7 +110,7 @@ class Connection:
 
     def create_collation(self, name: str, callable: Callable[[str, str], int] | None) -> None:
         """Make ``callable`` usable after COLLATE."""
-        self._database.driver.create_collation(name, callable)
+        self._database.create_collation(name, callable)
 
     def interrupt(self) -> None:
         """Make the statement that runs now fail."""

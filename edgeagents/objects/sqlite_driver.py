@@ -105,6 +105,10 @@ class Driver(Protocol):
         """Whether a transaction is open."""
         ...
 
+    def is_reading(self) -> bool:
+        """Whether a cursor has rows left, so that closing would take them from it. Asked outside of a transaction."""
+        ...
+
     def total_changes(self) -> int:
         """Return the number of rows changed so far."""
         ...

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, cast
+from weakref import WeakSet
 
 from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
@@ -49,6 +50,8 @@ class StdlibDriver:
 
     def __init__(self, path: str, authorizer: Authorizer, limits: Limits) -> None:
         self._authorizer = authorizer
+        # It does not tell which of them have rows left: those that are still there may.
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
         self._connection = connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=0
         )
@@ -69,7 +72,9 @@ class StdlibDriver:
         for value in values:
             if not isinstance(value, _BINDABLE):
                 raise TypeError(f"type {type(value).__name__}")
-        return cast(DriverCursor, self._connection.execute(sql, cast(Any, parameters)))
+        cursor = self._connection.execute(sql, cast(Any, parameters))
+        self._cursors.add(cursor)
+        return cast(DriverCursor, cursor)
 
     def execute_first(
         self, sql: str, parameters: Parameters, *, keep: bool
@@ -99,6 +104,9 @@ class StdlibDriver:
 
     def is_writing(self) -> bool:
         return self._authorizer.saw_write and self._connection.in_transaction
+
+    def is_reading(self) -> bool:
+        return bool(self._cursors)
 
     def in_transaction(self) -> bool:
         return self._connection.in_transaction

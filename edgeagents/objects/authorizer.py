@@ -3,7 +3,8 @@
 SQLite asks it once for each thing that a statement would do, while it compiles the statement. Statements of our own
 run as trusted and may do anything; an object's may use its own tables, FTS5 and R*Tree, a list of functions and
 pragmas, and nothing that reaches another file, another connection's business, or the tables whose names begin with
-``_cf_``.
+``_cf_``. A trigger or a view is the object's, whose statement ever it runs in: some of our tables are open to the
+object, which may hang a trigger on them or put a view in their place.
 
 The rules are workerd's. They are one of several walls: an object is Python code and not shut in.
 """
@@ -15,7 +16,7 @@ __all__ = ["INTERNAL", "Authorizer"]
 INTERNAL = "_cf_"
 """How the names of our own tables begin, in any case."""
 
-_OK, _DENY = 0, 1
+_OK, _DENY, _IGNORE = 0, 1, 2
 
 # SQLite's action codes (sqlite3_set_authorizer).
 _CREATE_INDEX, _CREATE_TABLE = 1, 2
@@ -48,6 +49,7 @@ _BOOLEAN_PRAGMAS = frozenset(
     }
 )
 _BOOLEANS = frozenset({"0", "1", "on", "off", "yes", "no", "true", "false"})
+# They tell of a table or an index, or of all. Of ours they tell nothing, as if it were not there.
 _OTHER_PRAGMAS = frozenset(
     {
         *("foreign_key_check", "foreign_key_list", "index_info", "index_list", "index_xinfo"),
@@ -108,25 +110,31 @@ class Authorizer:
     def __call__(
         self, action: int, first: str | None, second: str | None, database: str | None, within: str | None
     ) -> int:
-        """Return whether a statement may do ``action``: SQLITE_OK or SQLITE_DENY."""
+        """Return whether a statement may do ``action``: SQLITE_OK, SQLITE_DENY, or SQLITE_IGNORE to pass it over."""
         if action in _WRITE_ACTIONS:
             self.saw_write = True
             if action in _SCHEMA_ACTIONS:
                 self.schema_changes += 1
-        return _OK if self.is_trusted or self._allows(action, first or "", second or "") else _DENY
+        if self.is_trusted and within is None:
+            return _OK
+        return self._decide(action, first or "", second or "")
 
-    def _allows(self, action: int, first: str, second: str) -> bool:
-        if action in (_SELECT, _RECURSIVE, _ANALYZE):
-            return True  # PRAGMA optimize analyzes.
+    def _decide(self, action: int, first: str, second: str) -> int:
+        if action in (_SELECT, _RECURSIVE):
+            return _OK
+        if action in (_ANALYZE, _REINDEX):
+            # Of one table or index, or of all: then ours are passed over.
+            return _IGNORE if INTERNAL in first.lower() else _OK
         if action in _BY_NAME:
-            return self._allows_table(action, first.lower(), second.lower())
+            return _OK if self._allows_table(action, first.lower(), second.lower()) else _DENY
         if action == _FUNCTION:
             name = second.lower()
-            return name in _FUNCTIONS or name in self.functions or name.startswith(_ALTER_FUNCTIONS)
+            is_known = name in _FUNCTIONS or name in self.functions or name.startswith(_ALTER_FUNCTIONS)
+            return _OK if is_known else _DENY
         if action == _PRAGMA:
             self.has_settings = self.has_settings or (bool(second) and first.lower() in _BOOLEAN_PRAGMAS)
-            return _allows_pragma(first.lower(), second.lower())
-        return False
+            return _decide_pragma(first.lower(), second.lower())
+        return _DENY
 
     def _allows_table(self, action: int, first: str, second: str) -> bool:
         if action == _READ:
@@ -136,12 +144,16 @@ class Authorizer:
             return not (self.mentions_internal or second.startswith(INTERNAL))
         if action in (_CREATE_VTABLE, _DROP_VTABLE) and second not in _MODULES:
             return False
+        if action == _CREATE_VTABLE and self.mentions_internal:
+            return False  # An index over one of our tables.
         return not (first.startswith(INTERNAL) or second.startswith(INTERNAL))
 
 
-def _allows_pragma(name: str, argument: str) -> bool:
+def _decide_pragma(name: str, argument: str) -> int:
     if name in _READ_PRAGMAS:
-        return not argument
+        return _DENY if argument else _OK
     if name in _BOOLEAN_PRAGMAS:
-        return not argument or argument in _BOOLEANS
-    return name in _OTHER_PRAGMAS
+        return _OK if not argument or argument in _BOOLEANS else _DENY
+    if name in _OTHER_PRAGMAS:
+        return _IGNORE if INTERNAL in argument else _OK
+    return _DENY

@@ -1,8 +1,8 @@
 """SQLite through Python's own ``sqlite3``, where apsw is not installed.
 
 It compiles a statement each time it runs, so that the authorizer sees it each time, and knows no offsets of errors.
-Before Python 3.12 it cannot be told to refuse text in double quotes, nor to leave the write-ahead log alone when it
-closes.
+Before Python 3.12 it cannot be told to refuse text in double quotes, to leave the write-ahead log alone when it closes,
+nor to guard the tables in which FTS5 and R*Tree keep their data.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class StdlibDriver:
                 setconfig(getattr(sqlite3, f"SQLITE_DBCONFIG_{option}"), value)
             for option in ("DQS_DML", "DQS_DDL"):
                 setconfig(getattr(sqlite3, f"SQLITE_DBCONFIG_{option}"), False)
+        else:
+            connection.execute("PRAGMA trusted_schema = OFF")
         connection.set_authorizer(authorizer)
 
     def execute(self, sql: str, parameters: Parameters) -> DriverCursor:

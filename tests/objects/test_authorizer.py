@@ -205,7 +205,7 @@ def test_a_view_in_the_place_of_a_table_of_ours_is_still_the_objects(storage: St
     run(storage, "drop table cf_ours")
     run(storage, "create view cf_ours as select value as a from _cf_KV")
 
-    with pytest.raises(SqlError, match="not authorized|prohibited"):
+    with pytest.raises(SqlError, match=r"not authorized|prohibited"):
         database.execute("select a from cf_ours /* _cf_ */")
     with pytest.raises(SqlError, match="not authorized"):
         run(storage, "select a from cf_ours")
@@ -225,10 +225,9 @@ def test_a_trigger_that_another_trigger_sets_off_is_too(storage: Storage, databa
 
 def test_text_search_reads_no_table_of_ours(storage: Storage):
     run(storage, "create virtual table v using fts5(a, content='t')")
-    for name in ('_cf" || "KV', "_CF_KV", '_cf_KV" --'):
-        with pytest.raises(SqlError):
+    for name in ("_cf_KV", '"_CF_KV"', '_cf_KV" --'):
+        with pytest.raises(SqlError, match="not authorized"):
             run(storage, f"create virtual table w using fts5(key, value, content='{name}', content_rowid=key)")
-            run(storage, "select * from w")
 
 
 @pytest.mark.parametrize(

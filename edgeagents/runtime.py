@@ -12,9 +12,9 @@ import logging
 import os
 import random
 import re
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -327,7 +327,9 @@ class Runtime:
 
     async def route(self, request: Request) -> Response | None:
         """Answer a request to an agent's path; None when it is not one."""
-        transport = self._transport_of(request)
+        transport = self._transport_of(request) if self.transports else None
+        if transport is None and not self._guards:
+            return await self.router.route(request)
         if transport is None and not self.router.claims(request.path):
             return None
         if self._guards and (refusal := await self._refusal(request)) is not None:
@@ -428,14 +430,9 @@ class Runtime:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("What a worker gave to wait_until() failed", exc_info=error)
 
-    @contextmanager
-    def in_context(self) -> Generator[None]:
+    def in_context(self) -> AbstractContextManager[None]:
         """Make ``get_agent_by_name(Counter, ...)`` find this runtime in the code of the ``with`` block."""
-        token = current_namespaces.set(self._by_class)
-        try:
-            yield
-        finally:
-            current_namespaces.reset(token)
+        return self._by_class.in_force()
 
     # Objects
 

@@ -192,6 +192,10 @@ class AgentRouter:
         return self._targets.get(segment)
 
     def _match(self, path: str) -> tuple[str, str] | None:
+        if path.startswith(self._head) and "//" not in path:
+            segment, _, rest = path[len(self._head) :].partition("/")
+            name = rest.partition("/")[0]
+            return (segment, name) if name else None
         parts = _parts(path)
         depth = len(self._prefix)
         if len(parts) < depth + 2 or parts[:depth] != self._prefix:
@@ -311,9 +315,9 @@ def _parts(path: str) -> list[str]:
 
 def without_internal_headers(request: Request) -> Request:
     """Return ``request`` without what would be a forged message between the parts of Cloudflare's SDK."""
-    names = [name for name, _ in request.headers if name.lower().startswith(_INTERNAL_HEADERS)]
-    if not names:
+    if not request.has_headers_like(_INTERNAL_HEADERS):
         return request
+    names = [name for name, _ in request.headers if name.lower().startswith(_INTERNAL_HEADERS)]
     headers = Headers(request.headers)
     for name in names:
         headers.remove(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 
 from edgeagents.asgi.addresses import full_url, route_path
@@ -67,6 +68,22 @@ class ServerRequest(Request):
             # A line break within a field: no real server lets it through.
             return Headers([(name, " ".join(value.splitlines())) for name, value in fields])
 
+    def has_headers_like(self, prefixes: tuple[str, ...]) -> bool:
+        """The same, without making the headers: it is asked for every request, most of which need none."""
+        wanted = _encoded(prefixes)
+        return any(name.lower().startswith(wanted) for name, _ in self._scope.get("headers") or ())
+
+    @property
+    def content_length(self) -> int | None:
+        """How many bytes the client says that the body has, if it does."""
+        length = None
+        for name, value in self._scope.get("headers") or ():
+            if name == b"content-length":
+                length = int(value) if value.isdigit() else None
+            elif name == b"transfer-encoding":
+                return None
+        return length
+
     @property
     def is_websocket_upgrade(self) -> bool:
         """Whether this asks for a WebSocket: only then may the answer be one."""
@@ -83,3 +100,8 @@ class ServerRequest(Request):
 
     def _make_signal(self) -> AbortSignal:
         return self._channel.signal
+
+
+@cache
+def _encoded(prefixes: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(prefix.encode("ascii") for prefix in prefixes)

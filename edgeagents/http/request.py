@@ -168,6 +168,10 @@ class Request:
             self._headers = self._make_headers()
         return self._headers
 
+    def has_headers_like(self, prefixes: tuple[str, ...]) -> bool:
+        """Return whether the name of a header field begins with one of ``prefixes``, which are in lower case."""
+        return any(name.lower().startswith(prefixes) for name, _ in self.headers)
+
     @property
     def query_string(self) -> str:
         """What stands behind the question mark, as it was sent."""

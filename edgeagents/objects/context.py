@@ -152,9 +152,9 @@ class ObjectContext:
         """Return when ``ws`` got its last automatic response, or None."""
         return ws.auto_response_at
 
-    async def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Call user code as a handler is called: awaited if async, else in the object's own thread."""
-        return await self._activation.invoke(fn, *args, **kwargs)
+        return self._activation.invoke(fn, *args, **kwargs)
 
     def keep_awake(self) -> AbstractContextManager[None]:
         """Return a context in which the object is not evicted."""

@@ -12,7 +12,8 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -44,6 +45,26 @@ class Namespaces(dict[type, "Namespace[Any]"]):
     """The namespaces of one runtime, by class. ``admit`` refuses a request from outside, or lets it in."""
 
     admit: Callable[[Request], Awaitable[Response | None]] | None = None
+
+    def in_force(self) -> AbstractContextManager[None]:
+        """Make them the ``current_namespaces`` of the code of a ``with`` block."""
+        return _InForce(self)
+
+
+class _InForce:
+    # Entered for every request: a generator would cost five times as much.
+    __slots__ = ("_namespaces", "_token")
+
+    _token: Token[Mapping[type, Namespace[Any]]]
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+
+    def __enter__(self) -> None:
+        self._token = current_namespaces.set(self._namespaces)
+
+    def __exit__(self, *_: object) -> None:
+        current_namespaces.reset(self._token)
 
 
 class Deliver(Protocol):
@@ -94,9 +115,9 @@ class Directory:
         self._slots: dict[str, Slot] = {}
         self._of_facets: dict[type, Directory] = {}
 
-    async def deliver(self, object_id: ObjectId, event: Event, props: Mapping[str, Any] | None = None) -> Any:
+    def deliver(self, object_id: ObjectId, event: Event, props: Mapping[str, Any] | None = None) -> Awaitable[Any]:
         """Bring ``event`` to the object; return or raise what its handler does."""
-        return await self.slot(object_id).deliver(event, props)
+        return self.slot(object_id).deliver(event, props)
 
     def slot(self, object_id: ObjectId) -> Slot:
         """Return the place of ``object_id``, made if need be."""

@@ -59,6 +59,8 @@ def import_main(config: Config, script: Path | None = None) -> WorkerModule | No
     """
     here = config.diagnostics.at("main")
     file = script or config.main
+    if file is None and config.values.get("assets"):
+        return _no_code(config)
     if file is None:
         here.error("invalid", 'is required: the path of the worker\'s Python file, such as "src/entry.py"')
         return None
@@ -117,6 +119,19 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
         compatibility_date=config.values.get("compatibility_date"),
         compatibility_flags=frozenset(config.values["compatibility_flags"]),
     )
+
+
+def _no_code(config: Config) -> WorkerModule | None:
+    """Return the worker of a site that is nothing but its assets."""
+    assets = config.values["assets"]
+    for key in ("binding", "run_worker_first"):
+        if assets.get(key):
+            config.at("assets", key).error(
+                "invalid",
+                "is for the worker's code, and there is none: name its Python file in main, or leave this out",
+            )
+            return None
+    return WorkerModule(ModuleType("assets"), config.directory / assets.get("directory", ""))
 
 
 def _add_paths(file: Path, config: Config) -> list[str]:

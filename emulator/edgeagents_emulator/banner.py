@@ -36,7 +36,11 @@ def _lines(project: Project) -> Iterator[str]:
     yield f"edgeagents {_version()}: {name} from {_near(project.code.file)}"
     if project.secret_files:
         yield f"Using secrets defined in {', '.join(file.name for file in project.secret_files)}"
-    rows = [(_shown(d), _RESOURCES.get(d.kind, d.kind.replace("_", " ")), "local") for d in project.worker.bindings]
+    rows = [
+        (_shown(d), _RESOURCES.get(d.kind, d.kind.replace("_", " ")), "local")
+        for d in project.worker.bindings
+        if d.name
+    ]
     if rows:
         yield "Your worker has access to the following bindings:"
         yield from _table([("Binding", "Resource", "Mode"), *rows])

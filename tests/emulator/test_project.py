@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ MakeProject = Callable[..., Path]
 
 
 @contextmanager
-def loaded(folder: Path, process: dict[str, str] | None = None, **options: Any) -> Iterator[Project]:
-    project = load_project(Options(directory=str(folder), **options), process or {}, KINDS)
+def loaded(
+    folder: Path, process: dict[str, str] | None = None, kinds: Sequence[str] = KINDS, **options: Any
+) -> Iterator[Project]:
+    project = load_project(Options(directory=str(folder), **options), process or {}, kinds)
     try:
         yield project
     finally:
@@ -192,6 +195,29 @@ def test_a_worker_that_cannot_be_used_is_told_in_a_sentence(project: MakeProject
 )
 def test_a_main_that_cannot_be_run_is_told(project: MakeProject, main: str | None, words: str) -> None:
     assert words in complaint(project(main=main))
+
+
+def site(folder: Path, **assets: Any) -> Path:
+    (folder / "public").mkdir()
+    section = {"directory": "public", **assets}
+    (folder / "wrangler.json").write_text(
+        json.dumps({"name": "site", "compatibility_date": "2026-01-01", "assets": section})
+    )
+    return folder
+
+
+@pytest.mark.cloudflare("Workers", "a worker that is nothing but its assets, without `main`", "same")
+def test_a_worker_may_have_assets_alone(tmp_path: Path) -> None:
+    with loaded(site(tmp_path), kinds=(*KINDS, "assets")) as made:
+        assert (made.worker.name, made.worker.entrypoint, dict(made.worker.classes)) == ("site", None, {})
+        (declared,) = made.worker.bindings
+        assert (declared.name, declared.kind) == ("", "assets")
+
+
+@pytest.mark.parametrize("more", [{"binding": "ASSETS"}, {"run_worker_first": ["/api/*"]}])
+def test_assets_alone_have_nothing_that_is_for_code(tmp_path: Path, more: dict[str, Any]) -> None:
+    told = complaint(site(tmp_path, **more), kinds=(*KINDS, "assets"))
+    assert f"assets.{next(iter(more))}: is for the worker's code, and there is none" in told
 
 
 def test_everything_is_told_at_once(project: MakeProject) -> None:

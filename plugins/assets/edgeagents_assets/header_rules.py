@@ -64,7 +64,11 @@ class HeaderRules:
         return rule
 
     def apply(self, headers: Headers, host: str, path: str) -> None:
-        """Change the headers of an answer to ``path``."""
+        """Change the headers of an answer to ``path``.
+
+        The first rule that sets a header replaces what the answer had; what further ones say is joined to it.
+        """
+        given = set[str]()
         for rule in self._rules:
             values = rule.pattern.match(path) if rule.host in (None, host) else None
             if values is None:
@@ -72,4 +76,11 @@ class HeaderRules:
             for name in rule.removes:
                 headers.remove(name)
             for name, value in rule.adds.items():
-                headers[name] = fill(value, values)
+                filled = fill(value, values)
+                if name in given and name in headers and name != "set-cookie":
+                    headers[name] = f"{headers[name]}, {filled}"
+                elif name in given:
+                    headers.add(name, filled)
+                else:
+                    headers[name] = filled
+                given.add(name)

@@ -46,9 +46,13 @@ def register_bindings() -> Iterable[BindingType]:
     return [AssetsType()]
 
 
-@hookimpl
+# Called first is asked last: see edgeagents.plugins.unique.
+@hookimpl(tryfirst=True)
 def register_transports(runtime: Runtime) -> Iterable[Transport]:
-    """Answer before the worker does, if it has assets."""
+    """Answer before the worker does, if it has assets.
+
+    After all other transports, which know their requests: to this one all paths are the same.
+    """
     return [
         AssetsFirst.of(_made(declaration, runtime), declaration.options, runtime.worker)
         for declaration in runtime.worker.bindings

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import mimetypes
 import re
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from edgeagents.http import Headers, Request, Response
 from edgeagents_assets.header_rules import HeaderRules
+from edgeagents_assets.media_types import media_type
 from edgeagents_assets.redirects import Redirects
 from edgeagents_assets.site import HtmlHandling, Leads, NotFoundHandling, Serves, Site
 
 __all__ = ["Assets"]
 
-_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".md": "text/markdown", ".wasm": "application/wasm"}
 _SAFE = "/:@!$&'()*+,;=~-._"
 
 
@@ -75,7 +74,7 @@ class Assets:
     async def _serve(self, found: Serves, request: Request) -> Response:
         tag = await asyncio.to_thread(self._tag, found.file)
         headers = Headers({"etag": f'"{tag}"'})
-        kind = _type_of(found.file)
+        kind = media_type(found.file)
         if kind is not None:
             headers["content-type"] = kind
         if "authorization" not in request.headers and "range" not in request.headers:
@@ -101,8 +100,3 @@ def _lead(to: str, query: str) -> Response:
 
 def _has(header: str, tag: str) -> bool:
     return any(each.strip().removeprefix("W/").strip('"') == tag for each in header.split(","))
-
-
-def _type_of(file: Path) -> str | None:
-    kind = _TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0]
-    return f"{kind}; charset=utf-8" if kind is not None and kind.startswith("text/") else kind

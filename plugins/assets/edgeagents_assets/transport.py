@@ -65,7 +65,7 @@ class AssetsFirst:
     def of(cls, assets: Assets, options: Mapping[str, Any], worker: Any) -> AssetsFirst:
         """Return what the section ``assets`` of the configuration of ``worker`` asks for."""
         flags = worker.compatibility_flags
-        since = date.fromisoformat(worker.compatibility_date) if worker.compatibility_date else date.min
+        since = _date(worker.compatibility_date) if worker.compatibility_date else date.min
         prefers = since >= NAVIGATION_SINCE or "assets_navigation_prefers_asset_serving" in flags
         return cls(
             assets,
@@ -90,3 +90,10 @@ class AssetsFirst:
         if answer is not None:
             return answer
         return Response(status=404) if is_final else await fetch(request)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ConfigError(f"compatibility_date: {text!r} is not a whole date; write YYYY-MM-DD.") from None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import mimetypes
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from edgeagents_assets import plugin
 from edgeagents_assets.header_rules import HeaderRules
+from edgeagents_assets.media_types import media_type
 from edgeagents_assets.patterns import Pattern, fill
 from edgeagents_assets.redirects import Redirects
 from edgeagents_assets.site import Leads, Serves, Site
 
-from edgeagents import Request, Response, Runtime, WorkerEntrypoint
+from edgeagents import Request, Response, Runtime, WorkerEntrypoint, hookimpl
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
 from edgeagents.http import Headers
@@ -213,6 +216,21 @@ def test_headers_are_added_and_taken_away() -> None:
     assert headers["x-host"] == "a"
 
 
+def test_rules_for_one_header_are_joined() -> None:
+    rules = HeaderRules(
+        "/*\n  Cache-Control: public\n  X-A: 1\n/a/*\n  cache-control: no-transform\n  ! X-A\n  X-A: 2\n"
+    )
+    headers = Headers({"cache-control": "max-age=0"})
+    rules.apply(headers, "a.example", "/a/b")
+    assert dict(headers) == {"cache-control": "public, no-transform", "x-a": "2"}
+
+
+def test_cookies_of_several_rules_stay_apart() -> None:
+    headers = Headers()
+    HeaderRules("/*\n  Set-Cookie: a=1\n/a\n  Set-Cookie: b=2\n").apply(headers, "a.example", "/a")
+    assert headers.getlist("set-cookie") == ["a=1", "b=2"]
+
+
 @pytest.mark.parametrize("text", ["X-A: 1\n", "/a/*/*\n", "/a\n  nonsense\n", "/a\n  X: " + "y" * 2001])
 def test_a_line_that_is_no_header_is_told(text: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
@@ -314,6 +332,8 @@ async def test_an_asset_can_only_be_got(folder: Path) -> None:
         ({"run_worker_first": ["/a", "/a"]}, "'/a' twice"),
         ({"directory": "/nowhere/at/all"}, "there is no folder '/nowhere/at/all'"),
         ({"directory": ""}, "there is no folder ''"),
+        ({"date": "2026"}, "compatibility_date: '2026' is not a whole date; write YYYY-MM-DD"),
+        ({"date": "2026/01/02"}, "compatibility_date: '2026/01/02' is not"),
     ],
 )
 async def test_a_section_that_cannot_be_served_is_told(folder: Path, options: Any, fault: str) -> None:
@@ -333,3 +353,50 @@ async def test_without_a_binding_they_are_served_and_not_in_env(folder: Path) ->
     async with Runtime(worker, storage=None, durability="memory", plugins=[plugin], discover_plugins=False) as running:
         assert (await get(running, "/page"))[1] == "page"
         assert "" not in running.env
+
+
+class Tide:
+    """A transport that knows its requests."""
+
+    name = "tide"
+
+    def claims(self, request: Request) -> bool:
+        return request.path.startswith("/tide/")
+
+    async def serve(self, request: Request, fetch: Any) -> Response:
+        return Response(f"the tide at {request.path}")
+
+
+async def test_no_other_transport_is_hidden(folder: Path) -> None:
+    declaration = BindingDeclaration("", "assets", {"directory": str(folder)})
+    worker = Worker(bindings=[declaration], entrypoint=Echo)
+    other = SimpleNamespace(register_transports=hookimpl(lambda runtime: [Tide()]))
+    for plugins in ([plugin, other], [other, plugin]):
+        async with Runtime(
+            worker, storage=None, durability="memory", plugins=plugins, discover_plugins=False
+        ) as running:
+            assert (await get(running, "/tide/x"))[1] == "the tide at /tide/x"
+            assert (await get(running, "/page"))[1] == "page"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.html", "text/html; charset=utf-8"),
+        ("a.JS", "text/javascript; charset=utf-8"),
+        ("a.css", "text/css; charset=utf-8"),
+        ("a.json", "application/json"),
+        ("a.webp", "image/webp"),
+        ("a.woff2", "font/woff2"),
+        ("a.svg", "image/svg+xml"),
+        ("a.tar.gz", "application/gzip"),
+        ("a.mine", None),
+        ("html", None),
+        (".html", None),
+    ],
+)
+def test_what_a_file_is_does_not_depend_on_the_machine(
+    name: str, kind: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mimetypes, "guess_type", lambda *args, **more: ("application/x-of-the-machine", None))
+    assert media_type(Path(name)) == kind

@@ -1,0 +1,132 @@
+"""What kind of thing a file is, by the end of its name: the same on every machine."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Final
+
+__all__ = ["media_type"]
+
+_ENDINGS: Final = {
+    # What pages are made of
+    "text/html": "html htm",
+    "text/css": "css",
+    "text/javascript": "js mjs",
+    "application/json": "json map",
+    "application/ld+json": "jsonld",
+    "application/manifest+json": "webmanifest",
+    "application/wasm": "wasm",
+    "application/xhtml+xml": "xhtml xht",
+    "application/node": "cjs",
+    # Text
+    "text/plain": "txt text conf def list log in ini",
+    "text/markdown": "md markdown",
+    "text/mdx": "mdx",
+    "text/csv": "csv",
+    "text/tab-separated-values": "tsv",
+    "text/calendar": "ics ifb",
+    "text/vcard": "vcard",
+    "text/x-vcard": "vcf",
+    "text/vtt": "vtt",
+    "text/xml": "xml",
+    "text/yaml": "yaml yml",
+    "text/less": "less",
+    "text/x-sass": "sass",
+    "text/x-scss": "scss",
+    "text/jsx": "jsx",
+    "text/x-c": "c cc cpp cxx h hh",
+    "text/x-java-source": "java",
+    "text/x-python": "py",
+    "text/rtf": "rtx",
+    "application/toml": "toml",
+    "application/rtf": "rtf",
+    "application/xml": "xsl xsd rng",
+    "application/xml-dtd": "dtd",
+    "application/xslt+xml": "xslt",
+    "application/atom+xml": "atom",
+    "application/rss+xml": "rss",
+    "application/graphql": "graphql gql",
+    "application/geo+json": "geojson",
+    "application/gpx+xml": "gpx",
+    "application/x-ndjson": "ndjson",
+    "application/x-sh": "sh",
+    "application/sql": "sql",
+    "application/x-x509-ca-cert": "der crt pem",
+    # Pictures
+    "image/avif": "avif",
+    "image/apng": "apng",
+    "image/bmp": "bmp",
+    "image/gif": "gif",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "image/jpeg": "jpeg jpg jpe",
+    "image/jxl": "jxl",
+    "image/png": "png",
+    "image/svg+xml": "svg svgz",
+    "image/tiff": "tif tiff",
+    "image/webp": "webp",
+    "image/vnd.microsoft.icon": "ico",
+    "image/vnd.adobe.photoshop": "psd",
+    # Fonts
+    "font/collection": "ttc",
+    "font/otf": "otf",
+    "font/ttf": "ttf",
+    "font/woff": "woff",
+    "font/woff2": "woff2",
+    "application/vnd.ms-fontobject": "eot",
+    # Sound and film
+    "audio/aac": "aac adts",
+    "audio/flac": "flac",
+    "audio/midi": "mid midi kar rmi",
+    "audio/mp4": "m4a mp4a",
+    "audio/mpeg": "mp3 mpga mp2 mp2a m2a m3a",
+    "audio/ogg": "oga ogg spx opus",
+    "audio/wav": "wav",
+    "audio/webm": "weba",
+    "video/mp2t": "ts",
+    "video/mp4": "mp4 mp4v mpg4",
+    "video/mpeg": "mpeg mpg mpe m1v m2v",
+    "video/ogg": "ogv",
+    "video/quicktime": "mov qt",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv mk3d mks",
+    "video/x-msvideo": "avi",
+    "video/3gpp": "3gp 3gpp",
+    "application/vnd.apple.mpegurl": "m3u8",
+    "application/dash+xml": "mpd",
+    # Models
+    "model/gltf+json": "gltf",
+    "model/gltf-binary": "glb",
+    "model/obj": "obj",
+    "model/stl": "stl",
+    # Documents and archives
+    "application/pdf": "pdf",
+    "application/epub+zip": "epub",
+    "application/msword": "doc dot",
+    "application/vnd.ms-excel": "xls xlm xla xlc xlt xlw",
+    "application/vnd.ms-powerpoint": "ppt pps pot",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
+    "application/vnd.oasis.opendocument.text": "odt",
+    "application/vnd.oasis.opendocument.spreadsheet": "ods",
+    "application/vnd.oasis.opendocument.presentation": "odp",
+    "application/zip": "zip",
+    "application/gzip": "gz",
+    "application/x-tar": "tar",
+    "application/x-bzip2": "bz2 boz",
+    "application/x-7z-compressed": "7z",
+    "application/zstd": "zst",
+    "application/vnd.rar": "rar",
+    "application/java-archive": "jar war ear",
+    "application/vnd.android.package-archive": "apk",
+    "application/x-apple-diskimage": "dmg",
+    "application/octet-stream": "bin dll exe deb iso img msi pkg dump bpk so",
+}
+_KINDS: Final = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+
+
+def media_type(file: PurePath) -> str | None:
+    """Return the value of ``content-type`` for ``file``, None when its name does not tell."""
+    kind = _KINDS.get(file.suffix[1:].lower())
+    return f"{kind}; charset=utf-8" if kind is not None and kind.startswith("text/") else kind

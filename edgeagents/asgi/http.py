@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 
 from edgeagents.asgi.channel import RequestChannel
 from edgeagents.asgi.failures import answer_failure
-from edgeagents.asgi.keep_alive import EventStreamSender
+from edgeagents.asgi.keep_alive import Silence
 from edgeagents.asgi.request import ServerRequest
 from edgeagents.asgi.response_head import head_fields
 from edgeagents.asgi.settings import Settings
@@ -111,7 +111,6 @@ class _Stream:
         self._is_events = _is_event_stream(response)
         self._is_draining = False
         self._has_begun = False
-        self._since_others_ran = 0
         self._task: asyncio.Task[None]
         self._deadline: TimerHandle | None = None
 
@@ -169,38 +168,42 @@ class _Stream:
 
     async def _pump(self) -> None:
         self._has_begun = True
+        settings, send, channel = self._settings, self._server_send, self._channel
+        silence = Silence(self._send_chunk, settings.clock, settings.keep_alive_seconds) if self._is_events else None
         stream = self._response.stream()
         beat: asyncio.Task[None] | None = None
+        in_a_row = 0
         try:
             await self._start()
-            if self._is_events:
-                settings = self._settings
-                send_chunk = EventStreamSender(self._send, settings.clock, settings.keep_alive_seconds)
-                if not _is_encoded(self._response):
-                    beat = asyncio.get_running_loop().create_task(
-                        send_chunk.keep_alive(), name="edgeagents: keep alive"
-                    )
-                async for chunk in stream:
-                    await send_chunk(chunk)
+            if silence is not None and not _is_encoded(self._response):
+                beat = asyncio.get_running_loop().create_task(silence.keep_alive(), name="edgeagents: keep alive")
+            async for chunk in stream:
+                if channel.gone:
+                    # The body did not let itself be cancelled.
+                    raise ClientDisconnected
+                if silence is not None:
+                    if silence.comment is not None:
+                        await silence.comment.wait()
+                    silence.is_over = True
+                try:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                except OSError as error:
+                    channel.lost()
+                    raise ClientDisconnected from error
+                if silence is not None:
+                    silence.begins_after(chunk)
                     if self._is_draining:
                         break
-                    await self._let_others_run()
-            else:
-                async for chunk in stream:
-                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    await self._let_others_run()
+                in_a_row += 1
+                if in_a_row == CHUNKS_IN_A_ROW:
+                    # A body that never waits, sent to a server that never waits either (as when the client has just
+                    # left), would keep the event loop for itself, and with it the news that the client has left.
+                    in_a_row = 0
+                    await asyncio.sleep(0)
         finally:
             if beat is not None:
                 beat.cancel()
             await _close(stream)
-
-    async def _let_others_run(self) -> None:
-        # A body that never waits, sent to a server that never waits either (as when the client has just left),
-        # would keep the event loop for itself, and with it the news that the client has left.
-        self._since_others_ran += 1
-        if self._since_others_ran == CHUNKS_IN_A_ROW:
-            self._since_others_ran = 0
-            await asyncio.sleep(0)
 
     async def _start(self) -> None:
         headers = self._response.headers
@@ -211,12 +214,12 @@ class _Stream:
         fields = head_fields(self._response, _LENGTH if self._is_events else _NOTHING)
         await self._send({"type": "http.response.start", "status": self._response.status, "headers": fields})
         # Some servers and middlewares hold the head back until there is a body.
-        await self._send({"type": "http.response.body", "body": b"", "more_body": True})
+        await self._send_chunk(b"")
+
+    async def _send_chunk(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def _send(self, message: Message) -> None:
-        if self._channel.gone:
-            # The body did not let itself be cancelled.
-            raise ClientDisconnected
         try:
             await self._server_send(message)
         except OSError as error:

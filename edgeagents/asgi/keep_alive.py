@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
-from edgeagents.asgi.types import Send
 from edgeagents.objects import Clock
 
-__all__ = ["EventStreamSender"]
+__all__ = ["Silence"]
 
 COMMENT = b": keep-alive\n\n"
 EVENT_ENDS = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
-class EventStreamSender:
-    """Sends the chunks of an event stream, and comments when there are none for ``interval`` seconds.
+class Silence:
+    """The time between two chunks of an event stream. After each ``interval`` seconds of it a comment is sent.
 
-    A comment is sent between two events only: an event may be cut over several chunks.
+    Whoever sends a chunk waits for ``comment``, if there is one, sets ``is_over``, and says afterwards what the silence
+    ``begins_after``. A comment is sent between two events only: an event may be cut over several chunks.
     """
 
-    def __init__(self, send: Send, clock: Clock, interval: float) -> None:
+    def __init__(self, send: Callable[[bytes], Awaitable[None]], clock: Clock, interval: float) -> None:
+        self.comment: asyncio.Event | None = None
+        """Set when the comment that is being sent has gone out."""
+        self.is_over = False
+        """Whether a chunk is being sent."""
         self._send = send
         self._clock = clock
         self._interval = interval
-        self._lock = asyncio.Lock()
-        self._sent_at = clock.monotonic()
-        self._tail = b"\n\n"
+        self._since = clock.monotonic()
+        self._last = b"\n\n"
 
-    async def __call__(self, chunk: bytes) -> None:
-        """Send ``chunk``."""
-        async with self._lock:
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-            self._tail = chunk[-3:] if len(chunk) >= 3 else (self._tail + chunk)[-3:]
-            self._sent_at = self._clock.monotonic()
+    def begins_after(self, chunk: bytes) -> None:
+        """Take note that ``chunk`` has been sent."""
+        self.is_over = False
+        self._last = chunk if len(chunk) >= 3 else self._last[-3:] + chunk
+        self._since = self._clock.monotonic()
 
     async def keep_alive(self) -> None:
         """Send comments, until this is cancelled."""
         while True:
-            silent_for = self._clock.monotonic() - self._sent_at
+            silent_for = self._clock.monotonic() - self._since
             if silent_for < self._interval:
                 await self._clock.sleep(self._interval - silent_for)
-            elif self._lock.locked() or not self._tail.endswith(EVENT_ENDS):
+            elif self.is_over or not self._last.endswith(EVENT_ENDS):
                 # A reader that is slow is not silent, and half an event must be followed by its other half.
                 await self._clock.sleep(self._interval)
             else:
-                await self(COMMENT)
+                self.comment = asyncio.Event()
+                try:
+                    await self._send(COMMENT)
+                finally:
+                    self.comment.set()
+                    self.comment = None
+                self._since = self._clock.monotonic()

@@ -5,7 +5,7 @@
 | put agents into an app | `middleware.py` |
 | serve a worker as an app of its own | `worker_app.py` |
 | follow a request in and its response out | `http.py`, `channel.py`, `request.py`, `response_head.py`, `failures.py` |
-| follow a WebSocket | `websocket.py`, `connection.py` |
+| follow a WebSocket | `websocket.py`, `connection.py`, `compression.py` |
 | see what an agent's URL and path are made of | `addresses.py` |
 | see when a runtime starts and stops | `serving.py`, `lifespan.py`, `stop_notice.py` |
 | keep a silent event stream open | `keep_alive.py` |

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgeagents.asgi.channel import RequestChannel
+from edgeagents.asgi.compression import decline_compression
 from edgeagents.asgi.connection import INTERNAL_ERROR, LOST, WebSocketConnection
 from edgeagents.asgi.failures import answer_failure
 from edgeagents.asgi.request import ServerRequest
@@ -108,6 +109,7 @@ async def _accept(
         )
         chosen = None
     fields = head_fields(response, _NOT_OF_ACCEPT)
+    decline_compression()
     try:
         # Not every server sends the fields: nothing may depend on them.
         await send({"type": "websocket.accept", "subprotocol": chosen, "headers": fields})

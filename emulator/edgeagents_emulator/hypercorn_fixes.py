@@ -1,8 +1,6 @@
-"""Faults of Hypercorn up to 0.18 that a developer would take for ours, mended while the emulator runs.
+"""A fault of Hypercorn up to 0.18 that a developer would take for ours, mended while the emulator runs.
 
-* A client's close code and reason reach the app as 1006 without a reason. (Its issue 127.)
-* ``permessage-deflate`` is agreed to whenever a client offers it, and a frame is inflated before its size is known: one
-  of a megabyte can take the process past a gigabyte. It is declined.
+A client's close code and reason reach the app as 1006 without a reason. (Its issue 127.)
 
 A Hypercorn that is newer, or looks different inside, is left alone.
 """
@@ -17,28 +15,27 @@ from typing import Any
 
 __all__ = ["mend_hypercorn"]
 
-_LAST_WITH_THE_FAULTS = (0, 18)
+_LAST_WITH_THE_FAULT = (0, 18)
 _MENDED = "_edgeagents_mended"
 
 
 def mend_hypercorn() -> None:
     """Mend the Hypercorn that serves this process, if it is one that needs it. Harmless when done twice."""
-    if "hypercorn.protocol.ws_stream" not in sys.modules or not _has_the_faults():
+    if "hypercorn.protocol.ws_stream" not in sys.modules or not _has_the_fault():
         return
     ws_stream: Any = sys.modules["hypercorn.protocol.ws_stream"]
-    stream, handshake = getattr(ws_stream, "WSStream", None), getattr(ws_stream, "Handshake", None)
-    expected = (getattr(stream, "handle", None), getattr(stream, "_accept", None), getattr(handshake, "accept", None))
+    stream = getattr(ws_stream, "WSStream", None)
+    expected = (getattr(stream, "handle", None), getattr(stream, "_accept", None))
     if None in expected or hasattr(stream, _MENDED):
         return
     setattr(stream, _MENDED, True)
     _keep_close_codes(stream, ws_stream)
-    _decline_compression(handshake)
 
 
-def _has_the_faults() -> bool:
+def _has_the_fault() -> bool:
     try:
         parts = metadata.version("hypercorn").split(".")
-        return tuple(int(part) for part in parts[:2]) <= _LAST_WITH_THE_FAULTS
+        return tuple(int(part) for part in parts[:2]) <= _LAST_WITH_THE_FAULT
     except (metadata.PackageNotFoundError, ValueError):
         return False
 
@@ -79,14 +76,3 @@ def _telling(app_put: Callable[[Any], Awaitable[None]], code: int, reason: str) 
         await app_put(message)
 
     return put
-
-
-def _decline_compression(handshake: Any) -> None:
-    accept = handshake.accept
-
-    @functools.wraps(accept)
-    def accept_without_extensions(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self.extensions = None
-        return accept(self, *args, **kwargs)
-
-    handshake.accept = accept_without_extensions

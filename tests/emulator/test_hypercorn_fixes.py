@@ -1,4 +1,4 @@
-"""Hypercorn as the emulator mends it: what a client says when it closes arrives, and compression is declined."""
+"""Hypercorn as the emulator mends it: what a client says when it closes arrives."""
 
 from __future__ import annotations
 
@@ -40,11 +40,3 @@ def test_a_client_that_is_lost_is_1006(server: Server) -> None:
     client.socket.shutdown(socket.SHUT_RDWR)
     until(lambda: told(server, (1006, None)), "the loss to be told")
     client.socket.close()
-
-
-def test_compression_is_declined(server: Server) -> None:
-    with connect(server.ws_url, proxy=None) as client:
-        assert client.response is not None
-        assert "sec-websocket-extensions" not in client.response.headers
-        client.send("x" * 100_000)
-        assert client.recv() == "x" * 100_000

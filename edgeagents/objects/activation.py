@@ -234,7 +234,14 @@ class Activation:
             raised = error
             if error is self.failure:
                 raise
-            await self.output.flushed()
+            try:
+                await self.output.flushed()
+            except asyncio.CancelledError:
+                # Reset while the error waited for the disk: the caller is told so, not that it was cancelled itself.
+                if self.failure is None:
+                    raise
+                raised = self.failure
+                raise raised from None
             crossing = crossing_error(error)
             if crossing is error:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 
@@ -97,6 +98,15 @@ class Counter(DurableObject):
     async def reset(self):
         await self.ctx.storage.put("unconfirmed", 1)
         self.ctx.abort("enough")
+
+    async def fail_and_be_reset(self):
+        await self.ctx.storage.put("unconfirmed", 1)
+        asyncio.get_running_loop().call_soon(self._be_reset)
+        raise ValueError("it broke")
+
+    def _be_reset(self):
+        with contextlib.suppress(BaseException):
+            self.ctx.abort("enough")
 
     async def section(self):
         async def alone():
@@ -363,6 +373,12 @@ async def test_an_error_does_not_undo_what_was_written_before_it(counter):
     with pytest.raises(ValueError):
         await counter.fail("value")
     assert await counter.has("written before the error") is True
+
+
+async def test_who_waits_with_an_error_for_the_disk_learns_of_the_reset(clock):
+    async with agent_runtime(Counter, clock=clock, durability="full") as runtime:
+        with pytest.raises(ObjectReset, match="enough"):
+            await runtime.namespaces["Counter"].get_by_name("a").fail_and_be_reset()
 
 
 async def test_abort_resets_the_object_and_breaks_the_stub(counters):

@@ -1,0 +1,115 @@
+"""SIGKILL at random points of a mixed load: nothing that was acknowledged is lost, nothing with an id happens twice.
+
+State, SQL, keys and values, transactions, streams, the queue, schedules and the alarm are loaded by HTTP and by
+WebSocket, with readers on each stream. Clients that are not answered ask again with the same id.
+
+``EDGEAGENTS_KILLS`` says how often a server is killed, ``EDGEAGENTS_SEED`` when, ``EDGEAGENTS_PROCESSES`` how many
+servers share the folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.durability.lives import Servers
+from tests.durability.load import Load, faults_of
+
+pytestmark = pytest.mark.server
+
+KILLS = int(os.environ.get("EDGEAGENTS_KILLS", "200"))
+SEED = int(os.environ.get("EDGEAGENTS_SEED", "1"))
+PROCESSES = int(os.environ.get("EDGEAGENTS_PROCESSES", "1"))
+AGENTS = 4
+
+
+def faulty_databases(folder: Path, scratch: Path) -> tuple[int, list[str]]:
+    """Return how many databases are in the folder, and what SQLite finds wrong with each of them. No process has them
+    open; a copy is asked, so that the next server finds what the killed one left."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    if folder.exists():
+        shutil.copytree(folder, scratch)
+    found, faults = 0, []
+    for path in sorted(scratch.rglob("*.sqlite")):
+        found += 1
+        connection = sqlite3.connect(path)
+        try:
+            answer = connection.execute("pragma integrity_check").fetchall()
+        except sqlite3.DatabaseError as error:
+            answer = [(str(error),)]
+        finally:
+            connection.close()
+        if answer != [("ok",)]:
+            faults.append(f"{path.name}: {answer[:3]}")
+    return found, faults
+
+
+async def kill_again_and_again(servers: Servers, load: Load, rng: random.Random, kills: int, check: object) -> None:
+    """Kill a random server, now and then all at once, and start what is dead, while the load goes on."""
+    killed = 0
+    for number in range(servers.count):
+        servers.start(number)
+    while killed < kills:
+        # Now and then in the midst of its start.
+        await asyncio.sleep(rng.uniform(0, 0.05) if rng.random() < 0.1 else rng.uniform(0.05, 0.4))
+        load.check()
+        all_at_once = servers.count == 1 or rng.random() < 0.2
+        for number in range(servers.count) if all_at_once else [rng.randrange(servers.count)]:
+            servers.kill(number)
+            killed += 1
+        if all_at_once:
+            await asyncio.to_thread(check)
+        for number in range(servers.count):
+            if number not in servers.running:
+                servers.start(number)
+
+
+@pytest.mark.cloudflare("Durable Objects", "what was acknowledged survives a SIGKILL, and is there once", "same")
+async def test_no_kill_loses_what_was_acknowledged_or_does_it_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = random.Random(SEED)
+    log = tmp_path / "servers.log"
+    servers = Servers(tmp_path / "state", log, PROCESSES)
+    load = Load(servers.ports, AGENTS, random.Random(SEED + 1))
+    checked = 0
+    corrupt: list[str] = []
+
+    def check() -> None:
+        nonlocal checked
+        found, faults = faulty_databases(tmp_path / "state", tmp_path / "copy")
+        checked += found
+        corrupt.extend(faults)
+
+    began = time.monotonic()
+    try:
+        load.begin()
+        await kill_again_and_again(servers, load, rng, KILLS, check)
+        reports = await load.finish()
+    except BaseException:
+        print(log.read_text()[-5000:])
+        raise
+    finally:
+        servers.close()
+    check()
+    faults = faults_of(load, reports)
+    effects = sum(len(report["effects"]) for report in reports.values())
+    with capsys.disabled():
+        print(
+            f"\nkills {KILLS} ({PROCESSES} processes, {time.monotonic() - began:.0f} s), "
+            f"acknowledged {sum(map(len, load.acknowledged.values()))} of "
+            f"{', '.join(f'{kind} {count}' for kind, count in sorted(load.asked.items()))}; "
+            f"effects {effects}, asked again {load.again}; "
+            f"lost {len(faults['lost'])}, doubled {len(faults['doubled'])}, torn {len(faults['torn'])}, "
+            f"databases checked {checked}, corrupt {len(corrupt)}"
+        )
+    assert faults == {"lost": [], "doubled": [], "torn": []}
+    assert corrupt == []
+    assert {status for status in load.statuses if status != 200} <= {503}

@@ -197,6 +197,21 @@ async def test_an_answer_that_is_none_fails_the_call_and_no_more(emulator: Serve
     assert text_of(taken["result"]) == "a table for 1"
 
 
+async def test_a_question_ends_with_the_process(emulator: Server) -> None:
+    async with asking() as url:
+        async with Tab(emulator, agent("gone")) as tab:
+            id = await added(tab, url)
+            question = await asked(tab, id, "book")
+        await asyncio.to_thread(emulator.kill)
+        await asyncio.to_thread(emulator.start)
+        async with Tab(emulator, agent("gone")) as tab:
+            await until_server(tab, lambda server: server["state"] == "ready")
+            assert await tab.call("respondToElicitation", question["id"], {"action": "decline"}) is None
+            answer = await answered(tab, await asked(tab, id, "book"), {"action": "accept", "content": {"guests": 5}})
+
+    assert text_of(answer["result"]) == "a table for 5"
+
+
 # Being authorized
 
 

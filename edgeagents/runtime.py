@@ -25,6 +25,7 @@ from edgeagents.http import Identity, Request, Response, to_response
 from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins
 from edgeagents.models import ModelRegistry
 from edgeagents.objects import (
+    DEFAULT_HISTORY,
     Activation,
     Address,
     AlarmEvent,
@@ -34,6 +35,7 @@ from edgeagents.objects import (
     Durability,
     Event,
     FolderStorage,
+    History,
     Limits,
     MemoryStorage,
     Namespace,
@@ -101,7 +103,8 @@ class Runtime:
 
     ``agents`` is the short form of a ``worker`` that has these classes and nothing else. ``storage`` is the state
     folder, or None for memory. ``env`` adds values to the worker's bindings. ``durability`` says what an acknowledged
-    write survives: ``full`` a loss of power, ``normal`` a crash of the process, ``memory`` nothing.
+    write survives: ``full`` a loss of power, ``normal`` a crash of the process, ``memory`` nothing. ``history`` is how
+    much of each object's past can be restored, None for nothing of it.
     ``events`` is where its agents tell what they do: ``runtime.events.subscribe("agents:rpc", print)``.
     ``model_fallback`` names the model provider that answers when the one asked for lacks its key.
     ``allowed_origins`` are the web pages that may use the agents beside the server's own, ``"*"`` for all.
@@ -126,6 +129,7 @@ class Runtime:
         rng: random.Random | None = None,
         limits: Limits | None = None,
         durability: Durability = "full",
+        history: History | None = DEFAULT_HISTORY,
         model_fallback: str | None = None,
         respond: Callable[[Any, Request], Awaitable[Response]] | None = None,
         debug: bool = False,
@@ -153,6 +157,7 @@ class Runtime:
         self._given_env = env
         self._plugins, self._discover = plugins, discover_plugins
         self._durability: Durability = durability
+        self._history = history
         self._model_fallback = model_fallback
         self._respond = respond or _respond
         self._by_class = Namespaces()
@@ -209,7 +214,7 @@ class Runtime:
     def _storage(self) -> StorageBackend:
         if self.location is None:
             return MemoryStorage()
-        return FolderStorage(Path(self.location), self.limits.open_databases)
+        return FolderStorage(Path(self.location), self.limits.open_databases, history=self._history, clock=self.clock)
 
     async def _start(self) -> None:
         providers = unique(self.hook.register_model_providers(runtime=self), "name", "model provider")

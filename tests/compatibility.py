@@ -55,7 +55,6 @@ class Claim(NamedTuple):
 
 
 NOT_YET = (
-    ("Durable Objects", "point-in-time recovery (bookmarks)", "raises an error that says so"),
     ("Durable Objects", "`ctx.exports`, `ctx.container`", ""),
     ("Durable Objects", "several processes on one state folder", "refused with an error that names the process"),
     (

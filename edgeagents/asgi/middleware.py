@@ -13,7 +13,7 @@ from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import ASGIApp, Receive, Scope, Send
 from edgeagents.http.origins import AllowedOrigins
 from edgeagents.http import Request
-from edgeagents.objects import Durability, Limits
+from edgeagents.objects import DEFAULT_HISTORY, Durability, History, Limits
 from edgeagents.runtime import Runtime
 
 __all__ = ["AgentsMiddleware"]
@@ -47,6 +47,7 @@ class AgentsMiddleware:
         allowed_origins: AllowedOrigins = None,
         limits: Limits | None = None,
         durability: Durability = "full",
+        history: History | None = DEFAULT_HISTORY,
         model_fallback: str | None = None,
         debug: bool = False,
         keep_alive_seconds: float = 15.0,
@@ -71,6 +72,7 @@ class AgentsMiddleware:
                 allowed_origins=allowed_origins,
                 limits=limits,
                 durability=durability,
+                history=history,
                 model_fallback=model_fallback,
                 respond=respond,
                 debug=debug,

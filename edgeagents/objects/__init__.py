@@ -7,6 +7,7 @@
 | learn when events wait and when answers leave | `gates.py` |
 | see what may cross between objects | `rpc.py`, `values.py`, `records.py` |
 | keep something | `storage.py`, `sql.py`, `kv.py`, `sqlite.py`, `backend.py` |
+| bring back what was kept before | `timeline.py`, `bookmarks.py`, `write_ahead_log.py` |
 | wake later | `alarms.py` |
 | have children | `facets.py`, `facet_slot.py` |
 | talk over a WebSocket | `websocket.py` |
@@ -39,6 +40,7 @@ from edgeagents.objects.namespace import Deliver, Directory, Namespace, Namespac
 from edgeagents.objects.observer import Observer
 from edgeagents.objects.records import record
 from edgeagents.objects.storage import Storage
+from edgeagents.objects.timeline import DEFAULT_HISTORY, History
 from edgeagents.objects.websocket import (
     WebSocket,
     WebSocketRequestResponsePair,
@@ -48,6 +50,7 @@ from edgeagents.objects.websocket import (
 )
 
 __all__ = [
+    "DEFAULT_HISTORY",
     "SHARDS",
     "Activation",
     "Address",
@@ -64,6 +67,7 @@ __all__ = [
     "Event",
     "FetchEvent",
     "FolderStorage",
+    "History",
     "Lease",
     "Limits",
     "MemoryStorage",

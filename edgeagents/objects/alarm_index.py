@@ -128,6 +128,7 @@ class AlarmIndex:
             if self._synced < wanted:
                 upto = self._changes
                 self._database.sync()
+                self._database.tidy()
                 self._synced = upto
 
     def close(self) -> None:

@@ -82,6 +82,11 @@ class AlarmSlot:
         if self._read() is not None:
             self._write(None)
 
+    def expect(self, kept: bytes | None) -> None:
+        """The database will be one in which this alarm is kept: see that the object is woken for it."""
+        if kept is not None:
+            self._entry.repair(_Alarm(*decode(kept)).due)
+
     def take_due(self, now: datetime) -> AlarmInfo | None:
         """Return what to tell the handler if the alarm is due, else None. End with ``done`` or ``failed``."""
         alarm = self._read()

@@ -3,6 +3,7 @@
 ``FolderStorage`` keeps one SQLite file per object:
 
     <root>/objects/<namespace>/<64 hex digits>.sqlite
+    <root>/objects/<namespace>/<64 hex digits>.history/
     <root>/objects/<namespace>/<64 hex digits>.facets/<64 hex digits>.sqlite
     <root>/alarms.sqlite
 
@@ -10,7 +11,8 @@ A namespace's key is made of a worker's and a class's name, an object's file is 
 application chooses is never a part of a path. An object's name is kept inside its database.
 
 The facets of an object have a folder beside its file, where each one's file is named by the SHA-256 of the facet's
-name; the name itself is kept inside. A facet's own facets have such a folder beside that one's file, and so on.
+name; the name itself is kept inside. A facet's own facets have such a folder beside that one's file, and so on. What
+is in the folder of the history is told in ``timeline``.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from pathlib import Path
 from typing import Protocol
 
 from edgeagents.objects.alarms import AlarmIndex
+from edgeagents.objects.clock import Clock, SystemClock
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.open_databases import OpenDatabases, usual_number
 from edgeagents.objects.sqlite import Database
+from edgeagents.objects.timeline import DEFAULT_HISTORY, History, history_folder
 
 __all__ = ["FolderStorage", "MemoryStorage", "StorageBackend"]
 
@@ -66,8 +70,16 @@ class FolderStorage:
     At most ``open_databases`` of them are open at once; by default as many as the process has descriptors for.
     """
 
-    def __init__(self, root: Path, open_databases: int | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        open_databases: int | None = None,
+        *,
+        history: History | None = DEFAULT_HISTORY,
+        clock: Clock | None = None,
+    ) -> None:
         self.root = root
+        self._history, self._clock = history, clock or SystemClock()
         self.handles = OpenDatabases(usual_number() if open_databases is None else open_databases)
         self._index: AlarmIndex | None = None
 
@@ -82,7 +94,11 @@ class FolderStorage:
         database = Database.open(self.path(namespace, object_id, facets))
         database.set_identity(_identity(object_id, facets))
         database.handles = self.handles
+        database.keep_history(self._history, self._timestamp)
         return database
+
+    def _timestamp(self) -> float:
+        return self._clock.now().timestamp()
 
     def release(self, database: Database, *, discard: bool) -> None:
         if discard:
@@ -95,6 +111,7 @@ class FolderStorage:
             # The file first: a log without its file is never read, a file without its log would be.
             for file in (path, *(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))):
                 file.unlink(missing_ok=True)
+            shutil.rmtree(history_folder(path), ignore_errors=True)
         below = path.with_suffix(".facets")
         if below.exists():
             shutil.rmtree(below)

@@ -154,6 +154,15 @@ class Committer(Protocol):
         """Return when what was committed survives a loss of power. Called in a thread."""
         ...
 
+    @property
+    def is_untidy(self) -> bool:
+        """Whether ``tidy`` has something to do."""
+        ...
+
+    def tidy(self) -> None:
+        """Do what need not be done before anything leaves. Called in a thread, after commits or their syncs."""
+        ...
+
 
 class OutputGate:
     """Holds back what leaves an object until the writes before it are kept.
@@ -177,7 +186,7 @@ class OutputGate:
         self._written = False
         self._commits = 0
         self._kept = 0
-        self._syncing = False
+        self._syncing = self._tidying = False
         self._failure: BaseException | None = None
         self._handler: Turn | None = None
         self._handler_thread: int | None = None
@@ -303,6 +312,7 @@ class OutputGate:
     def _committed(self) -> None:
         if not self._syncs:
             self._keep(self._commits)
+            self._tidy()
         elif not self._syncing:
             self._sync()
 
@@ -325,6 +335,15 @@ class OutputGate:
         self._keep(upto)
         if self._commits > self._kept:
             self._sync()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if not self._tidying and self._database.is_untidy:
+            self._tidying = True
+            self._loop.run_in_executor(self._executor, self._database.tidy).add_done_callback(self._tidied)
+
+    def _tidied(self, done: asyncio.Future[None]) -> None:
+        self._tidying = False
 
     def _keep(self, upto: int) -> None:
         self._kept = upto

@@ -18,22 +18,26 @@ of it would drop SQLite's locks.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageError
 from edgeagents.objects.authorizer import INTERNAL, Authorizer
+from edgeagents.objects.bookmarks import ORIGIN, Bookmark
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.open_databases import OpenDatabases
 from edgeagents.objects.sql_text import first_keyword, foreign_keys_setting, split
 from edgeagents.objects.sql_watch import SqlWatch
 from edgeagents.objects.sqlite_driver import Driver, DriverCursor, DriverName, Fault, Parameters, load_driver
+from edgeagents.objects.timeline import History, Timeline
 
 if TYPE_CHECKING:
     from edgeagents.objects.sqlite_connection import Connection
@@ -69,6 +73,8 @@ _SIZE: Final = (
 )
 _GET_OWNER: Final = "SELECT value FROM _cf_METADATA WHERE key = 'owner'"
 _PUT_OWNER: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('owner', ?)"
+_GET_RESTORES: Final = "SELECT value FROM _cf_METADATA WHERE key = 'restores'"
+_PUT_METADATA: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES (?, ?)"
 NOT_AUTHORIZED: Final = "not authorized: SQLITE_AUTH"
 _NO_TRANSACTION_STATEMENTS: Final = (
     "To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs "
@@ -77,11 +83,16 @@ _NO_TRANSACTION_STATEMENTS: Final = (
 )
 _TRANSACTION_KEYWORDS: Final = frozenset({"BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT"})
 
-# Pages of the log (4 KiB each) from which on it is moved into the database by ``sync``; and by ``commit`` itself, where
-# nobody calls ``sync`` or it does not get a chance.
+# Pages of the log (4 KiB each) from which on it is moved into the database by ``tidy``; and by ``commit`` itself, where
+# nobody calls ``tidy`` or it does not get a chance.
 _CHECKPOINT_PAGES: Final = 1_000
 _CHECKPOINT_AT_ONCE_PAGES: Final = 8_000
 _TEXTS_KEPT: Final = 1_000
+_NO_FOLDER: Final = "The past can be restored only where storage is a folder, as with Runtime(storage='state')."
+_NO_HISTORY: Final = "No history is kept: history=None. With History() bookmarks can be restored."
+_NO_DRIVER: Final = "Python's own sqlite3 keeps no history. Install apsw."
+
+_log = logging.getLogger("edgeagents.storage")
 
 
 class Cursor:
@@ -203,6 +214,9 @@ class Database:
         self.is_used = False
         """Whether it was used since somebody set this to False."""
         self._was_open = self._is_pinned = False
+        self._timeline: Timeline | None = None
+        self._no_timeline = _NO_FOLDER if path is None else _NO_HISTORY
+        self._untidy_from = _CHECKPOINT_PAGES
 
     @classmethod
     def open(
@@ -224,6 +238,11 @@ class Database:
         self.limits = limits
         if limits.sql_seconds is not None:
             self._watch.seconds, self._watch.monotonic = limits.sql_seconds, monotonic
+
+    def keep_history(self, history: History | None, now: Callable[[], float]) -> None:
+        """Keep what it takes to restore earlier states. Call it before anything else. ``now`` tells the time."""
+        if history is not None and self.path is not None:
+            self._timeline = Timeline(self.path, history, now, _Tools(self._driver_name), self.lock)
 
     def claim(self, lease: Lease) -> None:
         """Write by the right of ``lease`` from now on. Call it before anything else.
@@ -523,7 +542,9 @@ class Database:
                 raise StorageError(f"The writes could not be committed: {error}") from error
             self._has_begun = self._is_writing = False
             if driver.wal_pages >= _CHECKPOINT_AT_ONCE_PAGES:
-                driver.checkpoint()
+                self._tidy_at_once(driver)
+            if not self.is_synced and self._timeline is not None:
+                self._note_time(self._timeline, is_quick=True)
         if when_kept is not None:
             if self.is_synced:
                 with self._hand_over:
@@ -626,22 +647,192 @@ class Database:
                 raise StorageError(f"{self.path} could not be synced: {error}") from error
         if when_kept is not None:
             when_kept()
-        driver = self._driver
-        if driver is not None and driver.wal_pages >= _CHECKPOINT_PAGES:
-            self.checkpoint()
+        if self._timeline is not None:
+            self._note_time(self._timeline)
 
     def sync_folder_too(self, folder: Path) -> None:
         """Have the next ``sync`` make sure of a folder as well, from which a file was removed."""
         with self._hand_over:
             self._unsynced_folders.append(folder)
 
-    def checkpoint(self) -> None:
-        """Move the log into the database file, unless something is written just now. Waits for the disk."""
+    @property
+    def is_untidy(self) -> bool:
+        """Whether ``tidy`` has something to do."""
+        driver, timeline = self._driver, self._timeline
+        return driver is not None and (
+            driver.wal_pages >= self._untidy_from or (timeline is not None and not timeline.is_located)
+        )
+
+    def tidy(self) -> None:
+        """Move a log that has grown into the database, and its copy into the history. Waits for the disk.
+
+        A failure is logged and changes nothing: what was committed stands in the log.
+        """
+        try:
+            self._tidy()
+        except (OSError, StorageError) as error:
+            _log.warning("The log of %s could not be moved into the database: %s", self.path, error)
+            if (driver := self._driver) is not None:
+                self._untidy_from = driver.wal_pages + _CHECKPOINT_PAGES
+        else:
+            self._untidy_from = _CHECKPOINT_PAGES
+
+    def _tidy(self) -> None:
+        driver, timeline = self._driver, self._timeline
+        if driver is None or not self.is_untidy:
+            return
+        if timeline is None:
+            with self.lock:
+                if self._driver is driver:
+                    self._move_log(driver, None)
+            return
+        with timeline.lock:
+            if self._is_closed:
+                return
+            if driver.wal_pages < _CHECKPOINT_PAGES:
+                timeline.note(driver.frames)
+                return
+            if timeline.is_kept:
+                self._keep_log(driver, timeline)
+            with self.lock:
+                if self._driver is driver:
+                    self._move_log(driver, timeline)
+            timeline.prune()
+
+    def _tidy_at_once(self, driver: Driver) -> None:
+        timeline = self._timeline
+        if timeline is None:
+            self._move_log(driver, None)
+        elif timeline.lock.acquire(blocking=False):
+            try:
+                self._move_log(driver, timeline)
+            finally:
+                timeline.lock.release()
+
+    def _keep_log(self, driver: Driver, timeline: Timeline) -> None:
+        try:
+            timeline.keep(driver.frames)
+        except OSError as error:
+            # The history must not make a database grow for ever that could be written otherwise.
+            if driver.wal_pages < _CHECKPOINT_AT_ONCE_PAGES:
+                raise
+            timeline.give_up(f"it cannot be written: {error}")
+
+    def _move_log(self, driver: Driver, timeline: Timeline | None) -> None:
+        if self._is_writing or self._levels or driver.wal_pages < _CHECKPOINT_PAGES:
+            return
+        self._end_reading(driver)
+        if timeline is not None and timeline.is_kept:
+            self._keep_log(driver, timeline)
+            timeline.write_down()
+        try:
+            if self._lease is not None:
+                self._check_owner(driver, self._lease)
+            is_moved = driver.checkpoint()
+        except driver.errors as error:
+            raise StorageError(f"{error}") from error
+        if timeline is not None and is_moved:
+            timeline.moved(driver.frames)
+
+    # The past
+
+    def bookmark(self) -> str | None:
+        """Return the bookmark of what is committed; None while that cannot be told: try again. For threads."""
+        timeline = self._history()
+        if not self.exists:
+            return str(ORIGIN)
+        with timeline.lock:
+            here = self._here(timeline)
+        return None if here is None else str(here)
+
+    def bookmark_at(self, when: float) -> str | None:
+        """The same for the state at ``when``, in seconds since 1970."""
+        timeline = self._history()
+        if not self.exists:
+            return str(ORIGIN)
+        with timeline.lock:
+            here = self._here(timeline)
+            return None if here is None else str(timeline.at(when, here.frames))
+
+    def restore_at_next_start(self, bookmark: str) -> tuple[str, bytes | None]:
+        """Have the next ``Database`` at this path begin with what stood here at ``bookmark``. For threads.
+
+        Returns the bookmark that undoes it, and the alarm that was set then, as it is kept.
+        """
+        timeline = self._history()
+        wanted = Bookmark.parse(bookmark)
+        if not self.exists:
+            if wanted != ORIGIN:
+                raise StorageError(f"The bookmark {bookmark} is not one of this object's database: it has none.")
+            return bookmark, None
+        alarm: list[bytes] = []
+        with timeline.lock:
+            if self._here(timeline) is None:
+                raise StorageError("The database is being written just now. Try again.")
+            actual = timeline.actual(wanted)
+            if actual is None:
+                timeline.cancel_restore()
+            else:
+                timeline.prepare_restore(actual, lambda made: alarm.extend(self._prepare_restored(made, timeline)))
+        return str(Bookmark.before_restore(timeline.restores)), alarm[0] if alarm else None
+
+    def _history(self) -> Timeline:
         with self.lock:
-            driver = self._driver
-            if driver is not None and not self._is_writing and not self._levels:
-                self._end_reading(driver)
-                driver.checkpoint()
+            if self._timeline is not None and self.exists:
+                _ = self.driver
+        if self._timeline is None:
+            raise StorageError(self._no_timeline)
+        return self._timeline
+
+    def _here(self, timeline: Timeline) -> Bookmark | None:
+        """Return where the database stands, or None. The timeline's lock is held, so that the log is not moved."""
+        driver = self._driver
+        if driver is None:
+            return None
+        if not timeline.is_moved:
+            return timeline.note(driver.frames)
+        with self.lock:
+            if self._is_writing and timeline.is_begun_anew():
+                return None
+            return timeline.note(driver.frames)
+
+    def _note_time(self, timeline: Timeline, *, is_quick: bool = False) -> None:
+        if not timeline.is_kept or (is_quick and not timeline.is_at_hand):
+            return
+        if not timeline.lock.acquire(blocking=False):
+            return
+        try:
+            self._here(timeline)
+        except (OSError, StorageError) as error:
+            _log.warning("The history of %s could not be written: %s", self.path, error)
+        finally:
+            timeline.lock.release()
+
+    def _prepare_restored(self, made: Path, timeline: Timeline) -> list[bytes]:
+        """Make what is restored know whose it is and how often that was done; return the alarm, if there is one."""
+        with _Tools(self._driver_name).opened(made) as driver:
+            driver.execute(_PUT_METADATA, ("restores", timeline.restores + 1)).fetchall()
+            if self.identity is not None:
+                driver.execute(_PUT_METADATA, ("name", self.identity)).fetchall()
+            rows = driver.execute("SELECT value FROM _cf_METADATA WHERE key = 'alarm'", ()).fetchall()
+        return [row[0] for row in rows]
+
+    def _restore(self, driver: Driver, timeline: Timeline) -> None:
+        """Replace the content of the database, which was opened just now, with what was prepared."""
+        prepared = timeline.restore_path
+        with timeline.lock:
+            with _Tools(self._driver_name).opened(prepared) as other:
+                ((restores,),) = other.execute("SELECT value FROM _cf_METADATA WHERE key = 'restores'", ()).fetchall()
+                if restores > timeline.restores:
+                    for (owner,) in self._trusted(driver, _GET_OWNER):
+                        other.execute(_PUT_METADATA, ("owner", owner)).fetchall()
+            if restores > timeline.restores:
+                timeline.about_to_restore(driver.frames)
+                driver.overwrite(str(prepared))
+                driver.measure_log()
+                _sync_path(f"{self.path}-wal")
+                self._authorizer.schema_changes += 1
+            timeline.restored(restores, driver.frames)
 
     def interrupt(self) -> None:
         """Make the statement that runs now fail with SQLITE_INTERRUPT. Any thread may call this."""
@@ -693,6 +884,8 @@ class Database:
     def _close_files(self, driver: Driver | None) -> None:
         if driver is not None:
             driver.close()
+            if self._timeline is not None:
+                self._timeline.closed()
         with self._created_lock:
             # Not before SQLite has closed the file: see the top.
             if self._created is not None:
@@ -732,6 +925,8 @@ class Database:
         if path is not None:
             if is_new:
                 self._create(path, _template(module))
+            if self._timeline is not None:
+                self._timeline.is_untouched = is_new or _is_untouched(path, _template(module))
             with self._hand_over:
                 self._unsynced_folders.append(path.parent)  # The log will be a new entry in it.
         driver: Driver | None = None
@@ -742,6 +937,8 @@ class Database:
             self._prepare_schema(driver, is_new)
             if self._lease is not None:
                 self._take_over(driver, self._lease)
+            if self._timeline is not None:
+                self._begin_history(driver, self._timeline, is_new)
         except Exception as error:
             if driver is None:
                 raise StorageError(f"The database {path} cannot be opened: {error}") from error
@@ -759,6 +956,20 @@ class Database:
             self.fetch("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", (self._identity,))
         self._was_open = True
         return driver
+
+    def _begin_history(self, driver: Driver, timeline: Timeline, is_new: bool) -> None:
+        if not driver.knows_log:
+            self._timeline, self._no_timeline = None, _NO_DRIVER
+            return
+        driver.measure_log()
+        if is_new:
+            return
+        for (restores,) in self._trusted(driver, _GET_RESTORES):
+            timeline.restores = restores
+        timeline.opened(driver.frames)
+        if timeline.has_restore():
+            self._restore(driver, timeline)
+            self._prepare_schema(driver, is_new)
 
     def _set_up(self) -> tuple[str, ...]:
         if self.path is None:
@@ -857,6 +1068,53 @@ def _template(module: Any) -> bytes:
     # The read and write version of the file format: 2 is WAL.
     content[18] = content[19] = 2
     return bytes(content)
+
+
+class _Tools:
+    """What a timeline makes databases with, while nobody else has them open."""
+
+    def __init__(self, driver: DriverName | None) -> None:
+        self._module = load_driver(driver)
+
+    def template(self) -> bytes:
+        return _template(self._module)
+
+    @contextlib.contextmanager
+    def opened(self, database: Path) -> Generator[Driver]:
+        """Open ``database``, trusted with everything. What was written is in it, and no log is left, at the end."""
+        authorizer = Authorizer()
+        authorizer.is_trusted = True
+        driver: Driver = self._module.connect(str(database), authorizer, Limits())
+        try:
+            for statement in (_SET_UP_EXCLUSIVE, "PRAGMA synchronous = OFF", "PRAGMA foreign_keys = OFF"):
+                driver.execute(statement, ()).fetchall()
+            yield driver
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)", ()).fetchall()
+        except driver.errors as error:
+            raise StorageError(f"{database} cannot be made: {error}") from error
+        finally:
+            driver.close()
+        for remains in (f"{database}-wal", f"{database}-shm"):
+            Path(remains).unlink(missing_ok=True)
+
+    def absorb_log(self, database: Path) -> None:
+        with self.opened(database):
+            """Opening and closing it is all."""
+
+    def check(self, database: Path) -> str | None:
+        with self.opened(database) as driver:
+            try:
+                found = [row[0] for row in driver.execute("PRAGMA quick_check(1)", ()).fetchall()]
+            except driver.errors:
+                return None  # A CHECK of the object's uses a function of its own.
+            return None if found == ["ok"] else "; ".join(found)
+
+
+def _is_untouched(path: Path, template: bytes) -> bool:
+    with path.open("rb", buffering=0) as file:
+        content = file.read(len(template) + 1)
+    # Another release of SQLite writes its own number there.
+    return content[:92] == template[:92] and content[100:] == template[100:]
 
 
 def _has_content(path: Path) -> bool:

@@ -30,12 +30,13 @@ class ApswDriver:
     """See ``Driver``."""
 
     errors = (apsw.Error, TypeError, OverflowError)
+    knows_log = True
 
     def __init__(self, path: str, authorizer: Authorizer, limits: Limits) -> None:
         self._connection = connection = apsw.Connection(path, flags=_FLAGS)
         self.execute: Callable[[str, Parameters], DriverCursor] = cast(Any, connection.execute)
         self._txn_state, self.total_changes = connection.txn_state, connection.total_changes
-        self.wal_pages = 0
+        self.wal_pages = self.frames = 0
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
@@ -48,7 +49,7 @@ class ApswDriver:
         connection.authorizer = cast(Any, authorizer)
 
     def _note_wal(self, connection: apsw.Connection, database: str, pages: int) -> int:
-        self.wal_pages = pages
+        self.wal_pages = self.frames = pages
         return apsw.SQLITE_OK
 
     def execute_first(
@@ -113,13 +114,35 @@ class ApswDriver:
     def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
         self._connection.create_collation(name, fn)
 
-    def checkpoint(self) -> None:
+    def checkpoint(self) -> bool:
         try:
             logged, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except (apsw.BusyError, apsw.LockedError):
-            return  # A cursor still reads: another time.
+            return False  # A cursor still reads: another time.
+        self.frames = logged
         if moved == logged:
             self.wal_pages = 0
+        return moved == logged
+
+    def measure_log(self) -> None:
+        logged, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        self.wal_pages = self.frames = max(logged, 0)
+
+    def overwrite(self, source: str) -> None:
+        other = apsw.Connection(source, flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            with self._connection.backup("main", other, "main") as backup:
+                backup.step()
+        finally:
+            other.close()
+
+    def copy_to(self, target: str) -> None:
+        other = apsw.Connection(target, flags=_FLAGS)
+        try:
+            with other.backup("main", self._connection, "main") as backup:
+                backup.step()
+        finally:
+            other.close()
 
     def serialize(self) -> bytes:
         return self._connection.serialize("main")

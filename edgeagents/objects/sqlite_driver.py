@@ -82,7 +82,11 @@ class Driver(Protocol):
     execute: Callable[[str, Parameters], DriverCursor]
     """Run one statement up to its first row."""
     wal_pages: int
-    """Pages in the write-ahead log after the last commit, or 0 when SQLite looks after it by itself."""
+    """Pages in the write-ahead log that are to be moved, or 0 when SQLite looks after it by itself."""
+    frames: int
+    """Pages in the write-ahead log, moved or not. Only known where ``knows_log`` is true."""
+    knows_log: bool
+    """Whether the log is moved and begun anew only when ``checkpoint`` is called."""
 
     def execute_first(
         self, sql: str, parameters: Parameters, *, keep: bool
@@ -141,8 +145,20 @@ class Driver(Protocol):
         """Make ``fn`` usable after COLLATE."""
         ...
 
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the database as far as that is possible now."""
+    def checkpoint(self) -> bool:
+        """Move the write-ahead log into the database as far as that is possible now; return whether that was all."""
+        ...
+
+    def measure_log(self) -> None:
+        """Find out how many pages there are in the write-ahead log."""
+        ...
+
+    def overwrite(self, source: str) -> None:
+        """Make this database what the one at the path ``source`` is, in one commit."""
+        ...
+
+    def copy_to(self, target: str) -> None:
+        """Make the database at the path ``target`` what this one is, as of now."""
         ...
 
     def serialize(self) -> bytes:

@@ -46,7 +46,8 @@ class StdlibDriver:
     """See ``Driver``."""
 
     errors = (sqlite3.Error, sqlite3.Warning, TypeError, OverflowError)
-    wal_pages = 0
+    wal_pages = frames = 0
+    knows_log = False
 
     def __init__(self, path: str, authorizer: Authorizer, limits: Limits) -> None:
         self._authorizer = authorizer
@@ -140,8 +141,26 @@ class StdlibDriver:
     def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
         self._connection.create_collation(name, cast(Any, fn))
 
-    def checkpoint(self) -> None:
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    def checkpoint(self) -> bool:
+        ((_, logged, moved),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return logged == moved
+
+    def measure_log(self) -> None:
+        """SQLite looks after the log by itself."""
+
+    def overwrite(self, source: str) -> None:
+        other = sqlite3.connect(source)
+        try:
+            other.backup(self._connection)
+        finally:
+            other.close()
+
+    def copy_to(self, target: str) -> None:
+        other = sqlite3.connect(target)
+        try:
+            self._connection.backup(other)
+        finally:
+            other.close()
 
     def serialize(self) -> bytes:
         return self._connection.serialize()

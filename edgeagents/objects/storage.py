@@ -265,18 +265,48 @@ class Storage(_Operations):
             await self._flushed()
         elif self.database.commit() or self.database.is_synced:
             await asyncio.to_thread(self.database.sync)
+            await asyncio.to_thread(self.database.tidy)
 
     async def get_current_bookmark(self) -> str:
-        """Not yet: point-in-time recovery."""
-        _refuse_recovery()
+        """Return a name for the state that the database is in, by which it can be restored.
 
-    async def get_bookmark_for_time(self, when: datetime | float) -> str:
-        """Not yet: point-in-time recovery."""
-        _refuse_recovery()
+        Of two bookmarks that of the later state is the greater text. What a transaction that runs has written is not
+        in it. Raises ``StorageError`` where no history is kept.
+        """
+        self._require_sql()
+        return await self._told(self.database.bookmark)
+
+    async def get_bookmark_for_time(self, when: datetime | timedelta | float) -> str:
+        """Return the bookmark of the state that the database was in at ``when``, to about a second.
+
+        ``when`` is a time, a length of time from now (a negative one, as times to come mean now), or milliseconds
+        since 1970. Raises ``StorageError`` when the history does not reach back that far.
+        """
+        self._require_sql()
+        if not isinstance(when, datetime | timedelta):
+            when = from_ms(int(when))
+        seconds = (self._clock.now() + when if isinstance(when, timedelta) else when.astimezone()).timestamp()
+        return await self._told(lambda: self.database.bookmark_at(seconds))
 
     async def on_next_session_restore_bookmark(self, bookmark: str) -> str:
-        """Not yet: point-in-time recovery."""
-        _refuse_recovery()
+        """Have the object begin with the whole database as it was at ``bookmark`` the next time that it starts.
+
+        Call ``ctx.abort()`` to have it start anew. What is written until then is undone too. Returns the bookmark that
+        undoes the restoring: it stands for the last state before it. Raises ``StorageError`` when the state is not
+        kept, before anything is changed.
+        """
+        self._require_sql()
+        await self.sync()
+        undo, alarm = await asyncio.to_thread(self.database.restore_at_next_start, bookmark)
+        self._alarm.expect(alarm)
+        return undo
+
+    async def _told(self, ask: Callable[[], str | None]) -> str:
+        while True:
+            await self.sync()
+            bookmark = await asyncio.to_thread(ask)
+            if bookmark is not None:
+                return bookmark
 
     def _require_sql(self) -> None:
         if not self._has_sql:
@@ -284,10 +314,6 @@ class Storage(_Operations):
                 "SQL is not enabled for this Durable Object class. To enable it, change `new_classes` to "
                 "`new_sqlite_classes` within the 'migrations' field of the configuration."
             )
-
-
-def _refuse_recovery() -> NoReturn:
-    raise NotImplementedError("Point-in-time recovery (bookmarks) is not there yet. Copy what must be restorable.")
 
 
 class Transaction(_Operations):

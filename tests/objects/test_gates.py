@@ -34,6 +34,9 @@ class FakeDatabase:
         self.may_sync = threading.Event()
         self.may_sync.set()
         self.error: Exception | None = None
+        self.is_untidy = False
+        self.may_tidy = threading.Event()
+        self.tidied = 0
 
     def commit(self) -> bool:
         if self.error is not None:
@@ -44,6 +47,11 @@ class FakeDatabase:
     def sync(self) -> None:
         self.may_sync.wait(5)
         self.syncs += 1
+
+    def tidy(self) -> None:
+        self.may_tidy.wait(5)
+        self.tidied += 1
+        self.is_untidy = False
 
 
 @pytest.fixture
@@ -319,3 +327,17 @@ async def _run(turn: Turn) -> object:
 
 async def nothing() -> None:
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("durability", ["full", "normal"])
+async def test_nothing_waits_for_tidying_up(database, failures, durability):
+    with ThreadPoolExecutor(2) as pool:
+        gate = OutputGate(database, durability, pool, failures.append)
+        database.is_untidy = True
+        for _ in range(3):
+            gate.note_write()
+            await gate.flushed()
+        assert (database.commits, database.tidied) == (3, 0)
+        database.may_tidy.set()
+    assert database.tidied == 1
+    assert failures == []

@@ -164,11 +164,6 @@ async def test_delete_all_takes_keys_and_tables(storage):
     assert names == []
 
 
-async def test_point_in_time_recovery_says_that_it_is_not_there_yet(storage):
-    with pytest.raises((StorageError, NotImplementedError), match="not there yet"):
-        await storage.get_current_bookmark()
-
-
 # Values
 
 

@@ -39,6 +39,7 @@ from edgeagents.http import ANONYMOUS, Identity, Request, Response, ServerSentEv
 from edgeagents.models import convert_to_model_messages, generate_object, stream_text, tool
 from edgeagents.objects import (
     DurableObject,
+    History,
     Limits,
     WebSocket,
     WebSocketRequestResponsePair,
@@ -60,6 +61,7 @@ __all__ = [
     "DurableObject",
     "Env",
     "ExecutionContext",
+    "History",
     "Identity",
     "Limits",
     "Request",

@@ -38,9 +38,11 @@ from edgeagents.hookspecs import hookimpl
 from edgeagents.http import ANONYMOUS, Identity, Request, Response, ServerSentEvent
 from edgeagents.models import convert_to_model_messages, generate_object, stream_text, tool
 from edgeagents.objects import (
+    Budget,
     DurableObject,
     History,
     Limits,
+    Price,
     WebSocket,
     WebSocketRequestResponsePair,
     web_socket_pair,
@@ -55,6 +57,7 @@ __all__ = [
     "AgentClient",
     "AgentNamespace",
     "AgentsMiddleware",
+    "Budget",
     "ChatOptions",
     "Connection",
     "ConnectionContext",
@@ -64,6 +67,7 @@ __all__ = [
     "History",
     "Identity",
     "Limits",
+    "Price",
     "Request",
     "Response",
     "Runtime",

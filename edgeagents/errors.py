@@ -21,6 +21,7 @@
       * JsonTooDeep          JSON of a client nests too deeply; has .setting and .limit
     - BodyTooLarge           413; has .setting and .limit
     - HeadTooLarge           414 or 431; has .setting and .limit
+    - BudgetExceeded         429; the agent has used up its budget, or was frozen
     - TooManySockets         429 or 503; has .setting and .limit
   + ClientDisconnected       the client of a request has gone (also a ConnectionError)
   + ModelError               a model provider failed; has .status, .retryable and .retry_after
@@ -45,6 +46,7 @@ __all__ = [
     "AgentError",
     "BadRequest",
     "BodyTooLarge",
+    "BudgetExceeded",
     "CallFailed",
     "CallTimedOut",
     "ClientDisconnected",
@@ -244,6 +246,12 @@ class HeadTooLarge(HttpError):
         super().__init__(
             f"{what} more than the limit allows: Limits({setting}={limit}).", 414 if setting == "url_bytes" else 431
         )
+
+
+class BudgetExceeded(HttpError):
+    """The agent has used up its budget for models, or was frozen by hand. The message says so to its clients."""
+
+    status = 429
 
 
 class TooManySockets(HttpError):

@@ -34,6 +34,7 @@ from edgeagents.agents.options import AgentOptions
 from edgeagents.agents.retries import Retries
 from edgeagents.agents.routing import RouteInfo
 from edgeagents.agents.schedules import Scheduler
+from edgeagents.agents.spending import Spending
 from edgeagents.agents.sql import bind
 from edgeagents.agents.state import UNSET, SyncedState
 from edgeagents.agents.state_type import StateType
@@ -120,6 +121,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     sub_agents: ClassVar[Sequence[type[Agent[Any, Any]]]] = ()
     """Classes of which agents of this class may have sub-agents, beside all that the runtime has."""
 
+    spending: Spending
+    """What this agent has used of its budget for models."""
+
     streams: DurableStreams
     """Append-only logs that many readers follow, each from its own cursor."""
 
@@ -183,8 +187,15 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self._has_method)
         self.streams = DurableStreams(ctx)
         values: Mapping[str, Any] = env if isinstance(env, Mapping) else getattr(env, "__dict__", {})
+        self.spending = Spending(host)
         self._text_generation = Generation(
-            ctx, values, self.streams, ctx.models, find_tool=self._find, find_part=self._find_part
+            ctx,
+            values,
+            self.streams,
+            ctx.models,
+            find_tool=self._find,
+            find_part=self._find_part,
+            spending=self.spending,
         )
         self.dynamic_agents = DynamicAgents(
             host,
@@ -199,6 +210,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             self.scheduler,
             self._agent_queue,
             self._agent_keep_alive,
+            self.spending,
             _Turns(host, self.streams, self._text_generation),
             self.__state,
             callables,
@@ -428,6 +440,10 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     def on_state_changed(self, state: StateT, source: Connection[Any] | Literal["server"]) -> Any:
         """Called after a change of the state was kept and sent. ``source`` is who made it."""
+        return _NOTHING
+
+    def on_budget_exceeded(self, reason: str) -> Any:
+        """Called when the agent has used up its budget, or was frozen. ``spending.resume()`` lets it go on."""
         return _NOTHING
 
     def on_alarm(self) -> Any:

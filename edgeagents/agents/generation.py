@@ -24,9 +24,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast, overload
 
+from edgeagents.agents.spending import Spending
 from edgeagents.agents.streams import DurableStreams, StreamStatus, StreamWriter, event_cursor
 from edgeagents.agents.turn_tools import TurnTools
-from edgeagents.errors import BadRequest, EdgeAgentsError, ModelError, StreamError
+from edgeagents.errors import (
+    BadRequest,
+    BudgetExceeded,
+    EdgeAgentsError,
+    ModelError,
+    NoObjectGeneratedError,
+    StreamError,
+)
 from edgeagents.http import AbortController, AbortSignal, HeadersInit, Request, Response
 from edgeagents.models.encoding import (
     MASKED_ERROR,
@@ -42,10 +50,13 @@ from edgeagents.models.parts import (
     AbortPart,
     ErrorPart,
     Finish,
+    FinishStep,
     Json,
     Part,
     Start,
+    StartStep,
     ToolCall,
+    Usage,
     part_from_json,
     part_to_json,
 )
@@ -163,8 +174,10 @@ class Generation:
         *,
         find_tool: Callable[[str], Any] = lambda name: None,
         find_part: Callable[[str], Capability | None] = lambda name: None,
+        spending: Spending | None = None,
     ) -> None:
         self.streams = streams
+        self._spending = spending
         self._ctx, self._env, self._models = ctx, env, models
         self._tools = TurnTools(ctx.logger, find_tool, find_part)
         self._running: dict[str, AbortController] = {}
@@ -205,8 +218,8 @@ class Generation:
 
         The arguments are those of ``edgeagents.models.stream_text``. ``stream_id`` names the stream that the answer
         is kept in; by default it gets a random one. After a restart callbacks are not called any more, and a tool is
-        found again when it is a method of the agent. Raises ``StreamClosedError`` when the stream has ended and
-        ``StreamError`` when a turn is writing it.
+        found again when it is a method of the agent. Raises ``StreamClosedError`` when the stream has ended,
+        ``StreamError`` when a turn is writing it, and ``BudgetExceeded`` when the agent may not ask any more.
         """
         turn = make_turn(
             model=model,
@@ -233,6 +246,8 @@ class Generation:
         stream_id = nanoid(self._ctx.rng) if stream_id is None else stream_id
         if stream_id in self._running:
             raise StreamError(f"A turn is writing the stream {stream_id!r} already.", stream_id)
+        if self._spending is not None:
+            self._spending.begin_turn(turn.model.name, is_free=turn.model.is_free)
         self._forget_old_turns()
         writer = self.streams.open(stream_id, tag=TURN_TAG, metadata={"request": self._describe(turn), "attempts": 0})
         if writer.cursor:
@@ -258,7 +273,19 @@ class Generation:
         The arguments are those of ``edgeagents.models.generate_object``. Nothing is kept of it: what the end of the
         server cuts is to be asked for again.
         """
-        return await generate_object(model=model, schema=schema, models=self._models, env=self._env, **settings)
+        spending = self._spending
+        if spending is None or spending.is_idle:
+            return await generate_object(model=model, schema=schema, models=self._models, env=self._env, **settings)
+        resolved = self._models.resolve(model, self._env)
+        spending.begin_turn(resolved.name, is_free=resolved.is_free)
+        try:
+            result = await generate_object(model=model, schema=schema, models=self._models, env=self._env, **settings)
+        except NoObjectGeneratedError as error:
+            if isinstance(error.usage, Usage):
+                spending.add(resolved.name, error.usage)
+            raise
+        spending.add(resolved.name, result.usage)
+        return result
 
     def get_stream(self, stream_id: str | None = None) -> DurableTextStream | None:
         """Return the turn with this stream, by default the latest one; None when there is none."""
@@ -366,12 +393,18 @@ class Generation:
         parts = run_turn(turn, env=self._env, signal=signal, run_tool=self._run_tool, kept=kept)
         try:
             async for part in parts:
+                if isinstance(part, StartStep) and (reason := self._why_frozen()) is not None:
+                    part = ErrorPart(reason, BudgetExceeded.status, is_public=True)
                 writer.append(part_to_json(part))
                 collector.add(part)
+                if isinstance(part, FinishStep) and self._spending is not None:
+                    self._spending.add(turn.model.name, part.usage)
                 if isinstance(part, ToolCall) or (isinstance(part, Start) and turn.allowed_calls):
                     # A tool runs next. If the server dies in it, the log must know that it may have run.
                     await self._ctx.flushed()
                 await callbacks.tell(part, collector)
+                if collector.end is not None:
+                    break
         except (EdgeAgentsError, TypeError, ValueError) as error:
             # A part that cannot be kept: too large, or no JSON. A stream that was deleted takes no last word either.
             self._ctx.logger.exception("The turn %s ended: its answer cannot be kept.", writer.id)
@@ -387,6 +420,9 @@ class Generation:
             writer.error(MASKED_ERROR)
         else:
             writer.close()
+
+    def _why_frozen(self) -> str | None:
+        return None if self._spending is None else self._spending.why_frozen()
 
     async def _run_tool(self, fn: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         # As a turn of the object, so that it respects critical sections as a handler does.

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeagents.agents.retries import DEFAULT_RETRY, RetryOptions
 from edgeagents.errors import AgentError, ConfigError
+from edgeagents.objects.budget import Budget
 
 __all__ = ["AgentOptions"]
 
@@ -39,6 +40,9 @@ class AgentOptions:
 
     max_alarm_memory_limit_strikes: int = 3
     """How often jobs of a recovery loop may end the process before they are given up."""
+
+    budget: Budget | None = None
+    """How much each agent may spend on models. None: what the runtime's ``Limits`` say."""
 
     @classmethod
     def of(cls, options: AgentOptions | Mapping[str, Any], class_name: str) -> AgentOptions:

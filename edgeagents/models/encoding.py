@@ -67,7 +67,7 @@ MASKED_ERROR = "An error occurred."
 
 
 def _mask(part: ErrorPart | ToolError | ToolCall) -> str:
-    return MASKED_ERROR
+    return part.message if isinstance(part, ErrorPart) and part.is_public else MASKED_ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -234,12 +234,16 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class ErrorPart:
-    """The stream ends with an error. ``message`` is for the program and its log; a browser sees a masked text."""
+    """The stream ends with an error.
+
+    ``message`` is for the program and its log; a browser sees a masked text, unless it ``is_public``.
+    """
 
     message: str
     status: int | None = None
     retryable: bool = False
     retry_after: float | None = None
+    is_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)

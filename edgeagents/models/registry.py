@@ -42,6 +42,11 @@ class ResolvedModel:
     clock: Clock = field(default_factory=SystemClock, compare=False)
 
     @property
+    def is_free(self) -> bool:
+        """Whether nobody is paid for it: the offline model is."""
+        return isinstance(self.provider, OfflineProvider)
+
+    @property
     def can_continue(self) -> bool:
         """Whether the provider can go on with an answer that was interrupted."""
         return isinstance(self.provider, Continues) and self.provider.continues

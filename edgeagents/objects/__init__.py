@@ -18,6 +18,7 @@ An object does not know where it lives (``edgeagents.placement``), nor what its 
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.alarms import AlarmScheduler
 from edgeagents.objects.backend import FolderStorage, MemoryStorage, StorageBackend
+from edgeagents.objects.budget import Budget, Price
 from edgeagents.objects.clock import Clock, SystemClock, TimerHandle
 from edgeagents.objects.context import ObjectContext
 from edgeagents.objects.durable_object import DurableObject
@@ -57,6 +58,7 @@ __all__ = [
     "AlarmEvent",
     "AlarmInfo",
     "AlarmScheduler",
+    "Budget",
     "CallEvent",
     "Clock",
     "CloseEvent",
@@ -77,6 +79,7 @@ __all__ = [
     "ObjectContext",
     "ObjectId",
     "Observer",
+    "Price",
     "SocketErrorEvent",
     "StartEvent",
     "Storage",

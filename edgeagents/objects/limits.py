@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from edgeagents.errors import ConfigError
+from edgeagents.objects.budget import Budget
 
 __all__ = ["Limits"]
 
@@ -88,6 +89,8 @@ class Limits:
     """Alarms that run at the same time in one process; more of them wait their turn."""
     object_name_bytes: int = 2_048
     """The name of an object."""
+    budget: Budget | None = None
+    """How much an agent may spend on models, unless its class says so in ``options``. More: ``BudgetExceeded``, 429."""
     facet_depth: int = 16
     """How many facets may stand below one another. A path that a client sends may ask for many."""
 

@@ -18,12 +18,12 @@ twice: Cloudflare's Agents and Durable Objects inside the Python application tha
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+from edgeagents import agents as _agents
 from edgeagents.agents import (
     Agent,
-    AgentClient,
     AgentNamespace,
-    AIChatAgent,
-    ChatOptions,
     Connection,
     ConnectionContext,
     StreamingResponse,
@@ -49,6 +49,9 @@ from edgeagents.objects import (
 )
 from edgeagents.runtime import Runtime
 from edgeagents.worker import Env, ExecutionContext, WorkerEntrypoint
+
+if TYPE_CHECKING:
+    from edgeagents.agents import AgentClient, AIChatAgent, ChatOptions
 
 __all__ = [
     "ANONYMOUS",
@@ -88,3 +91,11 @@ __all__ = [
     "tool",
     "web_socket_pair",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What ``edgeagents.agents`` imports when it is asked for.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(_agents, name)
+    return value

@@ -81,6 +81,19 @@ def test_importing_the_package_starts_nothing():
     run(sys.executable, "-W", "error", "-c", code)
 
 
+def test_what_few_programs_use_is_imported_when_it_is_asked_for():
+    code = (
+        "import sys, edgeagents\n"
+        "late = {'edgeagents.agents.chat', 'edgeagents.agents.client'}\n"
+        "assert not late & sys.modules.keys(), late & sys.modules.keys()\n"
+        "from edgeagents import AgentClient, AIChatAgent\n"
+        "assert late <= sys.modules.keys()\n"
+        "assert edgeagents.AIChatAgent is AIChatAgent is sys.modules['edgeagents.agents.chat'].AIChatAgent\n"
+        "assert not hasattr(edgeagents, 'AIChatAgents') and not hasattr(edgeagents.agents, 'AgentClients')\n"
+    )
+    run(sys.executable, "-W", "error", "-c", code)
+
+
 def test_a_plugin_that_is_only_installed_imports_no_vendors_package():
     code = (
         "import importlib, sys\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from edgeagents_emulator.log import configure_logging
-from edgeagents_emulator.options import Options
+from edgeagents_emulator.options import Options, hosts_in
 from wrangler_compat.config import read_config
 from wrangler_compat.finding import find_config
 from wrangler_compat.normal_form import normal_form, variables_as_json
@@ -38,6 +38,7 @@ def main() -> None:
 @click.option("--env-file", multiple=True, metavar="PATH", help="A file of secrets in place of .env. Repeatable.")
 @click.option("--var", multiple=True, metavar="KEY:VALUE", help="A variable that replaces all others. Repeatable.")
 @click.option("--persist-to", metavar="DIR", help="The state folder; default: .edgeagents/state beside the config.")
+@click.option("--allow-host", multiple=True, metavar="NAME", help="A host name beside this machine's own. Repeatable.")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "log", "warn", "error", "none"]),
@@ -53,6 +54,7 @@ def dev(
     env_file: tuple[str, ...],
     var: tuple[str, ...],
     persist_to: str | None,
+    allow_host: tuple[str, ...],
     log_level: str,
 ) -> None:
     """Serve the project of this folder, and start it anew when a file changes."""
@@ -65,6 +67,7 @@ def dev(
         env_files=env_file,
         variables=dict(_variable(text) for text in var),
         log_level=log_level,
+        allowed_hosts=(*allow_host, *hosts_in(os.environ)),
     )
     configure_logging(log_level)
     folders, wished_port, wished_ip = _wishes(options)

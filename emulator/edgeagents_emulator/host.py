@@ -19,11 +19,13 @@ from edgeagents.asgi.websocket import serve_websocket
 from edgeagents.asgi.worker_app import WorkerApp
 from edgeagents.errors import ClientDisconnected, EdgeAgentsError, HttpError
 from edgeagents.http import Request, Response
+from edgeagents.http.origins import Hosts
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.runtime import Runtime
 from edgeagents_emulator.access_log import with_request_lines
 from edgeagents_emulator.banner import banner
 from edgeagents_emulator.error_page import error_page
+from edgeagents_emulator.hosts import with_own_hosts
 from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
 from edgeagents_emulator.log import configure_logging, user_traceback
 from edgeagents_emulator.options import Options
@@ -119,9 +121,9 @@ class EmulatorApp:
 class _Session:
     """A project that runs."""
 
-    def __init__(self, project: Project, runtime: Runtime) -> None:
+    def __init__(self, project: Project, runtime: Runtime, hosts: Hosts) -> None:
         self.project, self.runtime = project, runtime
-        self.app = WorkerApp(runtime, fetch=self._fetch)
+        self.app = with_own_hosts(WorkerApp(runtime, fetch=self._fetch), hosts)
 
     async def _fetch(self, request: Request) -> Response:
         try:
@@ -158,7 +160,7 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
     _log.info("%s", banner(project))
     if project.config.diagnostics.warnings:
         _log.warning("%s", project.config.diagnostics.render(project.config.title))
-    return _Session(project, runtime)
+    return _Session(project, runtime, Hosts(options.allowed_hosts))
 
 
 async def _refuse_to_start(message: str, send: Send) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANDED_DOWN", "Options"]
+__all__ = ["HANDED_DOWN", "Options", "hosts_in"]
 
 HANDED_DOWN = "EDGEAGENTS_DEV_OPTIONS"
 """The environment variable in which ``edgeagents dev`` gives its options to the process that serves."""
@@ -18,6 +18,7 @@ HANDED_DOWN = "EDGEAGENTS_DEV_OPTIONS"
 class Options:
     """One session. Paths are relative to ``directory``, but those of ``env_files``, which lie beside the config.
 
+    ``allowed_hosts`` are names beside this machine's own that the worker answers to when it is reached over loopback.
     ``environment`` is None when nobody said; an empty one is the top level, whatever ``CLOUDFLARE_ENV`` says.
     ``serves_when_broken`` has a worker that cannot start answer with what is wrong, for a session that reloads.
     """
@@ -30,6 +31,7 @@ class Options:
     env_files: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     log_level: str = "info"
+    allowed_hosts: tuple[str, ...] = ()
     serves_when_broken: bool = False
 
     @classmethod
@@ -37,13 +39,15 @@ class Options:
         """Return what the environment variables say."""
         if HANDED_DOWN in process:
             handed: dict[str, Any] = json.loads(process[HANDED_DOWN])
-            handed["env_files"] = tuple(handed["env_files"])
+            for name in ("env_files", "allowed_hosts"):
+                handed[name] = tuple(handed[name])
             return cls(**handed)
         return cls(
             directory=str(directory),
             config=process.get("EDGEAGENTS_CONFIG") or None,
             persist_to=process.get("EDGEAGENTS_PERSIST_TO") or None,
             log_level=process.get("EDGEAGENTS_LOG_LEVEL") or "info",
+            allowed_hosts=hosts_in(process),
         )
 
     def to_json(self) -> str:
@@ -54,3 +58,8 @@ class Options:
         if self.environment is not None:
             return self.environment or None
         return process.get("CLOUDFLARE_ENV") or None
+
+
+def hosts_in(process: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names in ``EDGEAGENTS_ALLOWED_HOSTS``, which stand between commas."""
+    return tuple(name for part in process.get("EDGEAGENTS_ALLOWED_HOSTS", "").split(",") if (name := part.strip()))

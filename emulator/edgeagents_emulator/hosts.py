@@ -1,0 +1,69 @@
+"""Hosts: a server that only this machine can reach answers to this machine's names alone.
+
+Any web page can have a name of its own lead to 127.0.0.1, and is then, for the browser, of the same origin as what
+answers there (DNS rebinding). It cannot change under which name the browser asks.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from ipaddress import ip_address
+
+from edgeagents.asgi.http import serve_http
+from edgeagents.asgi.settings import Settings
+from edgeagents.asgi.types import ASGIApp, Receive, Scope, Send
+from edgeagents.asgi.websocket import serve_websocket
+from edgeagents.http import Request, Response
+from edgeagents.http.origins import Hosts, is_loopback
+
+__all__ = ["with_own_hosts"]
+
+_log = logging.getLogger("edgeagents.emulator")
+
+
+def with_own_hosts(app: ASGIApp, hosts: Hosts) -> ASGIApp:
+    """Return ``app``, reached over loopback under the names of this machine and those of ``hosts`` only."""
+    if hosts.allows_all:
+        _log.warning("Every host is allowed: a web page that has its own name lead to this machine reaches the worker.")
+        return app
+
+    @lru_cache(maxsize=256)
+    def is_ours(host: bytes) -> bool:
+        name = host.decode("latin-1")
+        return is_loopback(name) or _is_address(name) or hosts.allows(name)
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and _came_over_loopback(scope):
+            host = next((value for name, value in scope["headers"] if name == b"host"), None)
+            if host is not None and not is_ours(host):
+                answer = serve_http if scope["type"] == "http" else serve_websocket
+                await answer(scope, receive, send, _refuse, Settings())
+                return
+        await app(scope, receive, send)
+
+    return serve
+
+
+def _came_over_loopback(scope: Scope) -> bool:
+    server = scope.get("server")
+    return bool(server) and server[1] is not None and (server[0].startswith("127.") or server[0] == "::1")
+
+
+def _is_address(host: str) -> bool:
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+async def _refuse(request: Request) -> Response:
+    host = request.headers.get("host", "")
+    _log.warning(
+        "A request for the host %.100r was refused. If that name is yours, say so: EDGEAGENTS_ALLOWED_HOSTS, or "
+        "--allow-host.",
+        host,
+    )
+    return Response("This host is not allowed here.", status=403)

@@ -543,8 +543,9 @@ class Database:
             self._has_begun = self._is_writing = False
             if driver.wal_pages >= _CHECKPOINT_AT_ONCE_PAGES:
                 self._tidy_at_once(driver)
-            if not self.is_synced and self._timeline is not None:
-                self._note_time(self._timeline, is_quick=True)
+            timeline = self._timeline
+            if timeline is not None and not self.is_synced and not timeline.touch(driver.frames):
+                self._note_time(timeline, is_quick=True)
         if when_kept is not None:
             if self.is_synced:
                 with self._hand_over:

@@ -147,6 +147,7 @@ class Timeline:
         self._kept: _Kept | None = None
         self._frames = 0
         self._found: tuple[float, int] | None = None
+        self._touched: tuple[float, int] | None = None
         self._last: _Time | None = None
         self._changed: float | None = None
         self._noted = 0.0
@@ -168,6 +169,7 @@ class Timeline:
     def closed(self) -> None:
         """The database was closed. Its own lock is held."""
         self._is_over = True
+        self._take_touched()
         if self._changed is not None:
             with contextlib.suppress(OSError):
                 os.utime(self._log_path, (self._changed, self._changed))
@@ -197,9 +199,21 @@ class Timeline:
         header = self._header()
         return self._live is not None and header is not None and header.salts != self._live.salts
 
+    def touch(self, frames: int) -> bool:
+        """Remember that the log has so many frames now, if that is all that is to be done; return whether it was.
+
+        The database's own lock is held.
+        """
+        when = self._now()
+        if self._is_moved or self._live is None or when - self._noted >= _RESOLUTION:
+            return False
+        self._touched = when, frames
+        return True
+
     def note(self, frames: int) -> Bookmark:
         """The log has so many frames now. Nobody may begin it anew meanwhile. Return the bookmark of that."""
         when, here = self._now(), self.here(frames)
+        self._take_touched()
         if self._found is not None:
             found, frames = self._found
             self._found, self._noted = None, found
@@ -214,6 +228,13 @@ class Timeline:
             self._write_time(last)
         self._last, self._changed = _Time(when, here), when
         return here
+
+    def _take_touched(self) -> None:
+        touched, self._touched = self._touched, None
+        live = self._live
+        if touched is not None and live is not None:
+            when, frames = touched
+            self._last, self._changed = _Time(when, Bookmark(self.restores, live.log, frames, live.salts)), when
 
     @property
     def is_kept(self) -> bool:
@@ -231,6 +252,7 @@ class Timeline:
         """Copy the log, which nobody begins anew meanwhile. Raises ``OSError`` when that fails."""
         self._check_refusal()
         live, here = self._look(frames), self.here(frames)
+        self._take_touched()
         if here.salts == _NO_LOG or not frames:
             return
         self._have_base(here)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from edgeagents.asgi.addresses import route_path
@@ -11,8 +11,8 @@ from edgeagents.asgi.app_response import respond
 from edgeagents.asgi.serving import Serving
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import ASGIApp, Receive, Scope, Send
-from edgeagents.http.origins import AllowedOrigins
-from edgeagents.http import Request
+from edgeagents.http import Request, Response
+from edgeagents.http.origins import AllowedOrigins, Hosts
 from edgeagents.objects import DEFAULT_HISTORY, Durability, History, Limits
 from edgeagents.runtime import Runtime
 
@@ -28,6 +28,7 @@ class AgentsMiddleware:
 
     The runtime starts with the server's lifespan, or with the first request where there is none. One that is given
     as ``runtime`` takes the place of the arguments that would make one. The other arguments are those of ``Runtime``.
+    ``allowed_hosts`` are the names under which agents answer (``".example.com"`` with all below it); None is any.
     ``keep_alive_seconds`` is how long an event stream may be silent before a comment is sent.
     """
 
@@ -45,6 +46,7 @@ class AgentsMiddleware:
         on_before_connect: Callable[..., Any] | None = None,
         on_before_request: Callable[..., Any] | None = None,
         allowed_origins: AllowedOrigins = None,
+        allowed_hosts: Iterable[str] | None = None,
         limits: Limits | None = None,
         durability: Durability = "full",
         history: History | None = DEFAULT_HISTORY,
@@ -87,6 +89,7 @@ class AgentsMiddleware:
             debug=first.debug,
         )
         self._app = app
+        self._hosts = None if allowed_hosts is None else Hosts(allowed_hosts)
         self._serving = Serving(make, settings, self._serve)
 
     def _claims(self, request: Request) -> bool:
@@ -117,5 +120,14 @@ class AgentsMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         runtime = self._serving.runtime
         with runtime.in_context():
-            if not await self._serving.answer(scope, receive, send, runtime.route):
+            handle = runtime.route if self._hosts is None else self._route_for_hosts
+            if not await self._serving.answer(scope, receive, send, handle):
                 await self._app(scope, receive, send)
+
+    async def _route_for_hosts(self, request: Request) -> Response | None:
+        assert self._hosts is not None
+        runtime = self.runtime
+        if self._hosts.allows(request.headers.get("host", "")):
+            return await runtime.route(request)
+        is_ours = runtime.router.claims(request.path) or any(each.claims(request) for each in runtime.transports)
+        return Response("This host is not allowed here.", status=403) if is_ours else None

@@ -278,3 +278,48 @@ async def test_sockets_are_closed_with_1012_when_the_server_stops(exchange: Fixt
     while close["type"] == "websocket.send":
         close = await call.message()
     assert (close["type"], close["code"]) == ("websocket.close", 1012)
+
+
+@pytest.mark.parametrize(("allowed", "status"), [("testserver", 200), (".testserver", 200), ("app.example", 403)])
+async def test_agents_answer_under_their_hosts_and_the_app_under_any(
+    exchange: Fixture, inner: Inner, allowed: str, status: int
+):
+    app = AgentsMiddleware(inner, allowed_hosts=[allowed], **OPTIONS)
+    async with Lifespan(app):
+        assert (await ask(exchange, app, "/agents/counter/a"))[0] == status
+        assert (await ask(exchange, app, "/other"))[0] == 299
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://testserver"}, 200),
+        ({"origin": "https://evil.example"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+async def test_a_page_of_another_site_changes_nothing(
+    exchange: Fixture, inner: Inner, headers: dict[str, str], status: int
+):
+    app = AgentsMiddleware(inner, **OPTIONS)
+    async with Lifespan(app):
+        assert (await ask(exchange, app, "/agents/counter/a", method="POST", headers=headers))[0] == status
+        assert (await ask(exchange, app, "/agents/counter/a", method="DELETE", headers=headers))[0] == status
+        # What only reads is answered; the browser does not show it to the page without CORS.
+        assert (await ask(exchange, app, "/agents/counter/a", headers=headers))[0] == 200
+
+
+async def test_a_page_of_another_site_opens_no_websocket(exchange: Fixture, inner: Inner):
+    app = AgentsMiddleware(inner, **OPTIONS)
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    scope = websocket_scope("/agents/counter/a")
+    scope["headers"] += [(b"origin", b"https://evil.example"), (b"cookie", b"session=1")]
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async with Lifespan(app):
+        await app(scope, receive, sent.put)
+        start = sent.get_nowait()
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 403)

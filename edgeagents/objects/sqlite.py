@@ -858,14 +858,26 @@ class Database:
                     return False  # The next sync makes sure of a new file by this descriptor.
             if self._created_lock.locked():
                 return False
-            self._end_reading(driver)
-            if driver.is_reading():
+            timeline = self._timeline
+            if timeline is None:
+                return self._suspend(driver)
+            # What is to be restored when the object starts the next time must not be so when the file is opened again.
+            if timeline.has_restore() or not timeline.lock.acquire(blocking=False):
                 return False
-            self._driver = None
-            self._close_files(driver)
-            return True
+            try:
+                return self._suspend(driver)
+            finally:
+                timeline.lock.release()
         finally:
             self.lock.release()
+
+    def _suspend(self, driver: Driver) -> bool:
+        self._end_reading(driver)
+        if driver.is_reading():
+            return False
+        self._driver = None
+        self._close_files(driver)
+        return True
 
     def close(self) -> None:
         """Close the connection for good. What was not committed is lost, what was is kept. Does not wait for the

@@ -29,6 +29,10 @@ class Counter(DurableObject):
     async def count(self):
         return self.ctx.storage.kv.get("n", 0)
 
+    async def rewind_later(self):
+        bookmark = await self.ctx.storage.get_current_bookmark()
+        await self.ctx.storage.on_next_session_restore_bookmark(bookmark)
+
 
 class Pool:
     """Databases that share their handles, as a folder's do."""
@@ -141,6 +145,19 @@ async def test_objects_stay_awake_when_their_files_are_closed(tmp_path):
 
         assert [await counter.count() for counter in counters] == [2] * 40
         assert len(open_files(tmp_path)) <= 3 * 4
+
+
+async def test_a_database_that_is_to_be_restored_waits_for_the_next_start(tmp_path):
+    limits = Limits(open_databases=1, idle_seconds=3600)
+    async with agent_runtime(Counter, storage=tmp_path, clock=ManualClock(), limits=limits) as runtime:
+        counters = [runtime.namespaces["Counter"].get_by_name(str(n)) for n in range(4)]
+        await counters[0].add()
+        await counters[0].rewind_later()
+        await counters[0].add()
+        for counter in counters[1:]:
+            await counter.add()
+
+        assert await counters[0].count() == 2
 
 
 def open_files(folder: Path) -> list[str]:

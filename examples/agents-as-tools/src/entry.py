@@ -34,6 +34,7 @@ from edgeagents.models import ErrorPart, ToolContext
 
 MODEL = "openai:gpt-4o"
 MOST_AT_ONCE = 4
+POLL_CHUNKS = 1000
 BACKGROUND = "agents-as-tools-background"
 
 INSTRUCTIONS = """\
@@ -275,6 +276,10 @@ class Assistant(AIChatAgent[Env]):
         message = {"id": f"input-{run.run_id}", "role": "user", "parts": [{"type": "text", "text": run.preview}]}
         response = await helper.fetch("/chat", method="POST", json={"messages": [message]})
         self.runs.note_request(run.run_id, response.headers["x-chat-request-id"])
+        now = self.runs.get(run.run_id)
+        if now is not None and now.status != "running":
+            # Stopped before there was a turn to stop.
+            await helper.abort_all_requests(now.error)
         return response
 
     async def stop(self, run: HelperRun, why: str) -> None:
@@ -297,15 +302,15 @@ class Assistant(AIChatAgent[Env]):
 
     async def on_fiber_recovered(self, fiber: FiberRecovery) -> None:
         """Go on with a run in the background: the helper's own turn has gone on by itself."""
-        run = self.runs.get((fiber.metadata or {})["run"])
+        run = self.runs.get((fiber.metadata or {}).get("run", ""))
         if run is not None:
             await self.in_background(run)
 
-    async def bring_up(self, run: HelperRun, role: str, id: str, text: str, **about: str) -> None:
+    async def bring_up(self, run: HelperRun, role: str, id: str, text: str, **more: str) -> None:
         """Say something in the chat that nobody asked for now, once. A user's message is answered by the model."""
         if any(message["id"] == id for message in self.messages):
             return
-        metadata = {"source": BACKGROUND, "runId": run.run_id, "agentType": run.helper, **about}
+        metadata = {"source": BACKGROUND, "runId": run.run_id, "agentType": run.helper, **more}
         message = {"id": id, "role": role, "metadata": metadata, "parts": [{"type": "text", "text": text}]}
         if role == "user":
             await self.save_messages(lambda messages: [*messages, message])
@@ -347,8 +352,14 @@ class Assistant(AIChatAgent[Env]):
         if run.request_id is None:
             return []
         helper: Any = await self.sub_agent(HELPERS[run.helper], run.run_id)
-        response = await helper.fetch(f"/chat-stream/{run.request_id}?poll=1")
-        return (await response.json())["chunks"] if response.ok else []
+        said: list[dict[str, Any]] = []
+        while True:
+            response = await helper.fetch(f"/chat-stream/{run.request_id}?poll=1&cursor={len(said)}")
+            # Of the turns of a chat that was gone on with for long only the last are known.
+            page: Any = await response.json() if response.ok else {"chunks": [], "done": True}
+            said += page["chunks"]
+            if page["done"] or len(page["chunks"]) < POLL_CHUNKS:
+                return said
 
     def on_before_sub_agent(self, request: Request, child: Any) -> Response | None:
         """Let nobody make a helper by asking for it: only those that were put to work are there."""
@@ -368,6 +379,7 @@ class Assistant(AIChatAgent[Env]):
             if run.status == "running":
                 await self.stop(run, "cleared")
             await self.delete_sub_agent(run.helper, run.run_id)
+        await self.delete_fibers()
 
     @callable()
     async def cancel_background(self, run_id: str) -> None:

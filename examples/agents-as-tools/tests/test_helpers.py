@@ -150,6 +150,22 @@ async def test_the_chat_of_a_helper_can_be_opened_and_gone_on_with(emulator: Ser
     assert [message["role"] for message in await messages_of(emulator)] == ["user", "assistant"]
 
 
+async def test_the_chat_of_a_helper_can_be_watched_while_it_works(emulator: Server, model: Any) -> None:
+    model.script(
+        assistant=[calls(("research", {"query": "TLS"}))],
+        researcher=[calls(("web_search", {"query": "TLS"})), says("TLS is", ending="open")],
+    )
+    async with Tab(emulator, ASSISTANT) as tab:
+        await ask(tab, "Research TLS")
+        await tab.until(lambda frame: "TLS is" in frame.get("event", {}).get("body", ""))
+        async with Tab(emulator, helper("agent-tool:c1")) as watching:
+            offer = await watching.until_type("cf_agent_stream_resuming")
+            await watching.send({"type": "cf_agent_stream_resume_ack", "id": offer["id"]})
+            await watching.until(lambda frame: "TLS is" in frame.get("body", ""))
+        await tab.send({"type": "cf_agent_chat_request_cancel", "id": "r-Research TLS"})
+        await tab.until(told_of("aborted"))
+
+
 async def test_two_researchers_compare_and_one_may_fail(emulator: Server, model: Any) -> None:
     model.script(
         assistant=[calls(("compare", {"a": "HTTP/2", "b": "HTTP/3"})), says("One is known.")],

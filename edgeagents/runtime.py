@@ -50,6 +50,7 @@ from edgeagents.objects import (
 from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugins import load_plugins, unique
+from edgeagents.watchdog import Block, Watchdog
 from edgeagents.worker import Env, ExecutionContext, Worker
 
 __all__ = ["DeveloperRoute", "Runtime", "StorageBackend", "Transport", "Trigger"]
@@ -165,6 +166,7 @@ class Runtime:
         self._triggers: list[Trigger] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._starting: asyncio.Task[None] | None = None
+        self._watchdog: Watchdog | None = None
 
     # Life
 
@@ -261,6 +263,11 @@ class Runtime:
         for trigger in unique(self.hook.register_triggers(runtime=self), "name", "trigger").values():
             await trigger.start()
             self._triggers.append(trigger)
+        seconds = self.limits.blocked_seconds
+        # With a clock of somebody else's, as in a simulation, it is that which says how time passes.
+        if seconds is not None and isinstance(self.clock, SystemClock):
+            self._watchdog = Watchdog(seconds, self._tell_blocked)
+            self._watchdog.start()
 
     async def stop(self) -> None:
         """Close sockets with 1012, end what runs, keep what was written. Harmless when it does not run."""
@@ -279,6 +286,8 @@ class Runtime:
         self._executor.shutdown()
         self._backend.close()
         await self.placement.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
 
     def _make_env(self) -> None:
         types = unique(self.hook.register_bindings(runtime=self), "kind", "binding type")
@@ -324,6 +333,11 @@ class Runtime:
                 key, cls, self._deliver, self.rng, exported_names(cls, self._world.capabilities)
             )
         return self._by_class[cls]
+
+    def _tell_blocked(self, block: Block) -> None:
+        if not self.events.is_silent:
+            payload = {"seconds": block.seconds, "stack": block.stack}
+            self.events.publish(AgentEvent("watchdog:blocked", block.class_name, block.name, payload, self.clock.now()))
 
     def _tell_plugins(self, event: AgentEvent) -> None:
         self.hook.agent_event(event=event)

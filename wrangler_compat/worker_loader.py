@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -21,14 +21,14 @@ from edgeagents.objects import DurableObject
 from edgeagents.worker import FetchFunction, Worker, WorkerEntrypoint
 from wrangler_compat.config import Config
 from wrangler_compat.diagnostics import Diagnostics, did_you_mean
+from wrangler_compat.host.importing import HostFinder
+from wrangler_compat.host.loading import hosted_names
 
 __all__ = ["WorkerModule", "import_main", "make_worker"]
 
 _JAVASCRIPT = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
 _OBJECTS = "durable_object_namespace"
 _KINDS_WITH_CLASS = frozenset({_OBJECTS, "workflow"})
-# What only Cloudflare's SDK for Python Workers and the runtime under it have.
-_SDK = frozenset({"workers", "js", "pyodide", "pyodide_js", "_pyodide", "_cloudflare", "_workers", "cloudflare"})
 
 
 @dataclass
@@ -39,9 +39,12 @@ class WorkerModule:
     file: Path
     _paths: list[str] = field(default_factory=list[str])
     _before: frozenset[str] = frozenset()
+    _finder: HostFinder | None = None
 
     def unload(self) -> None:
         """Forget the module and what it imported from its own folders, so that the next worker finds its own."""
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
         for path in self._paths:
             if path in sys.path:
                 sys.path.remove(path)
@@ -78,7 +81,9 @@ def import_main(config: Config, script: Path | None = None) -> WorkerModule | No
     if file.suffix != ".py":
         here.error("invalid", f"{shown} is no Python file: its name must end in .py")
         return None
-    worker = WorkerModule(ModuleType(file.stem), file, _add_paths(file, config), frozenset(sys.modules))
+    paths = _add_paths(file, config)
+    worker = WorkerModule(ModuleType(file.stem), file, paths, frozenset(sys.modules), HostFinder(paths))
+    sys.meta_path.insert(0, worker._finder)
     try:
         worker.module = _import_file(file)
     except ModuleNotFoundError as error:
@@ -97,15 +102,16 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
 
     What the configuration asks for and the code lacks goes into the diagnostics.
     """
-    module = code.module
-    own = dict(_object_classes(module))
+    date, flags = config.values.get("compatibility_date"), frozenset(config.values["compatibility_flags"])
+    names = hosted_names(code.module, config.name, date, flags)
+    own = dict(_object_classes(names))
     classes = dict(own)
     for place, declaration in config.bindings:
         is_own = declaration.options.get("script_name") in (None, config.name)
         if declaration.kind not in _KINDS_WITH_CLASS or not is_own:
             continue
         class_name: str = declaration.options["class_name"]
-        found = getattr(module, class_name, None)
+        found = names.get(class_name)
         if isinstance(found, type) and _fits(found, declaration.kind):
             classes[class_name] = found
         else:
@@ -115,9 +121,9 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
         name=config.name,
         classes=classes,
         bindings=tuple(bindings),
-        entrypoint=_entrypoint(module, config.diagnostics.at("main"), _shown(code.file, config)),
-        compatibility_date=config.values.get("compatibility_date"),
-        compatibility_flags=frozenset(config.values["compatibility_flags"]),
+        entrypoint=_entrypoint(names, config.diagnostics.at("main"), _shown(code.file, config)),
+        compatibility_date=date,
+        compatibility_flags=flags,
     )
 
 
@@ -162,8 +168,8 @@ def _module(spec: ModuleSpec) -> ModuleType:
     return importlib.util.module_from_spec(spec)
 
 
-def _object_classes(module: ModuleType) -> Iterator[tuple[str, type]]:
-    for name, value in vars(module).items():
+def _object_classes(names: Mapping[str, Any]) -> Iterator[tuple[str, type]]:
+    for name, value in names.items():
         if (
             isinstance(value, type)
             and issubclass(value, DurableObject)
@@ -186,14 +192,16 @@ def _refuse_class(name: str, kind: str, found: object, own: dict[str, type], her
         here.error("class", f"{name!r} in {file} is no workflow: it needs a method `async def run(self, event, step)`")
 
 
-def _entrypoint(module: ModuleType, here: Diagnostics, file: str) -> type[WorkerEntrypoint[Any]] | FetchFunction | None:
-    default = getattr(module, "Default", None)
+def _entrypoint(
+    names: Mapping[str, Any], here: Diagnostics, file: str
+) -> type[WorkerEntrypoint[Any]] | FetchFunction | None:
+    default = names.get("Default")
     if isinstance(default, type) and issubclass(default, WorkerEntrypoint):
         return default
     if default is not None:
         here.error("class", f"Default in {file} is no entrypoint: derive it from edgeagents.WorkerEntrypoint")
         return None
-    function = getattr(module, "fetch", None)
+    function = names.get("fetch")
     return function if callable(function) else None
 
 
@@ -201,13 +209,6 @@ def _explain_missing(error: ModuleNotFoundError, config: Config, here: Diagnosti
     """Tell what to do about a module that is not there. False when a library lacks something of its own."""
     name = (error.name or "").partition(".")[0]
     place = _place_in_own_code(error, config)
-    if name in _SDK:
-        here.error(
-            "module",
-            f"{place} imports {name!r}, which Cloudflare's SDK for Python Workers needs and this version does not "
-            "provide. Import Agent, WorkerEntrypoint, Request and Response from edgeagents instead",
-        )
-        return True
     if name == "agents":
         here.error("module", f"{place} imports 'agents'. Write: from edgeagents import Agent")
         return True

@@ -138,13 +138,11 @@ def test_a_worker_that_raises_on_import_is_shown_from_its_own_file(project: Make
 
 
 @pytest.mark.server
-def test_two_emulators_on_one_state_folder_are_refused(project: MakeProject) -> None:
+def test_two_emulators_on_one_state_folder_have_the_same_agents(project: MakeProject) -> None:
     folder = project()
-    with serving(APP, cwd=folder) as server:
-        status, output = run_to_its_end(folder, "-w", "0")
-        assert status != 0
-        assert f"(pid {server.pid}) already uses" in output
-        assert "Traceback" not in output
+    with serving(APP, cwd=folder) as one, serving(APP, cwd=folder) as other:
+        counts = [json.loads(get(server, "/count")[1])["n"] for server in (one, other, one)]
+    assert counts == [1, 2, 3]
 
 
 def test_importing_the_door_has_no_effects(project: MakeProject) -> None:
@@ -205,6 +203,25 @@ async def test_a_project_that_cannot_start_fails_the_lifespan(project: MakeProje
     communicator = await lifespan(EmulatorApp(Options(directory=str(project(main=None)))))
     message = await communicator.receive_output(10)
     assert message == {"type": "lifespan.startup.failed", "message": "wrangler.jsonc has 1 error:"}
+
+
+async def test_limits_are_given_in_the_environment(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project())
+    monkeypatch.setenv("EDGEAGENTS_LIMITS", "json_depth=7, sql_rows = none")
+    app = EmulatorApp()
+    assert await ask(app) == (200, b"hello")
+    assert app._session is not None
+    limits = app._session.runtime.limits
+    assert (limits.json_depth, limits.sql_rows) == (7, None)
+    await app.stop()
+
+
+async def test_a_limit_that_there_is_not_fails_the_start(project: MakeProject) -> None:
+    options = Options(directory=str(project()), limits={"frame_bites": "1"})
+    communicator = await lifespan(EmulatorApp(options))
+    message = await communicator.receive_output(10)
+    assert message["type"] == "lifespan.startup.failed"
+    assert message["message"].startswith("There is no limit 'frame_bites'.")
 
 
 async def test_a_session_that_reloads_answers_with_what_is_wrong(project: MakeProject) -> None:

@@ -1,0 +1,73 @@
+"""What the running code belongs to: a worker, by which the host answers for it.
+
+The modules of the host (``js``, ``pyodide``, ``cloudflare:workers``) are one for the whole process. What differs from
+worker to worker, such as ``env`` and the compatibility flags, is found by the worker that the current task runs for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from wrangler_compat.host.model.proxy import JsObject
+
+__all__ = ["WorkerContext", "current_worker", "running_for"]
+
+
+@dataclass
+class WorkerContext:
+    """One worker, as the host's modules see it."""
+
+    name: str
+    flags: frozenset[str] = frozenset()
+    """The compatibility flags that are on, by date or by name."""
+    env: JsObject = field(default_factory=JsObject)
+    """Raw: what ``cloudflare:workers`` has as ``env``."""
+    exports: JsObject = field(default_factory=JsObject)
+    wait_until: Callable[[Any], None] | None = None
+    native_env: Any = None
+    """The runtime's environment that ``env`` was made of."""
+
+
+_current: ContextVar[WorkerContext | None] = ContextVar("edgeagents_worker", default=None)
+_last: list[WorkerContext] = []
+
+
+def current_worker() -> WorkerContext:
+    """Return the worker that the running code belongs to."""
+    worker = _current.get()
+    if worker is not None:
+        return worker
+    # A thread or callback that began outside of any event: with one worker there is no doubt.
+    if len(_last) == 1:
+        return _last[0]
+    raise RuntimeError("No worker runs here.")
+
+
+@contextmanager
+def running_for(worker: WorkerContext) -> Generator[None]:
+    """Let the code of the ``with`` block belong to ``worker``."""
+    token = _current.set(worker)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def enter(worker: WorkerContext) -> None:
+    """Let the rest of the current task belong to ``worker``."""
+    _current.set(worker)
+
+
+def register(worker: WorkerContext) -> None:
+    """Note that ``worker`` was loaded."""
+    _last.append(worker)
+
+
+def unregister(worker: WorkerContext) -> None:
+    """Note that ``worker`` is gone."""
+    if worker in _last:
+        _last.remove(worker)

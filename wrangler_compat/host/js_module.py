@@ -1,0 +1,88 @@
+"""The module ``js``: a worker's global scope."""
+
+from __future__ import annotations
+
+import math
+import types
+from typing import Any
+
+from wrangler_compat.host.model.array import JsArray
+from wrangler_compat.host.model.buffers import TYPED_ARRAYS, JsArrayBuffer, JsDataView
+from wrangler_compat.host.model.collections import JsMap, JsSet
+from wrangler_compat.host.model.convert import to_text, truthy
+from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsRegExp, JsString, to_number
+from wrangler_compat.host.model.errors import ERRORS, DomException
+from wrangler_compat.host.model.json_object import JsJSON, JsMath
+from wrangler_compat.host.model.promise import JsPromise
+from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, python
+from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url
+from wrangler_compat.host.web.console import Console
+from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
+from wrangler_compat.host.web.timers import TIMERS, performance, scheduler
+
+__all__ = ["classes", "js_module"]
+
+
+class _Converting(JsClass):
+    """A class that makes a plain value when it is called without ``new``."""
+
+    def __init__(self, made: type[JsProxy], convert: Any) -> None:
+        super().__init__(made)
+        self._convert = convert
+
+    @python
+    def __call__(self, *args: Any, **_: Any) -> Any:
+        return self._convert(*args[:1])
+
+
+class _GlobalThis(JsObject):
+    """``globalThis``: the names of the module ``js``."""
+
+    __slots__ = ()
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        object.__setattr__(self, "_props", names)
+
+
+def classes() -> dict[str, type[JsProxy]]:
+    """Return the host's classes by the names that they have on the global scope."""
+    made: list[type[JsProxy]] = [
+        *(JsObject, JsArray, JsMap, JsSet, JsDate, JsRegExp, JsPromise, JsArrayBuffer, JsDataView, DomException),
+        *(headers.Headers, request.Request, response.Response, url.URL, url.URLSearchParams),
+        *(blob.Blob, blob.File, blob.FormData, abort.AbortController, abort.AbortSignal),
+        *(events.Event, events.EventTarget, events.MessageEvent, events.CloseEvent, events.ErrorEvent),
+        *(streams.ReadableStream, streams.WritableStream, streams.TransformStream),
+        *(streams.IdentityTransformStream, streams.FixedLengthStream),
+        *ERRORS,
+        *TYPED_ARRAYS.values(),
+        *ENCODING_CLASSES,
+    ]
+    return {cls._js_name: cls for cls in made}
+
+
+def js_module(more: dict[str, Any]) -> types.ModuleType:
+    """Return the module, with ``more`` names: what the bindings and the network give."""
+    module = types.ModuleType("js")
+    names: dict[str, Any] = {name: JsClass.of(cls) for name, cls in classes().items()}
+    names |= {
+        "Number": _Converting(JsNumber, to_number),
+        "String": _Converting(JsString, to_text),
+        "Boolean": _Converting(JsBoolean, truthy),
+        "JSON": JsJSON(),
+        "Math": JsMath(),
+        "console": Console(),
+        "performance": performance,
+        "scheduler": scheduler,
+        "atob": atob,
+        "btoa": btoa,
+        "undefined": None,
+        "NaN": math.nan,
+        "Infinity": math.inf,
+        "navigator": JsObject({"userAgent": "Cloudflare-Workers", "language": "en"}),
+        **TIMERS,
+        **more,
+    }
+    vars(module).update(names)
+    shared = vars(module)
+    shared["globalThis"] = shared["self"] = _GlobalThis(shared)
+    return module

@@ -1,0 +1,108 @@
+"""JavaScript's errors, which are Python exceptions too."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from wrangler_compat.host.model.proxy import JsProxy, is_nullish
+
+__all__ = [
+    "ERRORS",
+    "DomException",
+    "JsEvalError",
+    "JsException",
+    "JsRangeError",
+    "JsReferenceError",
+    "JsSyntaxError",
+    "JsTypeError",
+    "JsURIError",
+    "data_clone_error",
+]
+
+
+class JsException(Exception, JsProxy):
+    """``Error``, and whatever else JavaScript throws."""
+
+    _js_name = "Error"
+    _callable_without_new = True
+
+    class Statics:
+        """What ``Error`` has itself."""
+
+        stackTraceLimit: ClassVar[int] = 10
+
+    def __init__(self, message: Any = None, options: Any = None) -> None:
+        self.message = "" if message is None else str(message)
+        super().__init__(self.message)
+        self.name = type(self)._js_name
+        cause = getattr(options, "cause", None)
+        if not is_nullish(cause):
+            self.cause = cause
+        self.stack = str(self)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}" if self.message else self.name
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def toString(self) -> str:
+        """Its name and message."""
+        return str(self)
+
+    def _keys(self) -> list[str]:
+        return []
+
+
+class JsTypeError(JsException):
+    """``TypeError``."""
+
+
+class JsRangeError(JsException):
+    """``RangeError``."""
+
+
+class JsSyntaxError(JsException):
+    """``SyntaxError``."""
+
+
+class JsReferenceError(JsException):
+    """``ReferenceError``."""
+
+
+class JsEvalError(JsException):
+    """``EvalError``."""
+
+
+class JsURIError(JsException):
+    """``URIError``."""
+
+
+class DomException(JsException):
+    """``DOMException``: its ``name`` says what went wrong."""
+
+    _js_name = "DOMException"
+    _callable_without_new = False
+
+    def __init__(self, message: Any = None, name: Any = None) -> None:
+        super().__init__(message)
+        self.name = name if isinstance(name, str) else "Error"
+        self.code = {"DataCloneError": 25, "AbortError": 20, "TimeoutError": 23}.get(self.name, 0)
+        self.stack = str(self)
+
+
+ERRORS: tuple[type[JsException], ...] = (
+    JsException,
+    JsTypeError,
+    JsRangeError,
+    JsSyntaxError,
+    JsReferenceError,
+    JsEvalError,
+    JsURIError,
+)
+
+
+def data_clone_error(value: object) -> DomException:
+    """Return the error for a value that cannot be sent or kept."""
+    shown = f"#<{type(value).__name__}>" if not isinstance(value, str) else value
+    return DomException(f"{shown} could not be cloned.", "DataCloneError")

@@ -1,0 +1,106 @@
+"""``run_sync``: synchronous code waits for what is asynchronous, while the event loop goes on.
+
+A worker's coroutine runs in a greenlet. When code below it calls ``run_sync``, that greenlet stands still, and the task
+that drives it awaits in its place. Other tasks go on meanwhile. Nothing is switched for code that never asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Generator
+from contextvars import ContextVar
+from typing import Any
+
+import greenlet
+
+__all__ = ["Suspendable", "can_run_sync", "run_sync"]
+
+_driver: ContextVar[Suspendable | None] = ContextVar("edgeagents_suspendable", default=None)
+
+
+def can_run_sync() -> bool:
+    """Whether ``run_sync`` would work here."""
+    driver = _driver.get()
+    return driver is not None and greenlet.getcurrent() is driver.greenlet
+
+
+def run_sync(awaitable: Awaitable[Any]) -> Any:
+    """Return what ``awaitable`` comes to, or raise its error. The caller stands still, other tasks do not.
+
+    Raises RuntimeError("No suspender") in code that no worker's event runs.
+    """
+    driver = _driver.get()
+    if driver is None or greenlet.getcurrent() is not driver.greenlet:
+        raise RuntimeError("No suspender")
+    return driver.wait_for(awaitable)
+
+
+class Suspendable:
+    """Awaitable that runs a coroutine so that code below it may call ``run_sync``."""
+
+    __slots__ = ("_coroutine", "greenlet")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self.greenlet: greenlet.greenlet | None = None
+
+    def wait_for(self, awaitable: Awaitable[Any]) -> Any:
+        """Stand still until ``awaitable`` has settled. Called in the coroutine's greenlet."""
+        assert self.greenlet is not None
+        assert self.greenlet.parent is not None
+        # The task is left to the loop meanwhile, which must not think that this code still runs in it.
+        kind, value = self.greenlet.parent.switch(("wait", awaitable))
+        if kind == "error":
+            raise value
+        return value
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        token = _driver.set(self)
+        coroutine = self._coroutine
+        kind: str = "send"
+        value: Any = None
+        try:
+            while True:
+                step = self._step(coroutine, kind, value)
+                while step[0] == "wait":
+                    # What run_sync waits for is awaited here, in the task itself.
+                    try:
+                        answer = ("value", (yield from _awaited(step[1])))
+                    except BaseException as error:
+                        answer = ("error", error)
+                    assert self.greenlet is not None
+                    self.greenlet.parent = greenlet.getcurrent()
+                    step = self.greenlet.switch(answer)
+                outcome, result = step
+                if outcome == "return":
+                    return result
+                if outcome == "raise":
+                    raise result
+                try:
+                    kind, value = "send", (yield result)
+                except BaseException as error:
+                    kind, value = "throw", error
+        finally:
+            coroutine.close()
+            _driver.reset(token)
+
+    def _step(self, coroutine: Coroutine[Any, Any, Any], kind: str, value: Any) -> tuple[str, Any]:
+        def run() -> tuple[str, Any]:
+            try:
+                return "yield", coroutine.send(value) if kind == "send" else coroutine.throw(value)
+            except StopIteration as stop:
+                return "return", stop.value
+            except BaseException as error:
+                return "raise", error
+
+        self.greenlet = greenlet.greenlet(run)
+        # A greenlet has context variables of its own unless it is given the task's.
+        self.greenlet.gr_context = greenlet.getcurrent().gr_context
+        return self.greenlet.switch()
+
+
+def _awaited(awaitable: Awaitable[Any]) -> Generator[Any, Any, Any]:
+    if asyncio.iscoroutine(awaitable):
+        # A task of its own, as promises are: it may itself be suspended by run_sync.
+        awaitable = asyncio.ensure_future(awaitable)
+    return (yield from awaitable.__await__())

@@ -1,0 +1,123 @@
+"""Headers of requests and responses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from wrangler_compat.host.model.array import JsArray
+from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.errors import JsTypeError
+from wrangler_compat.host.model.functions import call_relaxed
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull
+
+__all__ = ["Headers", "pairs_of"]
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_COOKIES = "set-cookie"
+
+
+def pairs_of(init: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the pairs of whatever a constructor takes in place of them."""
+    if is_nullish(init):
+        return ()
+    if isinstance(init, Mapping):
+        return tuple(init.items())
+    if isinstance(init, JsObject):
+        return tuple(init._props.items())
+    pairs: list[tuple[Any, Any]] = []
+    for pair in init:
+        both = tuple(pair)
+        if len(both) != 2:
+            raise JsTypeError("Each pair must be a name and a value.")
+        pairs.append(both)
+    return pairs
+
+
+class Headers(JsProxy):
+    """``Headers``: in lower case, sorted, several of one name as one; cookies that are set stay apart."""
+
+    def __init__(self, init: Any = None) -> None:
+        self._fields: list[tuple[str, str]] = []
+        for name, value in init._fields if isinstance(init, Headers) else pairs_of(init):
+            self.append(name, value)
+
+    def _name(self, name: Any) -> str:
+        text = to_text(name)
+        if not _NAME.fullmatch(text):
+            raise JsTypeError(f"Invalid header name: {text!r}.")
+        return text.lower()
+
+    def append(self, name: Any, value: Any) -> None:
+        """Add a value."""
+        text = to_text(value).strip(" \t\r\n")
+        if any(letter in text for letter in "\r\n\0"):
+            raise JsTypeError(f"Invalid header value of {to_text(name)}.")
+        self._fields.append((self._name(name), text))
+
+    def set(self, name: Any, value: Any) -> None:
+        """Set the value, in place of those there are."""
+        self.delete(name)
+        self.append(name, value)
+
+    def delete(self, name: Any) -> None:
+        """Remove every value."""
+        wanted = self._name(name)
+        self._fields = [field for field in self._fields if field[0] != wanted]
+
+    def get(self, name: Any) -> Any:
+        """Return the values, with commas between, or null."""
+        wanted = self._name(name)
+        values = [value for known, value in self._fields if known == wanted]
+        return ", ".join(values) if values else jsnull
+
+    def getAll(self, name: Any) -> JsArray:
+        """Return the values of ``Set-Cookie``."""
+        if self._name(name) != _COOKIES:
+            raise JsTypeError('getAll() can only be used with the header name "Set-Cookie".')
+        return self.getSetCookie()
+
+    def getSetCookie(self) -> JsArray:
+        """Return the cookies that are set, one by one."""
+        return JsArray(value for name, value in self._fields if name == _COOKIES)
+
+    def has(self, name: Any) -> bool:
+        """Whether there is a value."""
+        wanted = self._name(name)
+        return any(known == wanted for known, _ in self._fields)
+
+    def _combined(self) -> list[tuple[str, str]]:
+        combined: dict[str, list[str]] = {}
+        for name, value in self._fields:
+            combined.setdefault(name, []).append(value)
+        pairs: list[tuple[str, str]] = []
+        for name in sorted(combined):
+            if name == _COOKIES:
+                pairs += ((name, value) for value in combined[name])
+            else:
+                pairs.append((name, ", ".join(combined[name])))
+        return pairs
+
+    def __iter__(self) -> Iterator[JsArray]:
+        return (JsArray(pair) for pair in self._combined())
+
+    def entries(self) -> Iterator[JsArray]:
+        """Iterate over pairs."""
+        return iter(self)
+
+    def keys(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return (name for name, _ in self._combined())
+
+    def values(self) -> Iterator[str]:
+        """Iterate over the values."""
+        return (value for _, value in self._combined())
+
+    def forEach(self, fn: Callable[..., Any]) -> None:
+        """Call ``fn`` with each value and name."""
+        for name, value in self._combined():
+            call_relaxed(fn, value, name, self)
+
+    def _keys(self) -> list[str]:
+        return []

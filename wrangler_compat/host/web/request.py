@@ -1,0 +1,109 @@
+"""Requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgeagents.http import Request as NativeRequest
+from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.errors import JsTypeError
+from wrangler_compat.host.model.proxy import JsObject, is_nullish, jsnull, properties
+from wrangler_compat.host.web.body import BodyMixin
+from wrangler_compat.host.web.headers import Headers
+from wrangler_compat.host.web.streams import stream_of
+from wrangler_compat.host.web.url import URL, normal_url
+
+__all__ = ["Request"]
+
+_BODILESS = frozenset({"GET", "HEAD"})
+_NORMAL = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+
+
+class Request(BodyMixin):
+    """``Request``."""
+
+    _js_name = "Request"
+
+    def __init__(self, resource: Any, init: Any = None) -> None:
+        options = properties(init)
+        other = resource if isinstance(resource, Request) else None
+        self.url = (
+            other.url if other is not None else normal_url(resource.href if isinstance(resource, URL) else resource)
+        )
+        method = to_text(_given(options, "method", other.method if other is not None else "GET"))
+        self.method = method.upper() if method.upper() in _NORMAL else method
+        self.headers = Headers(_given(options, "headers", other.headers if other is not None else None))
+        self.redirect = to_text(_given(options, "redirect", other.redirect if other is not None else "follow"))
+        if self.redirect not in ("follow", "manual"):
+            raise JsTypeError(
+                f'Invalid redirect value, must be one of "follow" or "manual" ("{self.redirect}" won\'t be implemented '
+                'since it does not make sense at the edge; use "manual" and check the response status code).'
+            )
+        self.cf = _given(options, "cf", other.cf if other is not None else None)
+        self._signal = _given(options, "signal", other._signal if other is not None else None)
+        self.integrity = to_text(_given(options, "integrity", ""))
+        self.cache = _given(options, "cache", None)
+        self.keepalive, self.isHistoryNavigation = False, False
+        self.credentials, self.mode, self.destination = "same-origin", "cors", ""
+        self.referrer, self.referrerPolicy = "about:client", ""
+        self.fetcher = _given(options, "fetcher", jsnull)
+        self._native: NativeRequest | None = None
+        body = options.get("body")
+        if not is_nullish(body) and self.method in _BODILESS:
+            raise JsTypeError(f"Request with a {self.method} or HEAD method cannot have a body.")
+        self._take_body(body if "body" in options or other is None else other._given_away())
+
+    @classmethod
+    def of(cls, native: NativeRequest, cf: dict[str, Any] | None = None) -> Request:
+        """Return the request that came in as ``native``."""
+        request = cls.__new__(cls)
+        request.__init__(native.url, {"method": native.method, "headers": list(native.headers)})
+        request.cf = JsObject(cf)
+        request._native = native
+        request.redirect = "manual"
+        if native.method not in _BODILESS:
+            request._take_body(stream_of(native.stream()))
+        return request
+
+    def to_native(self) -> NativeRequest:
+        """Return it for an object, or for another worker. The body goes with it."""
+        native = self._native
+        return NativeRequest(
+            self.url,
+            method=self.method,
+            headers=list(self.headers._fields),
+            body=self._native_body(),
+            client=None if native is None else native.client,
+            scope=None if native is None else native.scope,
+            signal=None if native is None else native.signal,
+        )
+
+    def _given_away(self) -> Any:
+        if self.method in _BODILESS:
+            return None
+        if self.bodyUsed:
+            raise JsTypeError("Cannot construct a Request with a Request object that has already been used.")
+        body, self._used = (self._content if self._stream is None else self._stream), True
+        return body
+
+    @property
+    def signal(self) -> Any:
+        """What says that nobody waits for it any more."""
+        if is_nullish(self._signal):
+            from wrangler_compat.host.web.abort import AbortSignal
+
+            self._signal = AbortSignal.of(None if self._native is None else self._native.signal)
+        return self._signal
+
+    def clone(self) -> Request:
+        """Return another one with the same body."""
+        body = self._copy_body()
+        copy = Request(self.url, {"method": self.method, "headers": self.headers, "redirect": self.redirect})
+        copy.cf, copy._native, copy._signal = self.cf, self._native, self._signal
+        copy._take_body(body)
+        return copy
+
+
+def _given(options: Any, name: str, default: Any) -> Any:
+    value = options.get(name)
+    return default if is_nullish(value) else value

@@ -1,0 +1,556 @@
+"""Streams of the web: readable, writable, and what stands between.
+
+A readable stream pulls: its source is asked for more when somebody reads and nothing waits. An identity transform
+writes as workerd's does: a write is done when the chunk was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from wrangler_compat.host.model.array import JsArray
+from wrangler_compat.host.model.buffers import Buffer, TypedArray, Uint8Array, bytes_of
+from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.errors import JsException, JsTypeError
+from wrangler_compat.host.model.functions import call_relaxed
+from wrangler_compat.host.model.promise import JsPromise, settle_with
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish
+
+__all__ = [
+    "FixedLengthStream",
+    "IdentityTransformStream",
+    "ReadableStream",
+    "TransformStream",
+    "WritableStream",
+    "bytes_from",
+    "stream_of",
+]
+
+
+def _method(holder: Any, name: str) -> Callable[..., Any] | None:
+    """Return the function ``name`` of an object, or of a dict or object of Python."""
+    if is_nullish(holder):
+        return None
+    found = holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
+    return found if callable(found) else None
+
+
+class ReadableStream(JsProxy):
+    """``ReadableStream``. Its chunks can be read once, by ``async for`` too."""
+
+    class Statics:
+        """ReadableStream.from."""
+
+        def from_(chunks: Any = ()) -> ReadableStream:
+            """Return a stream of what can be iterated."""
+            return stream_of(_each(chunks))
+
+    def __init__(self, source: Any = None, strategy: Any = None) -> None:
+        self._chunks: deque[Any] = deque()
+        self._state: str = "readable"
+        self._error: BaseException | None = None
+        self._changed, self._ended = asyncio.Event(), asyncio.Event()
+        self._reader: JsProxy | None = None
+        self._pulling: asyncio.Future[Any] | None = None
+        self._disturbed = False
+        self._taken: deque[asyncio.Future[None]] = deque()
+        self._pull, self._cancel = _method(source, "pull"), _method(source, "cancel")
+        self._controller = Controller(self)
+        self._starting: asyncio.Future[Any] | None = None
+        start = _method(source, "start")
+        if start is not None:
+            started = call_relaxed(start, self._controller)
+            if hasattr(started, "__await__"):
+                self._starting = asyncio.ensure_future(started)
+                self._starting.add_done_callback(self._started)
+
+    def _started(self, starting: asyncio.Future[Any]) -> None:
+        if not starting.cancelled() and (error := starting.exception()) is not None:
+            self._fail(error)
+
+    # What the source does
+
+    def _enqueue(self, chunk: Any) -> None:
+        if self._state != "readable":
+            raise JsTypeError("Unable to enqueue: the stream is closed.")
+        self._chunks.append(chunk)
+        self._taken.append(asyncio.get_running_loop().create_future())
+        self._changed.set()
+
+    def _close(self) -> None:
+        if self._state == "readable":
+            self._state = "closed"
+            self._changed.set()
+            self._ended.set()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._state == "readable":
+            self._state, self._error = "errored", error
+            self._changed.set()
+            self._ended.set()
+
+    # What readers do
+
+    async def _next(self) -> tuple[Any, bool]:
+        """Return the next chunk, or undefined and True at the end."""
+        self._disturbed = True
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+        while not self._chunks:
+            if self._state == "errored":
+                assert self._error is not None
+                raise self._error
+            if self._state == "closed":
+                return None, True
+            await self._more()
+        return self._take(), False
+
+    def _take(self) -> Any:
+        taken = self._taken.popleft()
+        if not taken.done():
+            taken.set_result(None)
+        return self._chunks.popleft()
+
+    async def _more(self) -> None:
+        self._changed.clear()
+        if self._pull is not None and self._pulling is None:
+            self._pulling = asyncio.ensure_future(settle_with(call_relaxed(self._pull, self._controller)))
+            self._pulling.add_done_callback(self._pulled)
+        await self._changed.wait()
+
+    def _pulled(self, pulling: asyncio.Future[Any]) -> None:
+        self._pulling = None
+        if not pulling.cancelled() and (error := pulling.exception()) is not None:
+            self._fail(error)
+        self._changed.set()
+
+    @property
+    def locked(self) -> bool:
+        """Whether a reader has it."""
+        return self._reader is not None
+
+    def _lock(self, reader: JsProxy) -> None:
+        if self._reader is not None:
+            raise JsTypeError("This ReadableStream is currently locked to a reader.")
+        self._reader = reader
+
+    def getReader(self, options: Any = None) -> Any:
+        """Return what reads it chunk by chunk; with ``{mode: "byob"}`` into buffers that are given."""
+        mode = options.get("mode") if isinstance(options, dict) else getattr(options, "mode", None)
+        return ByobReader(self) if mode == "byob" else DefaultReader(self)
+
+    async def cancel(self, reason: Any = None) -> None:
+        """Say that no more is wanted."""
+        self._disturbed = True
+        self._chunks.clear()
+        while self._taken:
+            taken = self._taken.popleft()
+            if not taken.done():
+                taken.set_exception(JsTypeError("The readable side was cancelled."))
+                taken.exception()
+        if self._state == "readable":
+            self._close()
+            if self._cancel is not None:
+                await settle_with(call_relaxed(self._cancel, reason))
+
+    def tee(self) -> JsArray:
+        """Return two streams of the same chunks."""
+        reader = DefaultReader(self)
+        return JsArray(_Tee(reader).branches)
+
+    async def pipeTo(self, destination: WritableStream, options: Any = None) -> None:
+        """Write all of it to ``destination``."""
+        reader, writer = DefaultReader(self), destination.getWriter()
+        keep_open = getattr(options, "preventClose", False)
+        try:
+            while True:
+                chunk, done = await self._next()
+                if done:
+                    break
+                await writer.write(chunk)
+        except Exception as error:
+            await writer.abort(error)
+            raise
+        finally:
+            reader.releaseLock()
+        if keep_open:
+            writer.releaseLock()
+        else:
+            await writer.close()
+
+    def pipeThrough(self, pair: Any, options: Any = None) -> ReadableStream:
+        """Write all of it to one end of ``pair``; return the other."""
+        self.pipeTo(pair.writable, options)
+        return pair.readable
+
+    def values(self, options: Any = None) -> AsyncIterator[Any]:
+        """Iterate over the chunks."""
+        return self.__aiter__()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        reader = DefaultReader(self)
+        try:
+            while True:
+                chunk, done = await self._next()
+                if done:
+                    return
+                yield chunk
+        finally:
+            reader.releaseLock()
+
+    def _keys(self) -> list[str]:
+        return []
+
+
+class Controller(JsProxy):
+    """What a source is given: ``enqueue``, ``close``, ``error``."""
+
+    _js_name = "ReadableStreamDefaultController"
+
+    def __init__(self, stream: ReadableStream) -> None:
+        self._stream = stream
+
+    @property
+    def desiredSize(self) -> Any:
+        """How much more is wanted."""
+        return 1 - len(self._stream._chunks) if self._stream._state == "readable" else 0
+
+    def enqueue(self, chunk: Any) -> None:
+        """Add a chunk."""
+        self._stream._enqueue(chunk)
+
+    def close(self) -> None:
+        """There is no more."""
+        self._stream._close()
+
+    def error(self, reason: Any) -> None:
+        """Fail whoever reads."""
+        self._stream._fail(reason if isinstance(reason, BaseException) else JsException(reason))
+
+    def terminate(self) -> None:
+        """There is no more: what a transformer says."""
+        self._stream._close()
+
+
+class DefaultReader(JsProxy):
+    """``ReadableStreamDefaultReader``."""
+
+    _js_name = "ReadableStreamDefaultReader"
+
+    def __init__(self, stream: ReadableStream) -> None:
+        stream._lock(self)
+        self._stream: ReadableStream | None = stream
+
+    def _own(self) -> ReadableStream:
+        if self._stream is None:
+            raise JsTypeError("This ReadableStream reader has been released.")
+        return self._stream
+
+    async def read(self) -> JsObject:
+        """Return ``{value, done}``."""
+        value, done = await self._own()._next()
+        return JsObject({"value": value, "done": done})
+
+    async def cancel(self, reason: Any = None) -> None:
+        """Say that no more is wanted."""
+        await self._own().cancel(reason)
+
+    def releaseLock(self) -> None:
+        """Let others read."""
+        if self._stream is not None:
+            self._stream._reader, self._stream = None, None
+
+    @property
+    def closed(self) -> JsPromise:
+        """A promise of the end."""
+        return JsPromise.of(self._closed())
+
+    async def _closed(self) -> None:
+        stream = self._own()
+        await stream._ended.wait()
+        if stream._error is not None:
+            raise stream._error
+
+
+class ByobReader(DefaultReader):
+    """``ReadableStreamBYOBReader``: reads into a buffer that it is given."""
+
+    _js_name = "ReadableStreamBYOBReader"
+
+    def __init__(self, stream: ReadableStream) -> None:
+        super().__init__(stream)
+        self._rest = b""
+
+    async def read(self, view: TypedArray) -> JsObject:
+        """Fill ``view`` with what there is; return ``{value, done}``."""
+        if not self._rest:
+            chunk, done = await self._own()._next()
+            if done:
+                return JsObject({"value": type(view)(view.buffer, view.byteOffset, 0), "done": True})
+            self._rest = _bytes(chunk)
+        part, self._rest = self._rest[: view.byteLength], self._rest[view.byteLength :]
+        view._view.cast("B")[: len(part)] = part
+        filled = type(view)(view.buffer, view.byteOffset, len(part) // view.BYTES_PER_ELEMENT)
+        return JsObject({"value": filled, "done": False})
+
+
+class _Tee:
+    def __init__(self, reader: DefaultReader) -> None:
+        self._reader, self._source = reader, reader._own()
+        self._reading = asyncio.Lock()
+        self.branches = [self._branch(0), self._branch(1)]
+
+    def _branch(self, number: int) -> ReadableStream:
+        async def pull() -> None:
+            async with self._reading:
+                branch = self.branches[number]
+                if branch._chunks or branch._state != "readable":
+                    return
+                try:
+                    chunk, done = await self._source._next()
+                except Exception as error:
+                    for each in self.branches:
+                        each._fail(error)
+                    return
+                for each in self.branches:
+                    if done:
+                        each._close()
+                    elif each._state == "readable":
+                        each._enqueue(chunk)
+
+        return ReadableStream({"pull": pull})
+
+
+class WritableStream(JsProxy):
+    """``WritableStream``."""
+
+    def __init__(self, sink: Any = None, strategy: Any = None) -> None:
+        self._write, self._end = _method(sink, "write"), _method(sink, "close")
+        self._abort = _method(sink, "abort")
+        self._writer: Writer | None = None
+        self._state = "writable"
+        self._error: BaseException | None = None
+        self._turn = asyncio.Lock()
+        self._closed = asyncio.Event()
+        start = _method(sink, "start")
+        if start is not None:
+            call_relaxed(start, self)
+
+    @property
+    def locked(self) -> bool:
+        """Whether a writer has it."""
+        return self._writer is not None
+
+    def getWriter(self) -> Writer:
+        """Return what writes to it."""
+        if self._writer is not None:
+            raise JsTypeError("This WritableStream is currently locked to a writer.")
+        self._writer = Writer(self)
+        return self._writer
+
+    def close(self) -> JsPromise:
+        """Say that there is no more."""
+        return JsPromise.of(self._finish())
+
+    def abort(self, reason: Any = None) -> JsPromise:
+        """Fail whoever reads."""
+        return JsPromise.of(self._break(reason))
+
+    def error(self, reason: Any) -> None:
+        """Fail whoever writes: what a sink may say in ``start``."""
+        self._state = "errored"
+        self._error = reason if isinstance(reason, BaseException) else JsException(reason)
+
+    async def _put(self, chunk: Any) -> None:
+        async with self._turn:
+            self._check()
+            if self._write is not None:
+                try:
+                    await settle_with(call_relaxed(self._write, chunk, self))
+                except Exception as error:
+                    self.error(error)
+                    raise
+
+    async def _finish(self) -> None:
+        async with self._turn:
+            self._check()
+            self._state = "closed"
+            if self._end is not None:
+                await settle_with(call_relaxed(self._end))
+            self._closed.set()
+
+    async def _break(self, reason: Any) -> None:
+        if self._state == "writable":
+            self.error(reason if not is_nullish(reason) else JsTypeError("The stream was aborted."))
+            if self._abort is not None:
+                await settle_with(call_relaxed(self._abort, reason))
+            self._closed.set()
+
+    def _check(self) -> None:
+        if self._state == "closed":
+            raise JsTypeError("This WritableStream has been closed.")
+        if self._error is not None:
+            raise self._error
+
+    def _keys(self) -> list[str]:
+        return []
+
+
+class Writer(JsProxy):
+    """``WritableStreamDefaultWriter``."""
+
+    _js_name = "WritableStreamDefaultWriter"
+
+    def __init__(self, stream: WritableStream) -> None:
+        self._stream = stream
+
+    @property
+    def desiredSize(self) -> int:
+        """How much more is wanted."""
+        return 1
+
+    @property
+    def ready(self) -> JsPromise:
+        """A promise of room for more."""
+        return JsPromise.resolved(None)
+
+    @property
+    def closed(self) -> JsPromise:
+        """A promise of the end."""
+        return JsPromise.of(self._stream._closed.wait())
+
+    def write(self, chunk: Any) -> JsPromise:
+        """Write a chunk."""
+        return JsPromise.of(self._stream._put(chunk))
+
+    def close(self) -> JsPromise:
+        """Say that there is no more."""
+        return self._stream.close()
+
+    def abort(self, reason: Any = None) -> JsPromise:
+        """Fail whoever reads."""
+        return self._stream.abort(reason)
+
+    def releaseLock(self) -> None:
+        """Let others write."""
+        self._stream._writer = None
+
+
+class TransformStream(JsProxy):
+    """``TransformStream``: what is written to one end comes out of the other, changed."""
+
+    def __init__(self, transformer: Any = None, writable_strategy: Any = None, readable_strategy: Any = None) -> None:
+        self._transform, self._flush = _method(transformer, "transform"), _method(transformer, "flush")
+        self.readable = ReadableStream({"cancel": self._cancelled})
+        self.writable = WritableStream({"write": self._written, "close": self._closed, "abort": self._aborted})
+        start = _method(transformer, "start")
+        if start is not None:
+            call_relaxed(start, self.readable._controller)
+
+    async def _written(self, chunk: Any) -> None:
+        if self._transform is not None:
+            await settle_with(call_relaxed(self._transform, chunk, self.readable._controller))
+            return
+        self.readable._enqueue(chunk)
+        await self.readable._taken[-1]
+
+    async def _closed(self) -> None:
+        if self._flush is not None:
+            await settle_with(call_relaxed(self._flush, self.readable._controller))
+        self.readable._close()
+
+    def _aborted(self, reason: Any = None) -> None:
+        self.readable._fail(reason if isinstance(reason, BaseException) else JsException(reason))
+
+    def _cancelled(self, reason: Any = None) -> None:
+        self.writable.error(JsTypeError("The readable side was cancelled."))
+
+    def _keys(self) -> list[str]:
+        return ["readable", "writable"]
+
+
+class IdentityTransformStream(TransformStream):
+    """``IdentityTransformStream``: bytes pass unchanged."""
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__()
+
+
+class FixedLengthStream(TransformStream):
+    """``FixedLengthStream``: bytes pass unchanged, exactly so many."""
+
+    def __init__(self, length: Any = 0) -> None:
+        super().__init__()
+        self._length, self._count = length, 0
+
+    async def _written(self, chunk: Any) -> None:
+        self._count += len(_bytes(chunk))
+        if self._count > self._length:
+            raise JsTypeError("Attempt to write too many bytes through a FixedLengthStream.")
+        await super()._written(chunk)
+
+    async def _closed(self) -> None:
+        if self._count < self._length:
+            error = JsTypeError("FixedLengthStream did not see all expected bytes before close().")
+            self.readable._fail(error)
+            raise error
+        await super()._closed()
+
+
+def stream_of(chunks: AsyncIterator[Any]) -> ReadableStream:
+    """Return a stream of what ``chunks`` gives, asked for as it is read. Bytes come as ``Uint8Array``."""
+    made: ReadableStream
+
+    async def pull() -> None:
+        try:
+            chunk = await anext(chunks)
+        except StopAsyncIteration:
+            made._close()
+        else:
+            made._enqueue(Uint8Array(chunk) if isinstance(chunk, bytes | bytearray | memoryview) else chunk)
+
+    async def cancel() -> None:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+    made = ReadableStream({"pull": pull, "cancel": cancel})
+    return made
+
+
+async def bytes_from(stream: ReadableStream) -> AsyncIterator[bytes]:
+    """Yield the bytes of ``stream``; text counts as its UTF-8."""
+    reader = DefaultReader(stream)
+    ended = False
+    try:
+        while True:
+            chunk, ended = await stream._next()
+            if ended:
+                return
+            yield _bytes(chunk)
+    finally:
+        if not ended and stream._state == "readable":
+            await stream.cancel()
+        reader.releaseLock()
+
+
+def _bytes(chunk: Any) -> bytes:
+    data = bytes_of(chunk)
+    if data is not None:
+        return data
+    if isinstance(chunk, str):
+        return chunk.encode()
+    kind = to_text(chunk) if not isinstance(chunk, Buffer) else ""
+    raise JsTypeError(f"This TransformStream is being used as a byte stream, but received {kind}.")
+
+
+async def _each(values: Any) -> AsyncIterator[Any]:
+    if hasattr(values, "__aiter__"):
+        async for value in values:
+            yield value
+    else:
+        for value in values:
+            yield value

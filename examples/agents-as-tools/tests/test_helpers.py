@@ -362,6 +362,17 @@ async def test_runs_are_told_again_after_a_kill(emulator: Server, model: Any) ->
     assert events(again, "finished")[0]["summary"] == "TLS is old."
 
 
+async def test_all_of_a_long_answer_is_told_to_who_comes_later(emulator: Server, model: Any) -> None:
+    words = [f"{n} " for n in range(1500)]
+    model.script(assistant=[calls(("research", {"query": "TLS"})), says("Long.")], researcher=[says(*words)])
+    async with Tab(emulator, ASSISTANT) as tab:
+        await say(tab, "Research TLS")
+        async with Tab(emulator, ASSISTANT) as late:
+            await late.until(told_of("finished"))
+
+    assert "".join(body["delta"] for body in bodies(late) if body["type"] == "text-delta") == "".join(words)
+
+
 async def test_a_run_in_the_background_goes_on_after_a_kill(emulator: Server, model: Any) -> None:
     model.script(
         assistant=[calls(("research_background", {"query": "TLS"})), says("On its way.")],

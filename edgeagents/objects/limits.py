@@ -148,7 +148,7 @@ class Limits:
         return cls(**values)
 
 
-_FIELDS_READ: Final = frozenset(field.name for field in fields(Limits))
+_FIELDS_READ: Final = frozenset(field.name for field in fields(Limits)) - {"budget"}
 
 
 def _read(name: str, text: str, kind: Any) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from edgeagents_emulator.log import configure_logging
-from edgeagents_emulator.options import Options, hosts_in
+from edgeagents_emulator.options import Options, hosts_in, limits_in
 from wrangler_compat.config import read_config
 from wrangler_compat.finding import find_config
 from wrangler_compat.normal_form import normal_form, variables_as_json
@@ -38,6 +38,7 @@ def main() -> None:
 @click.option("--env-file", multiple=True, metavar="PATH", help="A file of secrets in place of .env. Repeatable.")
 @click.option("--var", multiple=True, metavar="KEY:VALUE", help="A variable that replaces all others. Repeatable.")
 @click.option("--persist-to", metavar="DIR", help="The state folder; default: .edgeagents/state beside the config.")
+@click.option("--limit", multiple=True, metavar="NAME=VALUE", help="A field of edgeagents.Limits. Repeatable.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A host name beside this machine's own. Repeatable.")
 @click.option(
     "--log-level",
@@ -54,6 +55,7 @@ def dev(
     env_file: tuple[str, ...],
     var: tuple[str, ...],
     persist_to: str | None,
+    limit: tuple[str, ...],
     allow_host: tuple[str, ...],
     log_level: str,
 ) -> None:
@@ -68,6 +70,7 @@ def dev(
         variables=dict(_variable(text) for text in var),
         log_level=log_level,
         allowed_hosts=(*allow_host, *hosts_in(os.environ)),
+        limits={**limits_in(os.environ), **limits_in({"EDGEAGENTS_LIMITS": ",".join(limit)})},
     )
     configure_logging(log_level)
     folders, wished_port, wished_ip = _wishes(options)

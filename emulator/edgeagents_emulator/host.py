@@ -20,6 +20,7 @@ from edgeagents.asgi.worker_app import WorkerApp
 from edgeagents.errors import ClientDisconnected, EdgeAgentsError, HttpError
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts
+from edgeagents.objects import Limits
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.runtime import Runtime
 from edgeagents_emulator.access_log import with_request_lines
@@ -144,13 +145,19 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         # Asked of a runtime that never starts: which kinds there are is needed before there is a worker.
         hook = load_plugins().hook
         kinds = unique(hook.register_bindings(runtime=Runtime(storage=None)), "kind", "binding type")
+        limits = Limits.read(options.limits)
         project = load_project(options, process, kinds)
     except EdgeAgentsError as error:
         raise BootFailed(str(error)) from error
     except (Exception, SystemExit) as error:
         raise BootFailed(f"The worker cannot be imported.\n{user_traceback(error)}") from error
     runtime = Runtime(
-        project.worker, storage=project.state_folder, model_fallback="offline", respond=respond, debug=False
+        project.worker,
+        storage=project.state_folder,
+        limits=limits,
+        model_fallback="offline",
+        respond=respond,
+        debug=False,
     )
     try:
         await runtime.start()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANDED_DOWN", "Options", "hosts_in"]
+__all__ = ["HANDED_DOWN", "Options", "hosts_in", "limits_in"]
 
 HANDED_DOWN = "EDGEAGENTS_DEV_OPTIONS"
 """The environment variable in which ``edgeagents dev`` gives its options to the process that serves."""
@@ -20,6 +20,7 @@ class Options:
 
     ``allowed_hosts`` are names beside this machine's own that the worker answers to when it is reached over loopback.
     ``environment`` is None when nobody said; an empty one is the top level, whatever ``CLOUDFLARE_ENV`` says.
+    ``limits`` are fields of ``edgeagents.Limits`` as text.
     ``serves_when_broken`` has a worker that cannot start answer with what is wrong, for a session that reloads.
     """
 
@@ -32,6 +33,7 @@ class Options:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     log_level: str = "info"
     allowed_hosts: tuple[str, ...] = ()
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
     serves_when_broken: bool = False
 
     @classmethod
@@ -48,6 +50,7 @@ class Options:
             persist_to=process.get("EDGEAGENTS_PERSIST_TO") or None,
             log_level=process.get("EDGEAGENTS_LOG_LEVEL") or "info",
             allowed_hosts=hosts_in(process),
+            limits=limits_in(process),
         )
 
     def to_json(self) -> str:
@@ -63,3 +66,9 @@ class Options:
 def hosts_in(process: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names in ``EDGEAGENTS_ALLOWED_HOSTS``, which stand between commas."""
     return tuple(name for part in process.get("EDGEAGENTS_ALLOWED_HOSTS", "").split(",") if (name := part.strip()))
+
+
+def limits_in(process: Mapping[str, str]) -> dict[str, str]:
+    """Return what ``EDGEAGENTS_LIMITS`` says: ``name=value``, between commas."""
+    parts = (part.strip().partition("=") for part in process.get("EDGEAGENTS_LIMITS", "").split(",") if part.strip())
+    return {name.strip(): value.strip() for name, _, value in parts}

@@ -18,12 +18,11 @@ of it would drop SQLite's locks.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +37,7 @@ from edgeagents.objects.sql_text import first_keyword, foreign_keys_setting, spl
 from edgeagents.objects.sql_watch import SqlWatch
 from edgeagents.objects.sqlite_driver import Driver, DriverCursor, DriverName, Fault, Parameters, load_driver
 from edgeagents.objects.timeline import History, Timeline
+from edgeagents.objects.whole_files import WholeFiles
 
 if TYPE_CHECKING:
     from edgeagents.objects.sqlite_connection import Connection
@@ -811,7 +811,7 @@ class Database:
 
     def _prepare_restored(self, made: Path, timeline: Timeline) -> list[bytes]:
         """Make what is restored know whose it is and how often that was done; return the alarm, if there is one."""
-        with _Tools(self._driver_name).opened(made) as driver:
+        with WholeFiles(self._driver_name).alone(made) as driver:
             driver.execute(_PUT_METADATA, ("restores", timeline.restores + 1)).fetchall()
             if self.identity is not None:
                 driver.execute(_PUT_METADATA, ("name", self.identity)).fetchall()
@@ -822,7 +822,7 @@ class Database:
         """Replace the content of the database, which was opened just now, with what was prepared."""
         prepared = timeline.restore_path
         with timeline.lock:
-            with _Tools(self._driver_name).opened(prepared) as other:
+            with WholeFiles(self._driver_name).alone(prepared) as other:
                 ((restores,),) = other.execute("SELECT value FROM _cf_METADATA WHERE key = 'restores'", ()).fetchall()
                 if restores > timeline.restores:
                     for (owner,) in self._trusted(driver, _GET_OWNER):
@@ -1083,44 +1083,11 @@ def _template(module: Any) -> bytes:
     return bytes(content)
 
 
-class _Tools:
-    """What a timeline makes databases with, while nobody else has them open."""
-
-    def __init__(self, driver: DriverName | None) -> None:
-        self._module = load_driver(driver)
+class _Tools(WholeFiles):
+    """What a timeline makes databases with."""
 
     def template(self) -> bytes:
         return _template(self._module)
-
-    @contextlib.contextmanager
-    def opened(self, database: Path) -> Generator[Driver]:
-        """Open ``database``, trusted with everything. What was written is in it, and no log is left, at the end."""
-        authorizer = Authorizer()
-        authorizer.is_trusted = True
-        driver: Driver = self._module.connect(str(database), authorizer, Limits())
-        try:
-            for statement in (_SET_UP_EXCLUSIVE, "PRAGMA synchronous = OFF", "PRAGMA foreign_keys = OFF"):
-                driver.execute(statement, ()).fetchall()
-            yield driver
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)", ()).fetchall()
-        except driver.errors as error:
-            raise StorageError(f"{database} cannot be made: {error}") from error
-        finally:
-            driver.close()
-        for remains in (f"{database}-wal", f"{database}-shm"):
-            Path(remains).unlink(missing_ok=True)
-
-    def absorb_log(self, database: Path) -> None:
-        with self.opened(database):
-            """Opening and closing it is all."""
-
-    def check(self, database: Path) -> str | None:
-        with self.opened(database) as driver:
-            try:
-                found = [row[0] for row in driver.execute("PRAGMA quick_check(1)", ()).fetchall()]
-            except driver.errors:
-                return None  # A CHECK of the object's uses a function of its own.
-            return None if found == ["ok"] else "; ".join(found)
 
 
 def _is_untouched(path: Path, template: bytes) -> bool:

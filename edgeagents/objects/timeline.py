@@ -35,6 +35,7 @@ from weakref import WeakValueDictionary
 
 from edgeagents.errors import ConfigError, StorageError
 from edgeagents.objects.bookmarks import ORIGIN, Bookmark
+from edgeagents.objects.whole_files import sync_file, sync_folder
 from edgeagents.objects.write_ahead_log import LogHeader, frames_end, is_commit, log_path, read_header
 
 __all__ = ["DEFAULT_HISTORY", "History", "Timeline", "history_folder"]
@@ -388,10 +389,10 @@ class Timeline:
         made = self._folder / "restore.new"
         self.build(bookmark, made)
         finish(made)
-        _sync(made)
+        sync_file(made)
         os.replace(made, self.restore_path)
-        _sync_folder(self._folder)
-        _sync_folder(self._path.parent)
+        sync_folder(self._folder)
+        sync_folder(self._path.parent)
 
     def cancel_restore(self) -> None:
         """Have the database go on as it is."""
@@ -455,9 +456,9 @@ class Timeline:
             path = self._folder / f"{after.log:08x}-{after.salts}-{0:08x}.base"
             made = self._folder / "base.new"
             self.build(Bookmark(0, after.log, 0), made)
-            _sync(made)
+            sync_file(made)
             os.replace(made, path)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         for path in (*(base.path for base in bases), *(log.path for log in given_up)):
             path.unlink()
 
@@ -570,7 +571,7 @@ class Timeline:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     # Times
 
@@ -589,7 +590,7 @@ class Timeline:
         finally:
             os.close(descriptor)
         if is_synced:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         if is_long:
             self._thin(self._now())
 
@@ -669,21 +670,3 @@ def _unpack(data: bytes) -> bytes:
         parts.append(unpacker.decompress(data))
         data = unpacker.unused_data
     return b"".join(parts)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Folders cannot be opened there.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -36,7 +36,7 @@ from edgeagents.testing import TestSocket, connect
 from tests.durability.ledger import HTTP_KINDS, Ledger, Timer
 from tests.durability.load import faults_of
 from tests.durability.mutations import MUTATIONS
-from tests.durability.virtual import Crash, Deadlock, VirtualClock, VirtualLoop, pause, simulate_locks
+from tests.durability.virtual import Crash, VirtualClock, VirtualLoop, pause, simulate_locks
 
 __all__ = ["Outcome", "run"]
 
@@ -129,6 +129,7 @@ class Simulation:
         self.waiting: dict[tuple[str, int], str | None] = {}
         self.done: dict[tuple[str, int], int] = {}
         self.timed = [0, 0]
+        self.failed_timers: set[tuple[int, str]] = set()
         self.faults: list[str] = []
         self.crashes = self.disk_faults = 0
         self.life = 0
@@ -267,6 +268,8 @@ class Simulation:
                 if not is_expected(error):
                     self.fault(life, f"timer {number}: {type(error).__name__}: {error}")
                     return
+                # An error does not undo what was written before it: the wish may be there without the alarm.
+                self.failed_timers.add((number, id))
                 continue
             self.note("timed", number, id)
             self.timed[number] += 1
@@ -276,8 +279,9 @@ class Simulation:
             stub: Any = runtime.namespaces["Timer"].get_by_name(f"t{number}")
             report = await stub.report()
             missing = {str(id) for id in range(count)} - set(report["done"])
-            if missing or report["wanted"]:
-                self.faults.append(f"timer {number}: alarms never went off: {sorted(missing)} {report['wanted']}")
+            missing |= {id for id in report["wanted"] if (number, id) not in self.failed_timers}
+            if missing:
+                self.faults.append(f"timer {number}: alarms never went off: {sorted(missing)}")
 
     async def _follow(self, runtime: Runtime, agent: str, life: int) -> None:
         seen = self.seen[agent]
@@ -339,12 +343,11 @@ class Simulation:
         stub: Any = runtime.namespaces["Ledger"].get_by_name(agent)
         report = await stub.report()
         self.note("report", agent, len(report["log"]), report["waiting"])
-        if report["waiting"]:
-            self.faults.append(f"{agent}: {report['waiting']} alarms and jobs were never run")
+        # What was not acknowledged may be there in part: an error does not undo what was written before it.
         asked = {id for id in self.acknowledged[agent] if id.split("-")[1] in ("queue", "later", "alarm")}
         missing = asked - {id for id, _ in report["effects"]}
-        if missing and not report["waiting"]:
-            self.faults.append(f"{agent}: acknowledged and never done: {sorted(missing)}")
+        if missing:
+            self.faults.append(f"{agent}: acknowledged and never done: {sorted(missing)}, waiting {report['waiting']}")
         return report
 
 

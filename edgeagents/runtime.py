@@ -50,6 +50,7 @@ from edgeagents.objects import (
 from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugins import load_plugins, unique
+from edgeagents.redaction import has_secret_name, hide
 from edgeagents.watchdog import Block, Watchdog
 from edgeagents.worker import Env, ExecutionContext, Worker
 
@@ -303,6 +304,8 @@ class Runtime:
                 continue
             if declaration.name:
                 values[declaration.name] = value
+                if declaration.kind == "secret_text" or has_secret_name(declaration.name):
+                    hide([value])
             if isinstance(value, Namespace):
                 self.namespaces[declaration.name] = value
         if len(faults) == 1:
@@ -312,6 +315,7 @@ class Runtime:
         # The objects hold this very env: it is filled in place.
         vars(self.env).update(values)
         vars(self.env).update(self._given_env or {})
+        hide(value for name, value in (self._given_env or {}).items() if has_secret_name(name))
 
     def _declarations(self) -> list[BindingDeclaration]:
         declarations = list(self.worker.bindings)
@@ -332,6 +336,7 @@ class Runtime:
             self._by_class[cls] = Namespace(
                 key, cls, self._deliver, self.rng, exported_names(cls, self._world.capabilities)
             )
+            self._by_class[cls].name_bytes = self.limits.object_name_bytes
         return self._by_class[cls]
 
     def _tell_blocked(self, block: Block) -> None:

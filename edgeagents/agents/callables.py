@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from edgeagents.agents import protocol
 from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.kebab import snake_case
+from edgeagents.agents.told_errors import told
 from edgeagents.errors import WebSocketError
 from edgeagents.objects.records import record
 
@@ -150,8 +151,8 @@ class Callables(Capability):
             raise
         except Exception as error:
             self._logger.error("The callable %s failed", name, exc_info=error)
-            self.host.emit("rpc:error", method=name, error=_message_of(error))
-            answer.error(_message_of(error))
+            self.host.emit("rpc:error", method=name, error=told(error))
+            answer.error(told(error))
         except BaseException:
             # Such as SystemExit: no error in the sense of the method, and no message for a client.
             answer.error("Unknown error occurred")
@@ -200,10 +201,3 @@ class Callables(Capability):
 
 def _spellings(asked: str) -> set[str]:
     return {name for name in (asked, snake_case(asked)) if not name.startswith("_")}
-
-
-def _message_of(error: Exception) -> str:
-    # The argument itself: str(KeyError("x")) has quotes that were not in the message.
-    if len(error.args) == 1 and isinstance(error.args[0], str):
-        return error.args[0]
-    return str(error)

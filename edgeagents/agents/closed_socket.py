@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import traceback
 
+from edgeagents.agents.told_errors import told
 from edgeagents.http import Response
 from edgeagents.objects.websocket import web_socket_pair
+from edgeagents.redaction import redact
 
 __all__ = ["closed_socket", "failed_session"]
 
@@ -25,5 +27,5 @@ def closed_socket(code: int, reason: str, message: str | None = None) -> Respons
 
 def failed_session(error: Exception, *, debug: bool) -> Response:
     """Answer a handshake that ``error`` has cut short. Only with ``debug`` the client sees where it comes from."""
-    text = "".join(traceback.format_exception(error)) if debug else str(error)
+    text = redact("".join(traceback.format_exception(error))) if debug else told(error)
     return closed_socket(1011, _SETUP_FAILED, json.dumps({"error": text}))

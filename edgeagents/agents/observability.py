@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from edgeagents.redaction import redact
 
 __all__ = ["AgentEvent", "EventBus", "Listener", "log_events"]
 
@@ -77,6 +79,8 @@ class EventBus:
 
     def publish(self, event: AgentEvent) -> None:
         """Tell ``event`` to those who listen to its channel."""
+        if isinstance(text := event.payload.get("error"), str) and (clean := redact(text)) != text:
+            event = replace(event, payload={**event.payload, "error": clean})
         for channel, listener in tuple(self._listeners):
             if channel is None or channel == event.channel:
                 try:
@@ -90,6 +94,6 @@ def log_events(logger: logging.Logger = _log, level: int = logging.INFO) -> List
 
     def write(event: AgentEvent) -> None:
         details = " ".join(f"{name}={value!r}" for name, value in event.payload.items())
-        logger.log(level, "%s %s %s %s", event.type, event.agent, event.name, details)
+        logger.log(level, "%s", redact(f"{event.type} {event.agent} {event.name} {details}"))
 
     return write

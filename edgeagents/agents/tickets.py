@@ -14,6 +14,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import math
 import os
 import secrets
@@ -28,6 +29,7 @@ from edgeagents.errors import ConfigError
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Identity, Request
 from edgeagents.objects.clock import Clock, SystemClock
+from edgeagents.redaction import RedactingFilter
 
 if TYPE_CHECKING:
     from edgeagents.runtime import Runtime
@@ -39,6 +41,8 @@ SHORTEST_SECRET: Final = 32
 LONGEST_TICKET: Final = 8_192
 SWEEP_SECONDS: Final = 60.0
 
+_SERVERS_LOGS: Final = ("granian.access", "hypercorn.access", "uvicorn.access", "uvicorn.error")
+_FILTER: Final = RedactingFilter()
 _PURPOSE: Final = b"edgeagents ticket 1\0"
 
 Secret = str | bytes
@@ -139,6 +143,12 @@ class Tickets:
         if identity is not None:
             request.forget_parameter(PARAMETER)
         return identity
+
+    @hookimpl
+    def startup(self) -> None:
+        """Keep tickets out of the servers' own access logs, which have whole URLs."""
+        for name in _SERVERS_LOGS:
+            logging.getLogger(name).addFilter(_FILTER)
 
     def _content(self, ticket: str) -> dict[str, Any] | None:
         content, _, signature = ticket.partition(".")

@@ -7,6 +7,7 @@ import traceback
 
 from edgeagents.errors import ClientDisconnected, HttpError, ObjectError
 from edgeagents.http import Request, Response
+from edgeagents.redaction import redact
 
 __all__ = ["answer_failure"]
 
@@ -26,5 +27,5 @@ def answer_failure(error: Exception, request: Request, *, debug: bool) -> Respon
         return Response(status=499)
     _log.error("%s %s: the handler failed", request.method, request.path, exc_info=error)
     if debug:
-        return Response("".join(traceback.format_exception(error)), status=500)
+        return Response(redact("".join(traceback.format_exception(error))), status=500)
     return Response("Internal Server Error", status=500)

@@ -6,6 +6,7 @@ import html
 from string import Template
 
 from edgeagents.http import Request, Response
+from edgeagents.redaction import redact
 
 __all__ = ["error_page"]
 
@@ -37,6 +38,7 @@ $text
 
 def error_page(request: Request, *, title: str = "Internal Server Error", text: str = "", hint: str = "") -> Response:
     """Return status 500: a page for a browser, a line of text for everybody else."""
+    text = redact(text)
     hint = hint or "The worker failed. The terminal that runs the emulator shows where."
     if "text/html" in request.headers.get("accept", ""):
         body = _PAGE.substitute(

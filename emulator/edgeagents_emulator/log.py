@@ -11,6 +11,7 @@ from typing import TextIO
 
 import edgeagents
 import wrangler_compat
+from edgeagents.redaction import redact
 
 __all__ = ["LineFormatter", "configure_logging", "user_traceback"]
 
@@ -76,7 +77,7 @@ class LineFormatter(logging.Formatter):
             text = text.replace(status, self.paint(status, _status_colour(status)), 1)
         if record.exc_info and record.exc_info[1] is not None:
             text = f"{text}\n{user_traceback(record.exc_info[1])}"
-        return text
+        return redact(text)
 
     def paint(self, text: str, colour: str) -> str:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self._has_colour else text

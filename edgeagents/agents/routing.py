@@ -22,7 +22,6 @@ from edgeagents.agents.kebab import kebab_case
 from edgeagents.errors import ConfigError
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
-from edgeagents.objects.limits import Limits
 from edgeagents.objects.namespace import Namespace, current_namespaces
 
 __all__ = [
@@ -50,8 +49,6 @@ _OPEN_CORS = {
 
 # Messages between the parts of Cloudflare's SDK. Here they pass in process, so what a client sends is forged.
 _INTERNAL_HEADERS = ("x-agents-lifecycle-props", "x-cf-agents-", "cf-mcp-")
-
-_MAX_NAME_BYTES = Limits.object_name_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +151,8 @@ class AgentRouter:
             logger.warning("No agent class is called %.100r in a URL. There is: %s", segment, known)
             return Response("Invalid request", status=400)
         class_name, namespace = target
-        if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
-            return Response(f"The name of an agent is at most {_MAX_NAME_BYTES} bytes long.", status=400)
+        if len(name) * 4 > namespace.name_bytes and (fault := _length_fault(namespace, name)) is not None:
+            return Response(fault, status=400)
         if self._cors is not None and request.method == "OPTIONS":
             return Response(status=200, headers=self._cors)
         is_upgrade = request.is_websocket_upgrade
@@ -275,10 +272,10 @@ async def get_agent_by_name(
     copies. ``await stub.fetch(request)`` hands on a request, so a program may find the agent for a URL by itself.
     """
     _check_retry(routing_retry)
-    if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
-        raise ValueError(f"The name of an agent is at most {_MAX_NAME_BYTES} bytes long.")
     if isinstance(namespace, type):
         namespace = _namespace_of(namespace)
+    if (fault := _length_fault(namespace, name)) is not None:
+        raise ValueError(fault)
     if jurisdiction is not None:
         namespace = _in_jurisdiction(namespace, jurisdiction)
     stub = namespace.get_by_name(name, props=props)
@@ -298,6 +295,13 @@ def _namespace_of(cls: type[T]) -> Namespace[T]:
         known = ", ".join(sorted(known.__name__ for known in namespaces)) or "none"
         raise ConfigError(f"{cls.__name__} is not among the agents of this runtime ({known}). Add it to agents=[...].")
     return cast("Namespace[T]", namespace)
+
+
+def _length_fault(namespace: Namespace[Any], name: str) -> str | None:
+    most = namespace.name_bytes
+    if len(name.encode("utf-8", "surrogatepass")) <= most:
+        return None
+    return f"The name of an agent is at most {most} bytes long: Limits(object_name_bytes={most})."
 
 
 def _in_jurisdiction(namespace: Namespace[T], jurisdiction: str) -> Namespace[T]:

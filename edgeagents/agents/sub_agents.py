@@ -26,7 +26,6 @@ from edgeagents.agents.waking import with_waking
 from edgeagents.errors import AgentError, ConfigError, HttpError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import ObjectId
-from edgeagents.objects.limits import Limits
 from edgeagents.objects.rpc import exported_names, is_callable_name
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ class DynamicAgents(Capability):
 
     async def _open(self, class_name: str, name: str, props: Mapping[str, Any] | None = None) -> Stub[Any]:
         cls = self._known.get(class_name)
-        _check(class_name, name)
+        _check(class_name, name, self._ctx.limits.object_name_bytes)
         if cls is None:
             raise self._unknown(class_name)
         facets, facet_name = self._ctx.facets, _facet_name(class_name, name)
@@ -312,7 +311,7 @@ def _facet_name(class_name: str, name: str) -> str:
     return f"{class_name}\0{name}"
 
 
-def _check(class_name: str, name: str) -> None:
+def _check(class_name: str, name: str, most_bytes: int | None = None) -> None:
     if kebab_case(class_name) == SUB_PREFIX:
         raise _Refused(
             f"A class of sub-agents cannot be called {class_name!r}: in a path that is {SUB_PREFIX!r}, which is "
@@ -320,8 +319,10 @@ def _check(class_name: str, name: str) -> None:
         )
     if "\0" in name:
         raise _Refused("Sub-agent name contains null character (\\0), which is reserved.")
-    if len(name.encode("utf-8", "surrogatepass")) > Limits.object_name_bytes:
-        raise _Refused(f"The name of a sub-agent is at most {Limits.object_name_bytes} bytes long.")
+    if most_bytes is not None and len(name.encode("utf-8", "surrogatepass")) > most_bytes:
+        raise _Refused(
+            f"The name of a sub-agent is at most {most_bytes} bytes long: Limits(object_name_bytes={most_bytes})."
+        )
 
 
 def _with_path(url: str, path: str) -> str:

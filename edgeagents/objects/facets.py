@@ -97,7 +97,7 @@ class Facets:
         """
         limit = self._activation.world.limits.facet_depth
         if len(self._slot.place.facets) >= limit:
-            raise ValueError(f"The facet {name!r} would stand below {limit} others, and no more are allowed.")
+            raise ValueError(f"The facet {name!r} would stand below {limit} others: Limits(facet_depth={limit}).")
         how = FacetStartup(startup, id)
         number = self._ended.get(name, 0)
 

@@ -176,6 +176,8 @@ class Namespace(Generic[T]):
     ) -> None:
         self.key, self.cls, self.class_name, self.exported = key, cls, cls.__name__, exported
         self._deliver, self._rng = deliver, rng
+        self.name_bytes = Limits.object_name_bytes
+        """How long a name may be that comes from outside."""
 
     def id_from_name(self, name: str) -> ObjectId:
         """Return the id that ``name`` has here: always the same one."""
@@ -203,7 +205,9 @@ class Namespace(Generic[T]):
 
     def jurisdiction(self, name: str) -> Namespace[T]:
         """Return the part of this namespace for a jurisdiction: the same names there are other objects."""
-        return Namespace(f"{self.key}:{name}", self.cls, self._deliver, self._rng, self.exported)
+        part = Namespace(f"{self.key}:{name}", self.cls, self._deliver, self._rng, self.exported)
+        part.name_bytes = self.name_bytes
+        return part
 
     def __repr__(self) -> str:
         return f"<Namespace {self.class_name}>"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from secrets import token_urlsafe
@@ -34,7 +35,6 @@ from edgeagents.models import ErrorPart, ToolContext
 
 MODEL = "openai:gpt-4o"
 MOST_AT_ONCE = 4
-POLL_CHUNKS = 1000
 BACKGROUND = "agents-as-tools-background"
 
 INSTRUCTIONS = """\
@@ -141,6 +141,11 @@ class Assistant(AIChatAgent[Env]):
     def runs(self) -> HelperRuns:
         return HelperRuns(self.sql)
 
+    @cached_property
+    def told(self) -> dict[str, int]:
+        """The number of the last chunk that was told of each run that goes on."""
+        return {}
+
     async def on_start(self, props: Any = None) -> None:
         for run in self.runs:
             if run.status == "running" and not run.is_background:
@@ -226,6 +231,7 @@ class Assistant(AIChatAgent[Env]):
     def end(self, run: HelperRun, status: Ended, *, said: int = 0, **result: str | None) -> HelperRun:
         """Note how a run ended, and tell the clients. ``said`` is how many chunks came before."""
         ended = self.runs.end(run.run_id, status, **result)
+        self.told.pop(run.run_id, None)
         if ended is not None:
             self.broadcast(ended.end_frame(said + 1))
             return ended
@@ -262,7 +268,7 @@ class Assistant(AIChatAgent[Env]):
                     case _:
                         pass
                 if at is not None:
-                    number = at
+                    number = self.told[run.run_id] = at
                     self.broadcast(run.chunk_frame(at, chunk))
         except Exception as error:
             return self.end(run, "error", said=number + 1, error=f"{type(error).__name__}: {error}")
@@ -349,17 +355,21 @@ class Assistant(AIChatAgent[Env]):
                 connection.send(run.end_frame(number + 2, is_replay=True))
 
     async def said_by(self, run: HelperRun) -> list[dict[str, Any]]:
-        if run.request_id is None:
+        """Return what all clients have been told of a helper's words."""
+        told = self.told.get(run.run_id, -1) if run.status == "running" else None
+        if run.request_id is None or told == -1:
             return []
         helper: Any = await self.sub_agent(HELPERS[run.helper], run.run_id)
         said: list[dict[str, Any]] = []
-        while True:
-            response = await helper.fetch(f"/chat-stream/{run.request_id}?poll=1&cursor={len(said)}")
-            # Of the turns of a chat that was gone on with for long only the last are known.
-            page: Any = await response.json() if response.ok else {"chunks": [], "done": True}
-            said += page["chunks"]
-            if page["done"] or len(page["chunks"]) < POLL_CHUNKS:
-                return said
+        # Of the turns of a chat that was gone on with for long only the last are known: then there is nothing here.
+        async with aclosing(chunks_of(await helper.fetch(f"/chat-stream/{run.request_id}"))) as chunks:
+            async for number, chunk in chunks:
+                if number is None:
+                    break
+                said.append(chunk)
+                if number == told:
+                    break
+        return said
 
     def on_before_sub_agent(self, request: Request, child: Any) -> Response | None:
         """Let nobody make a helper by asking for it: only those that were put to work are there."""

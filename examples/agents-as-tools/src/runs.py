@@ -8,7 +8,8 @@ connects later is told the same again, and knows by the numbers of the chunks wh
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -157,12 +158,14 @@ def _run(row: Mapping[str, Any]) -> HelperRun:
     return HelperRun(**cast(Any, {**row, "is_background": bool(row["is_background"])}))
 
 
-async def chunks_of(response: Response) -> AsyncIterator[tuple[int | None, dict[str, Any]]]:
+async def chunks_of(response: Response) -> AsyncGenerator[tuple[int | None, dict[str, Any]], None]:
     """Yield the chunks of a turn with their numbers. One that only tells how the turn ended has none."""
     parser, last = EventStreamParser(), None
-    async for piece in response.stream():
-        for event in parser.feed(piece):
-            if event.data and event.data != "[DONE]":
-                # An event without an id is told under the one before.
-                is_numbered, last = event.id != last, event.id
-                yield int(event.id) if is_numbered and event.id else None, json.loads(event.data)
+    pieces: Any = response.stream()
+    async with aclosing(pieces):
+        async for piece in pieces:
+            for event in parser.feed(piece):
+                if event.data and event.data != "[DONE]":
+                    # An event without an id is told under the one before.
+                    is_numbered, last = event.id != last, event.id
+                    yield int(event.id) if is_numbered and event.id else None, json.loads(event.data)

@@ -82,8 +82,9 @@ def import_main(config: Config, script: Path | None = None) -> WorkerModule | No
         here.error("invalid", f"{shown} is no Python file: its name must end in .py")
         return None
     paths = _add_paths(file, config)
-    worker = WorkerModule(ModuleType(file.stem), file, paths, frozenset(sys.modules), HostFinder(paths))
-    sys.meta_path.insert(0, worker._finder)
+    finder = HostFinder(paths)
+    worker = WorkerModule(ModuleType(file.stem), file, paths, frozenset(sys.modules), finder)
+    sys.meta_path.insert(0, finder)
     try:
         worker.module = _import_file(file)
     except ModuleNotFoundError as error:

@@ -36,7 +36,7 @@ from wrangler_compat.host.model.convert import number
 from wrangler_compat.host.model.date import JsDate, from_milliseconds
 from wrangler_compat.host.model.errors import JsException, JsRangeError, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
-from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, jsnull
+from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, jsnull, python
 from wrangler_compat.host.web.blob import Blob
 from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.request import Request
@@ -222,8 +222,7 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
             raise js_error(error) from error
         return JsPromise.of(settle(result)) if inspect.isawaitable(result) else convert(result)
 
-    call._is_python = True  # pyright: ignore[reportFunctionMemberAccess]
-    return call
+    return python(call)
 
 
 def _are_options(value: dict[Any, Any], names: set[str]) -> bool:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from edgeagents.errors import ConfigError
 
@@ -31,7 +31,7 @@ class HostFinder:
         if top in _HOST:
             _install()
             module = sys.modules.get(name)
-            return None if module is None else ModuleSpec(name, _Ready(module))
+            return None if module is None else ModuleSpec(name, cast("Any", _Ready(module)))
         if name in _SDK:
             # The SDK's, whatever the worker calls its own files.
             return _find_outside(name, self._folders)

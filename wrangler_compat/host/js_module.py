@@ -15,7 +15,7 @@ from wrangler_compat.host.model.errors import ERRORS, DomException
 from wrangler_compat.host.model.json_object import JsJSON, JsMath
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, python
-from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url
+from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url, websocket
 from wrangler_compat.host.web.console import Console
 from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
 from wrangler_compat.host.web.timers import TIMERS, performance, scheduler
@@ -53,6 +53,7 @@ def classes() -> dict[str, type[JsProxy]]:
         *(events.Event, events.EventTarget, events.MessageEvent, events.CloseEvent, events.ErrorEvent),
         *(streams.ReadableStream, streams.WritableStream, streams.TransformStream),
         *(streams.IdentityTransformStream, streams.FixedLengthStream),
+        *(websocket.WebSocket, websocket.WebSocketPair, websocket.WebSocketRequestResponsePair),
         *ERRORS,
         *TYPED_ARRAYS.values(),
         *ENCODING_CLASSES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from wrangler_compat.host.model.convert import same, to_text, truthy
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, python
@@ -17,7 +17,7 @@ class JsArray(JsProxy):
 
     _callable_without_new = True
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """Array.of and the like."""
 
         def of(*items: Any) -> JsArray:
@@ -44,7 +44,7 @@ class JsArray(JsProxy):
             items = (None,) * items
         elif is_nullish(items):
             items = ()
-        self._items: list[Any] = list(items)
+        self._items: list[Any] = list(cast("Iterable[Any]", items))
 
     # Python's ways
 
@@ -161,7 +161,7 @@ class JsArray(JsProxy):
 
     def sort(self, compare: Any = None) -> JsArray:
         """Sort it by ``compare``, or else as text."""
-        self._items.sort(key=functools.cmp_to_key(compare) if callable(compare) else to_text)
+        self._items.sort(key=functools.cmp_to_key(cast("Any", compare)) if callable(compare) else to_text)
         return self
 
     def flat(self, depth: Any = 1) -> JsArray:

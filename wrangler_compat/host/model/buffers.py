@@ -40,7 +40,7 @@ class Buffer(JsProxy):
     @python
     def to_memoryview(self) -> memoryview:
         """Return a memoryview of a copy, in the element type."""
-        return memoryview(bytearray(self._bytes())).cast(self._view.format)
+        return _cast(memoryview(bytearray(self._bytes())), self._view.format)
 
     @python
     def to_bytes(self) -> bytes:
@@ -77,7 +77,7 @@ class Buffer(JsProxy):
 class JsArrayBuffer(Buffer):
     """``ArrayBuffer``."""
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """ArrayBuffer.isView."""
 
         def isView(value: Any = None) -> bool:
@@ -101,7 +101,7 @@ class TypedArray(Buffer):
 
     _format: ClassVar[str] = "B"
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """Uint8Array.of and the like. The class itself is put in for each."""
 
     def __init__(self, source: Any = 0, offset: Any = None, length: Any = None) -> None:
@@ -117,7 +117,7 @@ class TypedArray(Buffer):
             self.buffer = JsArrayBuffer(self._content(source, size))
             end = len(self.buffer)
         self.byteOffset = start
-        self._view = self.buffer._view[start:end].cast(self._format)
+        self._view = _cast(self.buffer._view[start:end], self._format)
 
     def _content(self, source: Any, size: int) -> Any:
         if is_nullish(source):
@@ -187,6 +187,10 @@ class TypedArray(Buffer):
         for n in range(len(self._view)):
             self[n] = value
         return self
+
+
+def _cast(view: memoryview, form: Any) -> Any:
+    return view.cast(form)
 
 
 def _typed_array(name: str, form: str) -> type[TypedArray]:

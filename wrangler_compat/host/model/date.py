@@ -34,12 +34,12 @@ class JsDate(JsProxy):
 
     _callable_without_new = True
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """Date.now and the like."""
 
         def now() -> int:
             """Return the milliseconds since 1970."""
-            return time.time_ns() // 1_000_000
+            return _now()
 
         def parse(text: Any = None) -> Any:
             """Return the milliseconds of the date that ``text`` names."""
@@ -53,7 +53,7 @@ class JsDate(JsProxy):
         if parts:
             self._ms = _of_parts((value, *parts))
         elif value is None:
-            self._ms = JsDate.Statics.now()
+            self._ms = _now()
         elif isinstance(value, JsDate):
             self._ms = value._ms
         elif isinstance(value, datetime):
@@ -137,6 +137,10 @@ for _part in ("FullYear", "Month", "Date", "Day", "Hours", "Minutes", "Seconds",
     setattr(JsDate, f"getUTC{_part}", getattr(JsDate, f"get{_part}"))
 
 
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _parse(text: str) -> Any:
     try:
         when = datetime.fromisoformat(text)
@@ -171,7 +175,7 @@ class _Boxed(JsProxy):
 class JsNumber(_Boxed):
     """``Number``: made by ``new`` an object, and by a plain call a number."""
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """Number.isInteger and the like."""
 
         MAX_SAFE_INTEGER = 2**53 - 1
@@ -193,7 +197,7 @@ class JsNumber(_Boxed):
 class JsString(_Boxed):
     """``String``."""
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """String.fromCharCode."""
 
         def fromCharCode(*codes: Any) -> str:

@@ -26,7 +26,7 @@ class JsException(Exception, JsProxy):
     _js_name = "Error"
     _callable_without_new = True
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """What ``Error`` has itself."""
 
         stackTraceLimit: ClassVar[int] = 10

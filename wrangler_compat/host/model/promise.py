@@ -15,7 +15,7 @@ __all__ = ["JsPromise", "settle_with"]
 class JsPromise(JsProxy):
     """A value that is to come. Await it as often as you like."""
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """Promise.all and the like."""
 
         def resolve(value: Any = None) -> JsPromise:

@@ -72,20 +72,17 @@ def js_function(function: Callable[..., Any], *, has_self: bool = False) -> Call
             return (*args, *(None,) * (required - len(args)))
         return args if takes_rest else args[:room]
 
-    if has_self:
+    @functools.wraps(function)
+    def method(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        result = function(self, *shaped(args, keywords))
+        return _promise(result) if returns_promise else result
 
-        @functools.wraps(function)
-        def call(self: Any, /, *args: Any, **keywords: Any) -> Any:
-            result = function(self, *shaped(args, keywords))
-            return _promise(result) if returns_promise else result
-    else:
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        result = function(*shaped(args, keywords))
+        return _promise(result) if returns_promise else result
 
-        @functools.wraps(function)
-        def call(*args: Any, **keywords: Any) -> Any:
-            result = function(*shaped(args, keywords))
-            return _promise(result) if returns_promise else result
-
-    return call
+    return method if has_self else call
 
 
 def _promise(coroutine: Any) -> Any:
@@ -229,7 +226,7 @@ class JsObject(JsProxy):
 
     _props: dict[str, Any]
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """Object.keys and the like."""
 
         def fromEntries(entries: Any) -> Any:

@@ -17,7 +17,7 @@ __all__ = ["AbortController", "AbortSignal"]
 class AbortSignal(EventTarget):
     """``AbortSignal``."""
 
-    class Statics:
+    class Statics(EventTarget.Statics):
         """AbortSignal.abort, timeout and any."""
 
         def abort(reason: Any = None) -> AbortSignal:

@@ -26,7 +26,7 @@ class Response(BodyMixin):
 
     _js_name = "Response"
 
-    class Statics:
+    class Statics(BodyMixin.Statics):
         """Response.json, redirect and error."""
 
         def json(data: Any = None, init: Any = None) -> Response:
@@ -57,9 +57,8 @@ class Response(BodyMixin):
             options = {"status": init.status, "statusText": init.statusText, "headers": init.headers, "cf": init.cf}
         status = options.get("status")
         self.status = 200 if is_nullish(status) else int(status)
-        self.webSocket = options.get("webSocket")
-        if is_nullish(self.webSocket):
-            self.webSocket = jsnull
+        socket = options.get("webSocket")
+        self.webSocket: Any = jsnull if is_nullish(socket) else socket
         if not (200 <= self.status <= 599 or (self.status == 101 and self.webSocket is not jsnull)):
             raise JsRangeError(
                 "Responses may only be constructed with status codes in the range 200 to 599, inclusive."

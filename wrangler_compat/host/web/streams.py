@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from wrangler_compat.host.model.array import JsArray
-from wrangler_compat.host.model.buffers import Buffer, TypedArray, Uint8Array, bytes_of
+from wrangler_compat.host.model.buffers import Buffer, Uint8Array, bytes_of
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
@@ -41,7 +41,7 @@ def _method(holder: Any, name: str) -> Callable[..., Any] | None:
 class ReadableStream(JsProxy):
     """``ReadableStream``. Its chunks can be read once, by ``async for`` too."""
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """ReadableStream.from."""
 
         def from_(chunks: Any = ()) -> ReadableStream:
@@ -64,8 +64,8 @@ class ReadableStream(JsProxy):
         if start is not None:
             started = call_relaxed(start, self._controller)
             if hasattr(started, "__await__"):
-                self._starting = asyncio.ensure_future(started)
-                self._starting.add_done_callback(self._started)
+                self._starting = starting = asyncio.ensure_future(started)
+                starting.add_done_callback(self._started)
 
     def _started(self, starting: asyncio.Future[Any]) -> None:
         if not starting.cancelled() and (error := starting.exception()) is not None:
@@ -183,7 +183,7 @@ class ReadableStream(JsProxy):
 
     def pipeThrough(self, pair: Any, options: Any = None) -> ReadableStream:
         """Write all of it to one end of ``pair``; return the other."""
-        self.pipeTo(pair.writable, options)
+        _ = self.pipeTo(pair.writable, options)  # A promise: it goes on by itself.
         return pair.readable
 
     def values(self, options: Any = None) -> AsyncIterator[Any]:
@@ -284,8 +284,8 @@ class ByobReader(DefaultReader):
         super().__init__(stream)
         self._rest = b""
 
-    async def read(self, view: TypedArray) -> JsObject:
-        """Fill ``view`` with what there is; return ``{value, done}``."""
+    async def read(self, view: Any = None) -> JsObject:
+        """Fill ``view``, a typed array, with what there is; return ``{value, done}``."""
         if not self._rest:
             chunk, done = await self._own()._next()
             if done:

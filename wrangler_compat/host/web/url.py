@@ -113,7 +113,7 @@ class URLSearchParams(JsProxy):
 class URL(JsProxy):
     """``URL``."""
 
-    class Statics:
+    class Statics(JsProxy.Statics):
         """URL.canParse and URL.parse."""
 
         def canParse(url: Any = None, base: Any = None) -> bool:

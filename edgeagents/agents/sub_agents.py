@@ -319,10 +319,20 @@ def _check(class_name: str, name: str, most_bytes: int | None = None) -> None:
         )
     if "\0" in name:
         raise _Refused("Sub-agent name contains null character (\\0), which is reserved.")
+    if not _is_unicode(name):
+        raise _Refused("The name of a sub-agent is valid Unicode, without lone surrogates.")
     if most_bytes is not None and len(name.encode("utf-8", "surrogatepass")) > most_bytes:
         raise _Refused(
             f"The name of a sub-agent is at most {most_bytes} bytes long: Limits(object_name_bytes={most_bytes})."
         )
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _with_path(url: str, path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator, Collection, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, RemoteError
 from edgeagents.http import Request, Response
@@ -77,7 +77,12 @@ def crossing_error(error: BaseException) -> BaseException:
 
 def remote_error(kind: type[Exception], text: str, type_name: str) -> RemoteError:
     """Return the error of an object whose code raised the builtin ``kind``, or a subclass of it named ``type_name``."""
-    return (RemoteError if kind is Exception else _remote(kind))(text, type_name)
+    if kind is Exception:
+        return RemoteError(text, type_name)
+    try:
+        return _remote(kind)(text, type_name)
+    except TypeError:  # One that is made of more than a text, such as UnicodeEncodeError: it is of its base.
+        return remote_error(cast("type[Exception]", kind.__base__), text, type_name)
 
 
 @cache

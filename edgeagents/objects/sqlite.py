@@ -282,7 +282,7 @@ class Database:
         """The object's name as it stands in the database, if the object has one."""
         if self.exists:
             for (name,) in self.execute("SELECT value FROM _cf_METADATA WHERE key = 'name'"):
-                return name
+                return name.decode("utf-8", "surrogatepass") if isinstance(name, bytes) else name
         return self._identity
 
     def set_identity(self, name: str | None) -> None:
@@ -966,7 +966,7 @@ class Database:
             if not self._was_open:
                 self.on_open()
         elif self._identity is not None:
-            self.fetch("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", (self._identity,))
+            self.fetch("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", (_stored(self._identity),))
         self._was_open = True
         return driver
 
@@ -1120,6 +1120,12 @@ def _remember(texts: dict[str, _Text], sql: str, text: _Text) -> None:
     if len(texts) >= _TEXTS_KEPT:
         texts.clear()
     texts[sql] = text
+
+
+def _stored(name: str) -> str | bytes:
+    """Return ``name`` as text, or as bytes where it has lone surrogates: SQLite has no text for those."""
+    data = name.encode("utf-8", "surrogatepass")
+    return name if data.decode("utf-8", "ignore") == name else data
 
 
 def _opening_error(path: Path | None, fault: Fault) -> StorageError:

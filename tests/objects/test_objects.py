@@ -12,6 +12,7 @@ import pytest
 from edgeagents.errors import DataCloneError, ObjectError, ObjectOverloaded, ObjectReset, RemoteError
 from edgeagents.http import Request, Response
 from edgeagents.objects import DurableObject, Limits, current_namespaces
+from edgeagents.objects.rpc import crossing_error
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
 pytestmark = [
@@ -460,3 +461,10 @@ async def test_an_object_that_stored_nothing_has_no_file(tmp_path):
         assert await runtime.namespaces["Counter"].get_by_name("a").memory() == 0
         assert await runtime.namespaces["Counter"].get_by_name("a").has("n") is None
     assert list((tmp_path / "objects").rglob("*")) == [] if (tmp_path / "objects").exists() else True
+
+
+def test_an_error_that_is_made_of_more_than_a_text_crosses_as_its_base():
+    error = crossing_error(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no"))
+    assert isinstance(error, RemoteError)
+    assert isinstance(error, ValueError)
+    assert error.type_name == "UnicodeEncodeError"

@@ -109,5 +109,5 @@ class Site:
             file = self.root.joinpath(*parts).resolve()
             # A link may lead out of the folder; what is there was not meant to be public.
             return file if file.is_relative_to(self.root) and file.is_file() else None
-        except OSError:
+        except (OSError, ValueError):
             return None

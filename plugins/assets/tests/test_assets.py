@@ -118,6 +118,16 @@ def test_a_path_means_a_file(folder: Path, handling: Any, path: str, expected: s
     [
         *("/../outside.txt", "/docs/../../outside.txt", "/link.txt", "/_headers", "/_redirects", "/.assetsignore"),
         *("/secret.txt", "/\0", "/.", "/docs/.", "//etc/passwd", "/" + "a" * 5000),
+        *("/%2e%2e/outside.txt", "/..%2foutside.txt", "/%2e%2e%2foutside.txt", "/docs/..%5c..%5coutside.txt", "/%00"),
+        *(
+            "/docs//../../outside.txt",
+            "/\ud800",
+            "/%ff",
+            "/secret.txt/",
+            "/SECRET.TXT",
+            "/..;/outside.txt",
+            "/...//outside.txt",
+        ),
     ],
 )
 def test_what_is_not_public_is_not_there(folder: Path, path: str) -> None:

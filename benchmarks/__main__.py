@@ -1,126 +1,89 @@
-"""``python -m benchmarks [--quick] [--server hypercorn,uvicorn,granian] [--only hello,echo] [--output FILE]``"""
+"""``python -m benchmarks [--quick] [--server hypercorn,uvicorn,granian] [--only hello,echo,sql] [--output FILE]``"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import platform
+import json
+import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import measures
-from benchmarks.measures import FULL, QUICK, Row, Scale, Variant
-from tests.servers import SERVERS, Server, serving
+from benchmarks.inside.measures import INSIDE
+from benchmarks.measures import MEASURES
+from benchmarks.report import Row, machine, section
+from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.variants import has_typescript, options, typescript_versions, variants
+from tests.servers import ROOT, SERVERS
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-QUIET: dict[str, Sequence[str]] = {
-    "hypercorn": ["--log-level", "warning"],
-    "uvicorn": ["--log-level", "warning", "--no-access-log"],
-    "granian": ["--log-level", "warning", "--no-access-log"],
-}
-
-Measure = Callable[[Iterable[Variant], Scale], Awaitable[list[Row]]]
-
-# What is measured, under which heading, and whether the way through the middleware to the bare app belongs to it.
-MEASURES: dict[str, tuple[str, Measure, bool]] = {
-    "hello": ("HTTP hello", measures.hello, True),
-    "echo": ("WebSocket echo", measures.echo, True),
-    "events": ("Server-Sent Events", measures.events, True),
-    "crowd": (f"{measures.STREAMS} streams at once", measures.crowd, False),
-    "bodies": ("Large streamed bodies", measures.large_bodies, False),
-    "slow": ("Stalled readers", measures.slow_reader, False),
-    "silence": ("Silence in a stream", measures.silence, False),
-}
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return ``rows`` as a Markdown table. The first column is text, the others are figures."""
-    columns = list(rows[0])
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *([str(row[c]) for c in columns] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def machine() -> str:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = f"{len(names)} x {names[0]}" if names else cpu
-    packages = ("edgeagents", *SERVERS, "apsw", "werkzeug")
-    rows = [
-        ("CPU", cpu),
-        ("System", f"{platform.system()} {platform.release()}"),
-        ("Python", platform.python_version()),
-    ]
-    rows += [(name, version(name)) for name in packages if _is_installed(name)]
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        version(name)
-    except ImportError:
-        return False
-    return True
-
-
-def variants(stack: ExitStack, server: str, storage: Path) -> list[Variant]:
-    """Start the two apps on ``server`` and return the three ways to an answer."""
-
-    def start(app: str) -> Server:
-        running = serving(
-            f"benchmarks.apps:{app}", server=server, options=QUIET[server], env={"BENCH_STORAGE": str(storage)}
-        )
-        return stack.enter_context(running)
-
-    bare, agents = start("bare"), start("agents")
-    return [
-        Variant("bare ASGI app", bare, ""),
-        Variant("same app behind the middleware", agents, ""),
-        Variant("agent", agents, "/agents/bench/one"),
-    ]
-
-
-async def run(server: str, names: Sequence[str], scale: Scale) -> str:
-    parts = [f"## {server}"]
+async def on_server(server: str, names: Sequence[str], scale: Scale, *, typescript: bool) -> str:
+    """Run the measures on ``server`` and return their part of the report."""
+    parts = [f"## {server}", f"`{server} {' '.join(options(server))}`"]
     with ExitStack() as stack:
         storage = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
-        ways = variants(stack, server, storage)
+        began = time.perf_counter()
+        ways = variants(stack, server, storage, typescript=typescript)
+        print(f"{server}: {len(ways)} variants, up after {time.perf_counter() - began:.1f} s", file=sys.stderr)
         for name in names:
-            heading, measure, through = MEASURES[name]
-            print(f"{server}: {heading} ...", file=sys.stderr, flush=True)
-            rows = await measure([way for way in ways if through or "behind" not in way.label], scale)
-            explanation = (measure.__doc__ or "").strip()
-            parts += [f"### {heading} ({server})", explanation, table(rows)]
+            measure = MEASURES[name]
+            print(f"{server}: {measure.heading} ...", file=sys.stderr, flush=True)
+            try:
+                rows = await measure.run(measure.chosen(ways), scale)
+            except (OSError, AssertionError) as error:
+                # One measure that fails does not take the others' figures away.
+                parts += [f"### {measure.heading} ({server})", f"Failed: {type(error).__name__}: {error}"]
+                continue
+            parts.append(section(f"{measure.heading} ({server})", measure.run.__doc__, rows))
+    return "\n\n".join(parts)
+
+
+def inside(names: Sequence[str], *, quick: bool) -> str:
+    """Run the measures that need no server, each in a process of its own, and return their part of the report."""
+    parts = ["## Without a server"]
+    for name in names:
+        print(f"{INSIDE[name].heading} ...", file=sys.stderr, flush=True)
+        command = [sys.executable, "-m", "benchmarks.inside", name, *(["--quick"] if quick else [])]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        rows: list[Row] = json.loads(done.stdout)
+        parts.append(section(INSIDE[name].heading, INSIDE[name].run.__doc__, rows))
     return "\n\n".join(parts)
 
 
 def main() -> None:
+    known = [*INSIDE, *MEASURES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute in all, to see that it works; figures are rough")
+    parser.add_argument("--quick", action="store_true", help="minutes in all, to see that it works; figures are rough")
     parser.add_argument("--server", default=",".join(SERVERS), help="which servers, with commas (default: all three)")
-    parser.add_argument(
-        "--only", default=",".join(MEASURES), help=f"which measures, with commas: {', '.join(MEASURES)}"
-    )
+    parser.add_argument("--only", default=",".join(known), help=f"which measures, with commas: {', '.join(known)}")
     parser.add_argument("--output", type=Path, default=None, help="where the report goes besides standard output")
-    options = parser.parse_args()
-    scale = QUICK if options.quick else FULL
+    parser.add_argument("--no-typescript", action="store_true", help="leave out the TypeScript Agent on workerd")
+    given = parser.parse_args()
+    names = given.only.split(",")
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"there is no {', '.join(unknown)}; there is {', '.join(known)}")
+    scale = QUICK if given.quick else FULL
+    typescript = has_typescript() and not given.no_typescript
     report = [
         "# Figures",
-        "Made by `python -m benchmarks`" + (" --quick" if options.quick else "") + "; `README.md` says what they mean.",
-        machine(),
+        "Made by `python -m benchmarks" + (" --quick`" if given.quick else "`") + "; `README.md` says what they mean.",
+        machine(typescript_versions() if typescript else {}),
         f"{scale.rounds} interleaved runs of {scale.seconds:g} s each, {scale.connections} connections; medians.",
     ]
-    report += [asyncio.run(run(server, options.only.split(","), scale)) for server in options.server.split(",")]
+    if alone := [name for name in names if name in INSIDE]:
+        report.append(inside(alone, quick=given.quick))
+    if served := [name for name in names if name in MEASURES]:
+        servers = given.server.split(",")
+        report += [asyncio.run(on_server(server, served, scale, typescript=typescript)) for server in servers]
     text = "\n\n".join(report) + "\n"
     print(text)
-    output = options.output or (None if options.quick else RESULTS)
+    output = given.output or (None if given.quick else RESULTS)
     if output is not None:
         output.write_text(text)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 HEAD_END = b"\r\n\r\n"
 CHUNKED = b"transfer-encoding: chunked"
@@ -70,28 +70,48 @@ class Exchange(asyncio.Protocol):
         self._sent = time.perf_counter()
         self.transport.write(data)
 
-    def complete(self, again: bytes) -> None:
-        """Count one exchange and start the next with ``again``."""
+    def complete(self) -> None:
+        """Count one exchange and start the next."""
         now = time.perf_counter()
         self.figures.count += 1
         self.figures.latencies.append(now - self._sent)
         if now < self.stop_at:
-            self.send(again)
-        elif not self.finished.done():
+            self.begin()
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Be finished."""
+        if not self.finished.done():
             self.finished.set_result(None)
             self.transport.close()
 
 
-class HttpExchange(Exchange):
-    """GET the same path again and again."""
+def get(path: str) -> bytes:
+    """Return a GET request for ``path``."""
+    return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\n\r\n".encode()
 
-    def __init__(self, figures: Figures, stop_at: float, *, host: str, path: str) -> None:
+
+def post_json(path: str, body: bytes) -> bytes:
+    """Return a POST request with ``body``."""
+    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    return f"{head}\r\n\r\n".encode() + body
+
+
+class HttpExchange(Exchange):
+    """Send one request after another, until there are no more."""
+
+    def __init__(self, figures: Figures, stop_at: float, requests: Iterator[bytes]) -> None:
         super().__init__(figures, stop_at)
-        self._request = f"GET {path} HTTP/1.1\r\nhost: {host}\r\naccept: */*\r\n\r\n".encode()
+        self._requests = requests
         self._received = bytearray()
 
     def begin(self) -> None:
-        self.send(self._request)
+        request = next(self._requests, None)
+        if request is None:
+            self.end()
+        else:
+            self.send(request)
 
     def data_received(self, data: bytes) -> None:
         received = self._received
@@ -113,22 +133,25 @@ class HttpExchange(Exchange):
                 self.transport.close()
                 return
             received.clear()
-            self.complete(self._request)
+            self.complete()
 
 
 class EchoExchange(Exchange):
     """Send a text frame and wait for it to come back, again and again."""
 
-    def __init__(self, figures: Figures, stop_at: float, *, host: str, path: str, text: bytes = b"x" * 32) -> None:
+    def __init__(self, figures: Figures, stop_at: float, path: str, text: bytes = b"x" * 32) -> None:
         super().__init__(figures, stop_at)
-        self._hello = upgrade(host, path)
+        self._hello = upgrade(path)
         self._frame = text_frame(text)
         self._answer_size = 2 + len(text)
         self._received = bytearray()
         self._is_open = False
 
     def begin(self) -> None:
-        self.transport.write(self._hello)
+        if self._is_open:
+            self.send(self._frame)
+        else:
+            self.transport.write(self._hello)
 
     def data_received(self, data: bytes) -> None:
         received = self._received
@@ -142,18 +165,19 @@ class EchoExchange(Exchange):
                 return
             del received[: head + len(HEAD_END)]
             self._is_open = True
-            self.send(self._frame)
+            self.begin()
         elif received[0] == 0x89:
             del received[: 2 + received[1]]
         elif len(received) >= self._answer_size:
             del received[: self._answer_size]
-            self.complete(self._frame)
+            self.complete()
 
 
-def upgrade(host: str, path: str) -> bytes:
+def upgrade(path: str) -> bytes:
+    """Return the request for a WebSocket."""
     key = base64.b64encode(os.urandom(16)).decode()
     return (
-        f"GET {path} HTTP/1.1\r\nhost: {host}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
         f"sec-websocket-version: 13\r\nsec-websocket-key: {key}\r\n\r\n"
     ).encode()
 
@@ -163,19 +187,16 @@ def text_frame(text: bytes) -> bytes:
     return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
 
 
-class MakeExchange(Protocol):
-    def __call__(self, figures: Figures, stop_at: float, *, host: str, path: str) -> Exchange: ...
+MakeExchange = Callable[[Figures, float], Exchange]
 
 
-async def exchanges(make: MakeExchange, port: int, path: str, *, connections: int, seconds: float) -> Figures:
-    """Keep ``connections`` busy for ``seconds`` and return what they saw."""
+async def exchanges(make: MakeExchange, port: int, *, connections: int, seconds: float = math.inf) -> Figures:
+    """Keep ``connections`` busy for ``seconds``, or until there is nothing left to do, and return what they saw."""
     figures, loop = Figures(), asyncio.get_running_loop()
     started = time.perf_counter()
     made: list[Exchange] = []
     for _ in range(connections):
-        _, exchange = await loop.create_connection(
-            lambda: make(figures, started + seconds, host=f"127.0.0.1:{port}", path=path), "127.0.0.1", port
-        )
+        _, exchange = await loop.create_connection(lambda: make(figures, started + seconds), "127.0.0.1", port)
         made.append(exchange)
     await asyncio.gather(*(exchange.finished for exchange in made))
     figures.seconds = time.perf_counter() - started
@@ -192,12 +213,16 @@ async def read_stream(
     head = await reader.readuntil(HEAD_END)
     if not head.startswith(b"HTTP/1.1 200"):
         raise ConnectionError(head.decode(errors="replace"))
-    size, first = 0, 0.0
+    size, first, tail = 0, 0.0, b""
+    is_chunked = CHUNKED in head.lower()
     while data := await reader.read(limit):
         first = first or time.perf_counter() - started
         size += len(data)
         if on_data is not None and (waiting := on_data(data)) is not None:
             await waiting
+        tail = (data if len(data) >= len(LAST_CHUNK) else tail + data)[-len(LAST_CHUNK) :]
+        if is_chunked and tail == LAST_CHUNK:
+            break  # Not every server closes the connection when it is asked to.
     writer.close()
     return size, first
 

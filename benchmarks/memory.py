@@ -49,3 +49,8 @@ def forget_peak(leader: int) -> None:
 
 def can_forget_peak() -> bool:
     return os.access("/proc/self/clear_refs", os.W_OK)
+
+
+def own() -> int:
+    """Return the bytes of memory that this process has."""
+    return _status(os.getpid(), "VmRSS:")

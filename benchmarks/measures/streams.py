@@ -1,148 +1,48 @@
-"""What is measured: each function runs one measure against running servers and returns rows for the report."""
+"""Streams: events, large bodies, readers that stop reading, silence."""
 
 from __future__ import annotations
 
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from benchmarks import load, memory
-from tests.servers import Server
+from benchmarks.measures.compare import MIB, compare, growth, interleaved
+from benchmarks.report import Row
+from benchmarks.scale import Scale
+from benchmarks.variants import Variant
 
-MIB = 1 << 20
-STREAMS = 200
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How long and how large: ``QUICK`` shows that the harness works, ``FULL`` gives figures to quote."""
-
-    rounds: int
-    seconds: float
-    connections: int
-    stream_events: int
-    body_bytes: int
-    crowd_events: int
-    silence_seconds: float
+__all__ = ["crowd", "event_stream", "events", "large_bodies", "silence", "slow_reader"]
 
 
-QUICK = Scale(
-    rounds=2, seconds=0.5, connections=16, stream_events=500, body_bytes=32 * MIB, crowd_events=20, silence_seconds=1
-)
-FULL = Scale(
-    rounds=5,
-    seconds=3,
-    connections=32,
-    stream_events=5000,
-    body_bytes=1024 * MIB,
-    crowd_events=200,
-    silence_seconds=180,
-)
+async def event_stream(variants: Sequence[Variant], scale: Scale) -> list[Row]:
+    """Server-Sent Events on one stream, as fast as they come. Latency is that of the first event."""
+    return await _events(variants, scale, 1, scale.stream_events * 4)
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One way to get the same answer: where it is served, and what its paths start with."""
-
-    label: str
-    server: Server
-    prefix: str
-
-    def path(self, rest: str) -> str:
-        return f"{self.prefix}{rest}"
+async def events(variants: Sequence[Variant], scale: Scale) -> list[Row]:
+    """Server-Sent Events on 200 streams at once, as fast as they come. Latency is that of the first event."""
+    return await _events(variants, scale, scale.streams, max(20, scale.stream_events // 20))
 
 
-Row = Mapping[str, Any]
-
-
-def compare(runs: Mapping[str, Iterable[load.Figures]]) -> list[Row]:
-    """Return a row for each variant: medians over its runs, and the ratio of its rate to the first variant's."""
-    rows: list[Row] = []
-    base = 0.0
-    for label, figures in runs.items():
-        made = list(figures)
-        rate = statistics.median(f.rate for f in made)
-        base = base or rate
-        rows.append(
-            {
-                "variant": label,
-                "per second": f"{rate:,.0f}",
-                "ratio": f"{rate / base:.2f}",
-                "p50 ms": f"{statistics.median(f.quantile(0.5) for f in made):.2f}",
-                "p99 ms": f"{statistics.median(f.quantile(0.99) for f in made):.2f}",
-            }
-        )
-    return rows
-
-
-async def interleaved(
-    variants: Iterable[Variant], rounds: int, run: Callable[[Variant], Awaitable[load.Figures]]
-) -> dict[str, list[load.Figures]]:
-    """Run each variant once a round, after one round that is not counted."""
-    variants = list(variants)
-    figures: dict[str, list[load.Figures]] = {variant.label: [] for variant in variants}
-    for round_number in range(rounds + 1):
-        for variant in variants:
-            seen = await run(variant)
-            if round_number:
-                figures[variant.label].append(seen)
-    return figures
-
-
-async def hello(variants: Iterable[Variant], scale: Scale) -> list[Row]:
-    """GET a short text, on connections that are kept."""
-
-    def run(variant: Variant) -> Awaitable[load.Figures]:
-        return load.exchanges(
-            load.HttpExchange,
-            variant.server.port,
-            variant.path("/hello"),
-            connections=scale.connections,
-            seconds=scale.seconds,
-        )
-
-    return compare(await interleaved(variants, scale.rounds, run))
-
-
-async def echo(variants: Iterable[Variant], scale: Scale) -> list[Row]:
-    """A WebSocket text frame there and back, one at a time on each connection."""
-
-    def run(variant: Variant) -> Awaitable[load.Figures]:
-        return load.exchanges(
-            load.EchoExchange,
-            variant.server.port,
-            variant.path("/ws"),
-            connections=scale.connections,
-            seconds=scale.seconds,
-        )
-
-    return compare(await interleaved(variants, scale.rounds, run))
-
-
-async def events(variants: Iterable[Variant], scale: Scale) -> list[Row]:
-    """Server-Sent Events on several streams at once, as fast as they come. Latency is that of the first event."""
-
+async def _events(variants: Sequence[Variant], scale: Scale, streams: int, count: int) -> list[Row]:
     async def run(variant: Variant) -> load.Figures:
-        path = variant.path(f"/events?n={scale.stream_events}")
+        path = variant.path(f"/events?n={count}")
         started = time.perf_counter()
-        seen = await asyncio.gather(
-            *(load.count_events(variant.server.port, path) for _ in range(scale.connections // 4))
-        )
+        seen = await asyncio.gather(*(load.count_events(variant.server.port, path) for _ in range(streams)))
         figures = load.Figures(seconds=time.perf_counter() - started)
-        for count, first in seen:
-            assert count == scale.stream_events, f"{count} of {scale.stream_events} events came"
-            figures.count += count
+        for came, first in seen:
+            assert came == count, f"{came} of {count} events came"
+            figures.count += came
             figures.latencies.append(first)
         return figures
 
     return compare(await interleaved(variants, scale.rounds, run))
 
 
-async def crowd(variants: Iterable[Variant], scale: Scale) -> list[Row]:
+async def crowd(variants: Sequence[Variant], scale: Scale) -> list[Row]:
     """Two hundred streams at once: every event of each must come."""
     rows: list[Row] = []
     for variant in variants:
@@ -151,24 +51,20 @@ async def crowd(variants: Iterable[Variant], scale: Scale) -> list[Row]:
         before = memory.resident(pid)
         path = variant.path(f"/events?n={scale.crowd_events}")
         started = time.perf_counter()
-        seen = await asyncio.gather(*(load.count_events(variant.server.port, path) for _ in range(STREAMS)))
+        seen = await asyncio.gather(*(load.count_events(variant.server.port, path) for _ in range(scale.streams)))
         seconds = time.perf_counter() - started
         rows.append(
             {
                 "variant": variant.label,
                 "streams complete": sum(count == scale.crowd_events for count, _ in seen),
-                "events per second": f"{STREAMS * scale.crowd_events / seconds:,.0f}",
+                "events per second": f"{scale.streams * scale.crowd_events / seconds:,.0f}",
                 "peak growth MiB": growth(before, memory.peak(pid)),
             }
         )
     return rows
 
 
-def growth(before: int, after: int) -> str:
-    return f"{max(0, after - before) / MIB:.1f}"
-
-
-async def large_bodies(variants: Iterable[Variant], scale: Scale) -> list[Row]:
+async def large_bodies(variants: Sequence[Variant], scale: Scale) -> list[Row]:
     """A large response and a large upload, both streamed: the server's memory must not follow their size."""
     rows: list[Row] = []
     for variant in variants:
@@ -199,7 +95,7 @@ async def large_bodies(variants: Iterable[Variant], scale: Scale) -> list[Row]:
     return rows
 
 
-async def slow_reader(variants: Iterable[Variant], scale: Scale) -> list[Row]:
+async def slow_reader(variants: Sequence[Variant], scale: Scale) -> list[Row]:
     """Readers beside one that stopped reading: they must not notice, and what it leaves unread must stay bounded."""
     rows: list[Row] = []
     for variant in variants:
@@ -241,7 +137,7 @@ async def _stalled(port: int, path: str) -> asyncio.StreamWriter:
     return writer
 
 
-async def silence(variants: Iterable[Variant], scale: Scale) -> list[Row]:
+async def silence(variants: Sequence[Variant], scale: Scale) -> list[Row]:
     """A token, a long silence, a token: the stream must not be cut in between."""
 
     async def one(variant: Variant) -> Row:

@@ -1,0 +1,1 @@
+"""What is measured in one process, without a server: calls, SQL, commits, memory, imports."""

@@ -28,7 +28,7 @@ from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.values import decode, encode
 
-__all__ = ["AlarmHint", "AlarmIndex", "AlarmScheduler", "AlarmSlot", "Wake", "retry_delay"]
+__all__ = ["AlarmHint", "AlarmIndex", "AlarmScheduler", "AlarmSlot", "Wake", "kept_alarm", "retry_delay"]
 
 _RETRIES: Final = 6
 _JITTER: Final = 0.25
@@ -58,6 +58,11 @@ class _Alarm:
     """Tells an alarm from one that was set later, even for the same time."""
 
 
+def kept_alarm(value: bytes) -> datetime:
+    """Return when the alarm is due that a database keeps as ``value``."""
+    return from_ms(_Alarm(*decode(value)).due)
+
+
 class AlarmSlot:
     """The one alarm of an object. Made by ``AlarmScheduler.slot``."""
 
@@ -85,7 +90,7 @@ class AlarmSlot:
     def expect(self, kept: bytes | None) -> None:
         """The database will be one in which this alarm is kept: see that the object is woken for it."""
         if kept is not None:
-            self._entry.repair(_Alarm(*decode(kept)).due)
+            self._entry.repair(to_ms(kept_alarm(kept)))
 
     def take_due(self, now: datetime) -> AlarmInfo | None:
         """Return what to tell the handler if the alarm is due, else None. End with ``done`` or ``failed``."""

@@ -30,7 +30,7 @@ from edgeagents.objects.open_databases import OpenDatabases, usual_number
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.timeline import DEFAULT_HISTORY, History, history_folder
 
-__all__ = ["FolderStorage", "MemoryStorage", "StorageBackend"]
+__all__ = ["FolderStorage", "MemoryStorage", "StorageBackend", "namespace_of_folder"]
 
 
 class StorageBackend(Protocol):
@@ -168,6 +168,11 @@ class MemoryStorage:
 def _slug(namespace: str) -> str:
     # A worker's and a class's name are words; whatever else could come is made harmless here too.
     return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"%{ord(found[0]):02x}", namespace)
+
+
+def namespace_of_folder(name: str) -> str:
+    """Return the key of the namespace whose objects are in the folder of this name."""
+    return re.sub("%([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), name)
 
 
 def _identity(object_id: ObjectId, facets: tuple[str, ...]) -> str | None:

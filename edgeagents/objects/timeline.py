@@ -494,7 +494,7 @@ class Timeline:
 
     def _begin_anew(self, salts: str, frames: int) -> int:
         """Copy the database as it is, and return the number that its log gets."""
-        known = [ORIGIN.log - 1, *(base.log for base in self._bases()), *(log.log for log in self._logs())]
+        known = [ORIGIN.log, *(base.log for base in self._bases()), *(log.log for log in self._logs())]
         known += [time.bookmark.log for time in self._times()]
         number = max(known) + 1
         if self._path.stat().st_size > self._settings.bytes:

@@ -14,6 +14,7 @@ import click
 
 from edgeagents_emulator.log import configure_logging
 from edgeagents_emulator.options import Options, hosts_in, limits_in
+from edgeagents_emulator.stored import agent, backup, restore
 from wrangler_compat.config import read_config
 from wrangler_compat.finding import find_config
 from wrangler_compat.normal_form import normal_form, variables_as_json
@@ -27,6 +28,10 @@ DEFAULT_PORT = 8787
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run Python Workers and agents on plain CPython."""
+
+
+for command in (agent, backup, restore):
+    main.add_command(command)
 
 
 @main.command()

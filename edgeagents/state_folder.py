@@ -1,0 +1,421 @@
+"""A state folder from outside: its agents listed, copied, carried elsewhere and set back, without a runtime.
+
+What only reads, and what makes an agent that is not there yet, works beside servers that use the folder. What replaces
+something needs the folder for itself, and says so. A copy of an agent is its whole database, those of its facets, and
+its alarms; its history stays where it is.
+
+This is what ``edgeagents agent``, ``edgeagents backup`` and ``edgeagents restore`` do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from edgeagents.errors import ConfigError, StorageError
+from edgeagents.objects.alarms import AlarmIndex, kept_alarm
+from edgeagents.objects.backend import FolderStorage, namespace_of_folder
+from edgeagents.objects.ids import ObjectId, id_from_name
+from edgeagents.objects.sqlite import Database
+from edgeagents.objects.timeline import History, history_folder
+from edgeagents.objects.whole_files import WholeFiles, sync_file, sync_folder
+from edgeagents.placement import FolderClaim
+
+__all__ = ["StateFolder", "StoredAgent"]
+
+_DIGITS: Final = re.compile(r"[0-9a-f]{64}")
+_IN_ARCHIVE: Final = re.compile(r"agent(\.facets/[0-9a-f]{64})*\.sqlite")
+_MANIFEST: Final = "agent.json"
+_FORMAT: Final = 1
+# What belongs to the place that a database is in, and not to what it holds.
+_FORGET_PLACE: Final = "DELETE FROM _cf_METADATA WHERE key IN ('owner', 'restores', 'name')"
+_PUT_NAME: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)"
+_GET: Final = "SELECT value FROM _cf_METADATA WHERE key = ?"
+_WITHOUT_END: Final = History(days=36_500, bytes=1 << 50)
+
+
+@dataclass(frozen=True)
+class StoredAgent:
+    """An agent, or any other object, of which something is kept in a folder."""
+
+    namespace: str
+    id: ObjectId
+    path: Path
+    """Its database file."""
+
+    @property
+    def class_name(self) -> str:
+        """Its class."""
+        return _class_of(self.namespace)
+
+    @property
+    def title(self) -> str:
+        """Its name, or its id where it has none."""
+        return self.id.digits if self.id.name is None else self.id.name
+
+    @property
+    def databases(self) -> Iterator[Path]:
+        """Its database file and those of its facets, of theirs, and so on."""
+        return _tree(self.path)
+
+    @property
+    def size(self) -> int:
+        """The bytes of its databases and their logs on disk."""
+        files = (Path(f"{path}{end}") for path in self.databases for end in ("", "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    @property
+    def changed(self) -> datetime:
+        """When it was written to last."""
+        log = Path(f"{self.path}-wal")
+        return datetime.fromtimestamp((log if log.exists() else self.path).stat().st_mtime, UTC)
+
+
+class StateFolder:
+    """The state folder at ``path``. Raises ``ConfigError`` if it is not there, unless it ``may_be_made``."""
+
+    def __init__(self, path: str | os.PathLike[str], *, may_be_made: bool = False) -> None:
+        self.path = Path(path)
+        if not may_be_made and not (self.path / "objects").is_dir():
+            raise ConfigError(f"{self.path} is not a state folder, or nothing was stored in it yet.")
+        self._files = WholeFiles()
+        self._storage = FolderStorage(self.path)
+
+    # What is there
+
+    def agents(self, class_name: str | None = None) -> Iterator[StoredAgent]:
+        """Yield the agents, all or those of one class, by class and id."""
+        objects = self.path / "objects"
+        for folder in sorted(objects.iterdir()) if objects.is_dir() else ():
+            namespace = namespace_of_folder(folder.name)
+            if class_name in (None, namespace, _class_of(namespace)) and folder.is_dir():
+                for path in sorted(folder.glob("*.sqlite")):
+                    if _DIGITS.fullmatch(path.stem) and path.stat().st_size:
+                        yield StoredAgent(namespace, ObjectId(path.stem, self._name(path)), path)
+
+    def find(self, class_name: str, name: str) -> StoredAgent:
+        """Return the agent of this class with this name, or these 64 digits. Raises ``ConfigError`` without one.
+
+        A class may also be named as its folder is, with the worker's name before it.
+        """
+        for namespace in self._namespaces(class_name):
+            digits = name if _DIGITS.fullmatch(name) else id_from_name(namespace, name).digits
+            path = self._storage.path(namespace, ObjectId(digits))
+            if path.exists():
+                return StoredAgent(namespace, ObjectId(digits, self._name(path)), path)
+        raise ConfigError(f"There is no {class_name} named {name!r} in {self.path}.")
+
+    def alarm(self, agent: StoredAgent) -> datetime | None:
+        """Return when the alarm of the agent is due, if one is set."""
+        value = self._metadata(agent.path, "alarm")
+        return None if value is None else kept_alarm(value)
+
+    def _namespaces(self, class_name: str) -> list[str]:
+        objects = self.path / "objects"
+        known = [namespace_of_folder(folder.name) for folder in objects.iterdir()] if objects.is_dir() else []
+        found = [key for key in known if key == class_name] or [key for key in known if _class_of(key) == class_name]
+        if len(found) > 1:
+            raise ConfigError(f"There are several classes {class_name}: say {' or '.join(sorted(found))}.")
+        return found
+
+    def _name(self, path: Path) -> str | None:
+        return self._metadata(path, "name")
+
+    def _metadata(self, path: Path, key: str) -> Any:
+        with self._files.beside_others(path) as driver:
+            rows = driver.execute(_GET, (key,)).fetchall()
+        return rows[0][0] if rows else None
+
+    # Copies
+
+    def fork(self, agent: StoredAgent, name: str) -> StoredAgent:
+        """Make the agent ``name`` of the same class with everything that ``agent`` holds, and return it.
+
+        Raises ``ConfigError`` if it is there already.
+        """
+        made = self._put(agent.path, agent.namespace, id_from_name(agent.namespace, name), replace=False)
+        with self._alarms() as index:
+            self._note_alarms(made, index)
+            index.sync()
+        return made
+
+    def export(self, agent: StoredAgent, file: str | os.PathLike[str]) -> None:
+        """Write ``agent`` into one file, a zip archive, in place of one that is there."""
+        with self._workshop() as workshop:
+            self._copy_tree(agent.path, workshop / "agent.sqlite", None)
+            made = Path(f"{os.fspath(file)}.new")
+            with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+                about = {"format": _FORMAT, "namespace": agent.namespace, "id": agent.id.digits, "name": agent.id.name}
+                archive.writestr(_MANIFEST, json.dumps(about, indent=2))
+                for path in _tree(workshop / "agent.sqlite"):
+                    archive.write(path, path.relative_to(workshop).as_posix())
+            made.chmod(0o600)
+            os.replace(made, file)
+
+    def load(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        class_name: str | None = None,
+        name: str | None = None,
+        replace: bool = False,
+    ) -> StoredAgent:
+        """Make an agent of what ``export`` wrote, with another name or class if one is given, and return it.
+
+        With ``replace`` it takes the place of one that is there; then nobody may use the folder meanwhile.
+        """
+        with self._workshop() as workshop:
+            about = _unpack(Path(file), workshop)
+            namespace: str = about["namespace"]
+            if class_name is not None:
+                namespace = next(iter(self._namespaces(class_name)), class_name)
+            if name is not None:
+                object_id = id_from_name(namespace, name)
+            elif about["name"] is not None:
+                object_id = id_from_name(namespace, about["name"])
+            elif namespace == about["namespace"]:
+                object_id = ObjectId(about["id"])
+            else:
+                raise ConfigError("An agent without a name can only be loaded into its own class. Give it a name.")
+            for path in _tree(workshop / "agent.sqlite"):
+                fault = self._files.check(path)
+                if fault is not None:
+                    raise StorageError(f"{file} is damaged: {path.relative_to(workshop)}: {fault}")
+            with self._for_itself() if replace else nullcontext(), self._alarms() as index:
+                made = self._put(workshop / "agent.sqlite", namespace, object_id, replace=replace)
+                self._note_alarms(made, index)
+                index.sync()
+            return made
+
+    def backup(self, target: str | os.PathLike[str], agents: Iterable[StoredAgent] | None = None) -> int:
+        """Copy agents, all or the given ones, into the folder ``target``, which is a state folder then. Return how
+        many.
+
+        Each is copied as of one commit, and synced. Those that are in ``target`` already are replaced: a backup can be
+        brought up to date.
+        """
+        other = StateFolder(target, may_be_made=True)
+        if other.path.resolve() == self.path.resolve():
+            raise ConfigError("A folder cannot be backed up into itself.")
+        return other._take_over(self.agents() if agents is None else agents, replace=True)
+
+    def restore(
+        self, source: str | os.PathLike[str], agents: Iterable[StoredAgent] | None = None, *, replace: bool = False
+    ) -> int:
+        """Copy agents of the state folder ``source``, all or the given ones, into this one. Return how many.
+
+        Raises ``ConfigError`` when one is there already, before anything is changed, unless they are to ``replace``
+        those. Nobody may use this folder meanwhile.
+        """
+        chosen = list(StateFolder(source).agents() if agents is None else agents)
+        if not replace:
+            for agent in chosen:
+                self._refuse_existing(self._storage.path(agent.namespace, agent.id), agent.id, agent.namespace)
+        return self._take_over(chosen, replace=replace)
+
+    def _take_over(self, agents: Iterable[StoredAgent], *, replace: bool) -> int:
+        count = 0
+        with self._for_itself(), self._alarms() as index:
+            for agent in agents:
+                self._note_alarms(self._put(agent.path, agent.namespace, agent.id, replace=replace), index)
+                count += 1
+            index.sync()
+        return count
+
+    def _put(self, source: Path, namespace: str, object_id: ObjectId, *, replace: bool) -> StoredAgent:
+        target = self._storage.path(namespace, object_id)
+        if not replace:
+            self._refuse_existing(target, object_id, namespace)
+        with self._workshop() as workshop:
+            made = workshop / target.name
+            self._copy_tree(source, made, object_id.name)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if replace:
+                _put_in_place(made, target)
+            else:
+                self._put_in_free_place(made, target, object_id, namespace)
+        sync_folder(target.parent)
+        return StoredAgent(namespace, object_id, target)
+
+    def _refuse_existing(self, target: Path, object_id: ObjectId, namespace: str) -> None:
+        if target.exists() and target.stat().st_size:
+            who = object_id.digits if object_id.name is None else repr(object_id.name)
+            raise ConfigError(f"There is a {_class_of(namespace)} {who} in {self.path} already.")
+
+    def _put_in_free_place(self, made: Path, target: Path, object_id: ObjectId, namespace: str) -> None:
+        facets = target.with_suffix(".facets")
+        if made.with_suffix(".facets").exists():
+            if facets.exists():
+                shutil.rmtree(facets)
+            os.rename(made.with_suffix(".facets"), facets)
+        try:
+            # A link, unlike a rename, never takes the place of a file that is there.
+            os.link(made, target)
+        except FileExistsError:
+            self._refuse_existing(target, object_id, namespace)
+            _put_in_place(made, target)
+
+    def _copy_tree(self, source: Path, target: Path, name: str | None) -> None:
+        """Copy the database and those of all facets, with no trace of where they were."""
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        self._files.copy(source, target)
+        with self._files.alone(target) as driver:
+            rows = driver.execute(_GET, ("name",)).fetchall()
+            driver.execute(_FORGET_PLACE, ()).fetchall()
+            kept = name if name is not None else rows[0][0] if rows else None
+            if kept is not None:
+                driver.execute(_PUT_NAME, (kept,)).fetchall()
+        sync_file(target)
+        for facet in _facets(source):
+            self._copy_tree(facet, target.with_suffix(".facets") / facet.name, None)
+
+    @contextmanager
+    def _alarms(self) -> Generator[AlarmIndex]:
+        index = AlarmIndex.open(self.path / "alarms.sqlite")
+        try:
+            yield index
+        finally:
+            index.close()
+
+    def _note_alarms(self, agent: StoredAgent, index: AlarmIndex) -> None:
+        index.remove(agent.namespace, agent.id)
+        index.remove_facets(agent.namespace, agent.id)
+        self._note_alarms_below(agent, agent.path, (), index)
+
+    def _note_alarms_below(self, agent: StoredAgent, path: Path, facets: tuple[str, ...], index: AlarmIndex) -> None:
+        alarm = self._metadata(path, "alarm")
+        if alarm is not None:
+            index.set(agent.namespace, agent.id, kept_alarm(alarm), facets)
+        for below in _facets(path):
+            name = self._name(below)
+            if name is not None:
+                self._note_alarms_below(agent, below, (*facets, name), index)
+
+    # The past
+
+    def rewind(self, agent: StoredAgent, to: datetime | str) -> datetime:
+        """Make ``agent`` what it was at a time, with its facets, or at a bookmark of its own database.
+
+        Return the time to go back to when it is to be undone. Nobody may use the folder meanwhile. Raises
+        ``StorageError``, before anything is changed, when that state is not kept.
+        """
+        with self._for_itself():
+            before = datetime.now(UTC) - timedelta(milliseconds=1)
+            paths = [agent.path] if isinstance(to, str) else list(agent.databases)
+            databases = [self._with_history(path) for path in paths]
+            try:
+                bookmarks = [to if isinstance(to, str) else _bookmark(database, to) for database in databases]
+                for database, bookmark in zip(databases, bookmarks, strict=True):
+                    database.restore_at_next_start(bookmark)
+            except BaseException:
+                for path in paths:
+                    (history_folder(path) / "restore.sqlite").unlink(missing_ok=True)
+                raise
+            finally:
+                for database in databases:
+                    database.close()
+            for path in paths:
+                database = self._with_history(path)
+                _ = database.driver
+                database.close()
+            with self._alarms() as index:
+                self._note_alarms(agent, index)
+                index.sync()
+            return before
+
+    def bookmark(self, agent: StoredAgent, at: datetime) -> str:
+        """Return the bookmark of the database of ``agent`` at a time. Nobody may use the folder meanwhile."""
+        with self._for_itself():
+            database = self._with_history(agent.path)
+            try:
+                return _bookmark(database, at)
+            finally:
+                database.close()
+
+    def _with_history(self, path: Path) -> Database:
+        database = Database.open(path)
+        database.set_identity(self._name(path))
+        database.keep_history(_WITHOUT_END, time.time)
+        return database
+
+    # The folder
+
+    @contextmanager
+    def _for_itself(self) -> Generator[None]:
+        claim = FolderClaim(self.path)
+        claim.take_whole()
+        try:
+            yield
+        finally:
+            claim.release()
+
+    @contextmanager
+    def _workshop(self) -> Generator[Path]:
+        """A folder on the same disk, so that what is made there can be moved into its place."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=self.path) as folder:
+            yield Path(folder)
+
+
+def _class_of(namespace: str) -> str:
+    return namespace.partition(":")[0].rpartition("-")[2]
+
+
+def _facets(path: Path) -> list[Path]:
+    folder = path.with_suffix(".facets")
+    return sorted(folder.glob("*.sqlite")) if folder.is_dir() else []
+
+
+def _tree(path: Path) -> Iterator[Path]:
+    yield path
+    for facet in _facets(path):
+        yield from _tree(facet)
+
+
+def _put_in_place(made: Path, target: Path) -> None:
+    """Put a database and those of its facets in the place of what is there, which nobody uses."""
+    facets, history = target.with_suffix(".facets"), history_folder(target)
+    # Without its log a database is old, with another's it is damaged: so the file goes first.
+    for remains in (target, *(Path(f"{target}{end}") for end in ("-wal", "-shm", "-journal"))):
+        remains.unlink(missing_ok=True)
+    for folder in (facets, history):
+        if folder.exists():
+            shutil.rmtree(folder)
+    if made.with_suffix(".facets").exists():
+        os.rename(made.with_suffix(".facets"), facets)
+    os.rename(made, target)
+
+
+def _unpack(file: Path, workshop: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            about = json.loads(archive.read(_MANIFEST))
+            if not isinstance(about, dict) or about.get("format") != _FORMAT:
+                raise ConfigError(f"{file} was written by a newer edgeagents. Update edgeagents.")
+            names = [name for name in archive.namelist() if name != _MANIFEST]
+            if "agent.sqlite" not in names or not all(map(_IN_ARCHIVE.fullmatch, names)):
+                raise KeyError("agent.sqlite")
+            for name in names:
+                (workshop / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with archive.open(name) as source, (workshop / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+            return {"namespace": str(about["namespace"]), "id": str(about["id"]), "name": about["name"]}
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ConfigError(f"{file} is not an agent that was exported.") from error
+
+
+def _bookmark(database: Database, at: datetime) -> str:
+    bookmark = database.bookmark_at(at.timestamp())
+    assert bookmark is not None, "nobody else writes"
+    return bookmark

@@ -66,11 +66,15 @@ try {
 
   const data = JSON.stringify({ title: "Reminder", body: "Drink", tag: "reminder-1" });
   await devtools.send("ServiceWorker.deliverPushMessage", { origin: url, registrationId: await registered, data });
-  const shown = await page.waitForFunction(async () => {
+  const shown = await page.evaluate(async () => {
     const registration = await navigator.serviceWorker.ready;
-    return (await registration.getNotifications()).map(({ title, body, tag }) => ({ title, body, tag }))[0];
+    for (;;) {
+      const [first] = await registration.getNotifications();
+      if (first) return { title: first.title, body: first.body, tag: first.tag };
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   });
-  tell(await shown.jsonValue());
+  tell(shown);
 } finally {
   await context.close();
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -32,23 +33,24 @@ def to_jsonable(value: Any) -> Any:
 
 def is_too_deep(text: str | bytes, value: Any, depth: int) -> bool:
     """Whether ``value``, which ``text`` is in JSON, nests deeper than ``depth`` levels."""
-    # Each level is a bracket that opens and one that closes: most texts have too few of them to need a look.
+    # Each level is a bracket that opens and one that closes: most texts are too short, or have too few of them.
     if len(text) <= 2 * depth:
         return False
-    opening = text.count(b"[") + text.count(b"{") if isinstance(text, bytes) else text.count("[") + text.count("{")
-    return opening > depth and _nests_deeper(value, depth)
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return len(data.translate(None, _ALL_BUT_OPENING)) > depth and _nests_deeper(value, depth)
+
+
+_ALL_BUT_OPENING = bytes(set(range(256)) - set(b"[{"))
+_CONTAINERS = frozenset({dict, list})
 
 
 def _nests_deeper(value: Any, depth: int) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
+    level: list[Any] = [value] if type(value) in _CONTAINERS else []
     for _ in range(depth):
         if not level:
             return False
-        below: list[Any] = []
-        for each in level:
-            items = each.values() if type(each) is dict else each
-            below += [item for item in items if type(item) is dict or type(item) is list]
-        level = below
+        items = chain.from_iterable([each.values() if type(each) is dict else each for each in level])
+        level = [item for item in items if type(item) in _CONTAINERS]
     return bool(level)
 
 

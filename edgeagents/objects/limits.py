@@ -49,8 +49,8 @@ class Limits:
     """The names and values of a request's headers together. More: 431."""
     headers: int = 256
     """How many headers a request may have. More: 431."""
-    json_depth: int | None = 128
-    """How deep JSON from a client may nest. Deeper: 400, or close code 1009 for a frame."""
+    json_depth: int | None = 250
+    """How deep JSON from a client may nest: no deeper than what is stored. Deeper: 400, close code 1009 for a frame."""
 
     # WebSockets
 

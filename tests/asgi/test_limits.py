@@ -89,7 +89,7 @@ class TestBodies:
 
     async def test_json_that_nests_without_end_is_refused_too(self, exchange):
         status, text = await answer(exchange, reads_json, Limits(), body=b"[" * 100_000)
-        assert (status, text) == (400, str(JsonTooDeep(128)))
+        assert (status, text) == (400, str(JsonTooDeep(250)))
 
     async def test_a_body_says_which_limit_it_met(self, exchange):
         limits = Limits(body_bytes=10, buffered_body_bytes=5)
@@ -283,7 +283,7 @@ class TestSettings:
         ("texts", "limits"),
         [
             ({"json_depth": "none", "idle_seconds": "2.5"}, Limits(json_depth=None, idle_seconds=2.5)),
-            ({"strict": "false", "value_bytes": "9_000_000"}, Limits(strict=False, value_bytes=9_000_000)),
+            ({"strict": "false", "row_bytes": "9_000_000"}, Limits(strict=False, row_bytes=9_000_000)),
         ],
     )
     def test_they_can_be_read_from_text(self, texts, limits):
@@ -295,7 +295,7 @@ class TestSettings:
             ({"frame_bites": "1"}, "There is no limit 'frame_bites'"),
             ({"frame_bytes": "many"}, "The limit 'frame_bytes' cannot be 'many'"),
             ({"headers": "-1"}, "a limit is not negative"),
-            ({"value_bytes": "9000000"}, "strict=False"),
+            ({"row_bytes": "9000000"}, "strict=False"),
         ],
     )
     def test_what_cannot_be_is_said_at_once(self, texts, message):

@@ -99,14 +99,14 @@ def pack_request(request: Request) -> list[Any]:
         headers.append(("sec-websocket-protocol", ", ".join(request.subprotocols)))
     identity = request.identity
     return [
-        encode(request.url), request.method, encode(headers), request.client, request.root_path, request.buffer_limit,
-        None if identity is None else encode(identity.to_data()),
+        encode(request.url), request.method, encode(headers), request.client, request.root_path,
+        (request.buffer_limit, request.json_depth), None if identity is None else encode(identity.to_data()),
     ]  # fmt: skip
 
 
 def unpack_request(packed: list[Any], body: BodySource, signal: AbortSignal | None = None) -> Request:
     """Return the request with a body."""
-    url, method, headers, client, root_path, buffer_limit, identity = packed
+    url, method, headers, client, root_path, limits, identity = packed
     request = Request(
         decode(url),
         method=method,
@@ -116,7 +116,7 @@ def unpack_request(packed: list[Any], body: BodySource, signal: AbortSignal | No
         root_path=root_path,
         signal=signal,
     )
-    request.buffer_limit = buffer_limit
+    request.buffer_limit, request.json_depth = limits
     if identity is not None:
         request.identity = Identity.from_data(decode(identity))
     return request

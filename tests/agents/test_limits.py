@@ -7,7 +7,7 @@ import json
 import pytest
 
 from edgeagents import Agent, Connection, callable, get_agent_by_name
-from edgeagents.errors import WebSocketClosed
+from edgeagents.errors import JsonTooDeep, WebSocketClosed
 from edgeagents.http import Request
 from edgeagents.objects import Limits
 from edgeagents.testing import agent_runtime, connect
@@ -29,6 +29,9 @@ class Echo(Agent):
     @callable()
     def back(self, value: object) -> object:
         return value
+
+    async def on_request(self, request: Request) -> object:
+        return await request.json() if request.method == "POST" else "hello"
 
     def on_message(self, connection: Connection, message: str | bytes) -> None:
         Echo.messages.append(message)
@@ -83,6 +86,22 @@ async def test_where_there_is_no_limit_any_text_reaches_the_agent():
         socket.send(call("back", 1))
         assert json.loads(await socket.receive())["result"] == 1
         assert Echo.messages == [text]
+
+
+async def test_limits_of_a_request_hold_where_another_process_has_the_agent(tmp_path):
+    async with (
+        agent_runtime(Echo, storage=tmp_path, durability="normal"),
+        agent_runtime(Echo, storage=tmp_path, durability="normal") as other,
+    ):
+        for depth in (5, 6):
+            request = Request("/agents/echo/a", method="POST", json=nested(depth))
+            request.json_depth = 5
+            if depth == 5:
+                assert (await other.route(request)).status == 200
+                continue
+            with pytest.raises(JsonTooDeep) as raised:
+                await other.route(request)
+            assert (raised.value.status, raised.value.limit) == (400, 5)
 
 
 async def test_an_agent_s_name_has_a_length():

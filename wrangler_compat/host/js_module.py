@@ -18,6 +18,7 @@ from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, python
 from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url, websocket
 from wrangler_compat.host.web.console import Console
 from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
+from wrangler_compat.host.web.html_rewriter import HTMLRewriter
 from wrangler_compat.host.web.timers import TIMERS, performance, scheduler
 
 __all__ = ["classes", "js_module"]
@@ -57,6 +58,7 @@ def classes() -> dict[str, type[JsProxy]]:
         *ERRORS,
         *TYPED_ARRAYS.values(),
         *ENCODING_CLASSES,
+        HTMLRewriter,
     ]
     return {cls._js_name: cls for cls in made}
 

@@ -1,0 +1,531 @@
+"""``HTMLRewriter``: changes a page while it passes. What no handler touches comes out byte for byte.
+
+The tokens are turbohtml's, which keeps the source of each. An element is known by the open elements around it; nothing
+else of the page is held.
+"""
+
+from __future__ import annotations
+
+import codecs
+import html
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from turbohtml import Token, Tokenizer, TokenType
+
+from wrangler_compat.host.model.array import JsArray
+from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.errors import JsTypeError
+from wrangler_compat.host.model.functions import call_relaxed
+from wrangler_compat.host.model.promise import settle_with
+from wrangler_compat.host.model.proxy import JsProxy, jsnull, properties
+from wrangler_compat.host.web.response import Response
+from wrangler_compat.host.web.selectors import OpenElement, Selector, parse_selector
+from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
+
+__all__ = ["HTMLRewriter"]
+
+_VOID: Final = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr")
+)
+_ATTRIBUTE: Final = re.compile(r"""([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?""")
+_NAMESPACE: Final = "http://www.w3.org/1999/xhtml"
+
+Content = tuple[Any, bool]
+
+
+class _Mutable(JsProxy):
+    """What handlers get: something that can be replaced, removed, or have content before and after it."""
+
+    def __init__(self) -> None:
+        self._before: list[Content] = []
+        self._after: list[Content] = []
+        self._replacement: list[Content] | None = None
+        self._is_alive = True
+
+    @property
+    def removed(self) -> bool:
+        """Whether it was removed or replaced."""
+        return self._replacement is not None
+
+    def _check(self) -> None:
+        if not self._is_alive:
+            raise JsTypeError("This content token is no longer valid. Content tokens are only valid in their handler.")
+
+    def before(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` before it; text unless ``{html: true}``."""
+        self._check()
+        self._before.append(_content(content, options))
+        return self
+
+    def after(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` after it."""
+        self._check()
+        self._after.insert(0, _content(content, options))
+        return self
+
+    def replace(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` in its place."""
+        self._check()
+        self._replacement = [_content(content, options)]
+        return self
+
+    def remove(self) -> Any:
+        """Remove it."""
+        self._check()
+        self._replacement = []
+        return self
+
+    def _keys(self) -> list[str]:
+        return []
+
+
+class _TextChunk(_Mutable):
+    _js_name = "Text"
+
+    def __init__(self, text: str, *, is_last: bool) -> None:
+        super().__init__()
+        self.text, self.lastInTextNode = text, is_last
+
+
+class _Comment(_Mutable):
+    _js_name = "Comment"
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text, self._is_changed = text, False
+
+    @property
+    def text(self) -> str:
+        """What stands in it."""
+        return self._text
+
+    @text.setter
+    def text(self, value: Any) -> None:
+        self._text, self._is_changed = to_text(value), True
+
+
+class _Doctype(JsProxy):
+    _js_name = "Doctype"
+
+    def __init__(self, token: Token) -> None:
+        self.name, self.publicId, self.systemId = (
+            jsnull if value is None else value for value in (token.name, token.public_id, token.system_id)
+        )
+
+
+class _DocumentEnd(JsProxy):
+    _js_name = "DocumentEnd"
+
+    def __init__(self) -> None:
+        self._content: list[Content] = []
+
+    def append(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` at the end of the page."""
+        self._content.append(_content(content, options))
+        return self
+
+
+class _EndTag(_Mutable):
+    _js_name = "EndTag"
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class _Element(_Mutable):
+    _js_name = "Element"
+    namespaceURI = _NAMESPACE
+
+    def __init__(self, tag: str, source: str, *, is_void: bool) -> None:
+        super().__init__()
+        self._tag, self._source, self._is_void = tag, source, is_void
+        found = re.match(r"<[^\s/>]+", source)
+        body = source[found.end() if found else 1 :].removesuffix(">").rstrip()
+        self._is_self_closing = body.endswith("/")
+        self._attributes = [
+            _Attribute(m[1].lower(), html.unescape(next((v for v in m.groups()[1:] if v is not None), "")), m[0])
+            for m in _ATTRIBUTE.finditer(body.removesuffix("/") if self._is_self_closing else body)
+        ]
+        self._is_changed = False
+        self._prepended: list[Content] = []
+        self._appended: list[Content] = []
+        self._after_end: list[Content] = []
+        self._end_handlers: list[Callable[..., Any]] = []
+        self._drops_content = False
+        self._keeps_content = False
+
+    @property
+    def tagName(self) -> str:
+        """The name of the element, which can be changed."""
+        return self._tag
+
+    @tagName.setter
+    def tagName(self, name: Any) -> None:
+        self._check()
+        if not re.fullmatch(r"[A-Za-z][^\s/>]*", to_text(name)):
+            raise JsTypeError("Parser error: Invalid tag name.")
+        self._tag, self._is_changed = to_text(name), True
+
+    @property
+    def attributes(self) -> Iterator[JsArray]:
+        """The attributes, as pairs."""
+        return (JsArray((one.name, one.value)) for one in tuple(self._attributes))
+
+    def getAttribute(self, name: Any) -> Any:
+        """Return the value of an attribute, or null."""
+        wanted = to_text(name).lower()
+        return next((one.value for one in self._attributes if one.name == wanted), jsnull)
+
+    def hasAttribute(self, name: Any) -> bool:
+        """Whether it has such an attribute."""
+        return self.getAttribute(name) is not jsnull
+
+    def setAttribute(self, name: Any, value: Any) -> Any:
+        """Set an attribute."""
+        self._check()
+        wanted, text = to_text(name).lower(), to_text(value)
+        if not wanted or re.search(r"[\s/>=]", wanted):
+            raise JsTypeError("Parser error: Invalid attribute name.")
+        escaped = text.replace('"', "&quot;")
+        made = _Attribute(wanted, text, f'{wanted}="{escaped}"')
+        at = next((n for n, one in enumerate(self._attributes) if one.name == wanted), None)
+        if at is None:
+            self._attributes.append(made)
+        else:
+            self._attributes[at] = made
+        self._is_changed = True
+        return self
+
+    def removeAttribute(self, name: Any) -> Any:
+        """Remove an attribute."""
+        self._check()
+        kept = [one for one in self._attributes if one.name != to_text(name).lower()]
+        self._is_changed = self._is_changed or len(kept) != len(self._attributes)
+        self._attributes = kept
+        return self
+
+    def after(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` after the element."""
+        self._check()
+        self._after_end.insert(0, _content(content, options))
+        return self
+
+    def prepend(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` at the beginning of the element."""
+        self._check()
+        self._prepended.insert(0, _content(content, options))
+        return self
+
+    def append(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` at the end of the element."""
+        self._check()
+        self._appended.append(_content(content, options))
+        return self
+
+    def setInnerContent(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` in place of what is in the element."""
+        self._check()
+        self._drops_content = True
+        self._prepended, self._appended = [_content(content, options)], []
+        return self
+
+    def replace(self, content: Any, options: Any = None) -> Any:
+        """Put ``content`` in place of the element and what is in it."""
+        super().replace(content, options)
+        self._drops_content, self._prepended, self._appended = True, [], []
+        return self
+
+    def remove(self) -> Any:
+        """Remove the element and what is in it."""
+        super().remove()
+        self._drops_content, self._prepended, self._appended = True, [], []
+        return self
+
+    def removeAndKeepContent(self) -> Any:
+        """Remove the element's tags alone."""
+        super().remove()
+        self._keeps_content = True
+        return self
+
+    def onEndTag(self, handler: Callable[..., Any]) -> None:
+        """Call ``handler`` with the element's end tag."""
+        self._check()
+        if self._is_void:
+            raise JsTypeError("Parser error: No end tag.")
+        self._end_handlers.append(handler)
+
+    def _start_tag(self) -> str:
+        if not self._is_changed:
+            return self._source
+        inside = " ".join([self._tag, *(one.raw for one in self._attributes)])
+        return f"<{inside}{' /' if self._is_self_closing else ''}>"
+
+
+@dataclass(slots=True)
+class _Attribute:
+    name: str
+    value: str
+    raw: str
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open element, with what its start tag's handlers wanted of the rest."""
+
+    element: OpenElement
+    matched: list[_Handlers]
+    rewritten: _Element | None = None
+
+
+@dataclass(slots=True)
+class _Handlers:
+    selector: Selector | None
+    object: Any
+    methods: dict[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
+
+    def __post_init__(self) -> None:
+        for name in ("element", "comments", "text", "doctype", "end"):
+            found = self.object.get(name) if isinstance(self.object, dict) else getattr(self.object, name, None)
+            if callable(found):
+                self.methods[name] = found
+
+
+class HTMLRewriter(JsProxy):
+    """``HTMLRewriter``."""
+
+    _js_name = "HTMLRewriter"
+
+    def __init__(self) -> None:
+        self._handlers: list[_Handlers] = []
+        self._of_document: list[_Handlers] = []
+
+    def on(self, selector: Any, handlers: Any) -> HTMLRewriter:
+        """Call ``handlers`` for each element that ``selector`` means, and for what is in it."""
+        self._handlers.append(_Handlers(parse_selector(to_text(selector)), handlers))
+        return self
+
+    def onDocument(self, handlers: Any) -> HTMLRewriter:
+        """Call ``handlers`` for the page."""
+        self._of_document.append(_Handlers(None, handlers))
+        return self
+
+    def transform(self, response: Response) -> Response:
+        """Return ``response`` with its page changed as it is read."""
+        if response.body is jsnull:
+            return Response(None, response)
+        page = _Page(self._handlers, self._of_document, _charset(response))
+        changed = Response(stream_of(page.rewritten(response.body)), response)
+        changed.headers.delete("content-length")
+        return changed
+
+
+class _Page:
+    def __init__(self, handlers: list[_Handlers], of_document: list[_Handlers], charset: str) -> None:
+        self._handlers, self._of_document, self._charset = handlers, of_document, charset
+        self._open: list[_Open] = []
+        self._root = OpenElement("", {})
+        self._dropping = 0
+        self._out: list[str] = []
+        self._in_text = False
+
+    async def rewritten(self, source: ReadableStream) -> AsyncIterator[bytes]:
+        decoder = codecs.getincrementaldecoder(self._charset)("replace")
+        tokenizer = Tokenizer(capture_source=True, resolve_references=False)
+        async for chunk in bytes_from(source):
+            for token in tokenizer.feed(decoder.decode(chunk)):
+                await self._token(token)
+            if self._out:
+                yield self._take()
+        for token in (*tokenizer.feed(decoder.decode(b"", True)), *tokenizer.close()):
+            await self._token(token)
+        await self._end_of_text()
+        await self._end_of_page()
+        if self._out:
+            yield self._take()
+
+    def _take(self) -> bytes:
+        text, self._out = "".join(self._out), []
+        return text.encode(self._charset, "xmlcharrefreplace")
+
+    def _put(self, text: str) -> None:
+        if not self._dropping:
+            self._out.append(text)
+
+    async def _put_content(self, contents: list[Content]) -> None:
+        for content, is_html in contents:
+            text = await _text_of(content)
+            self._put(text if is_html else html.escape(text, quote=False))
+
+    # Tokens
+
+    async def _token(self, token: Token) -> None:
+        match token.type:
+            case TokenType.TEXT | TokenType.CHARACTER_REFERENCE:
+                await self._text(token.source or token.data or "", is_last=False)
+                return
+            case _:
+                await self._end_of_text()
+        match token.type:
+            case TokenType.START_TAG:
+                await self._start_tag(token)
+            case TokenType.END_TAG:
+                await self._end_tag(token)
+            case TokenType.COMMENT:
+                await self._comment(token)
+            case TokenType.DOCTYPE:
+                for handlers in self._of_document:
+                    await _call(handlers, "doctype", _Doctype(token))
+                self._put(token.source or "")
+            case _:
+                self._put(token.source or token.data or "")
+
+    def _concerned(self, name: str) -> list[_Handlers]:
+        concerned = [handlers for handlers in self._of_document if name in handlers.methods]
+        for one in self._open:
+            concerned += [
+                handlers for handlers in one.matched if name in handlers.methods and handlers not in concerned
+            ]
+        return concerned
+
+    async def _end_of_text(self) -> None:
+        if self._in_text:
+            await self._text("", is_last=True)
+
+    async def _text(self, text: str, *, is_last: bool) -> None:
+        self._in_text = not is_last
+        concerned = self._concerned("text")
+        if not concerned:
+            self._put(text)
+            return
+        chunk = _TextChunk(text, is_last=is_last)
+        for handlers in concerned:
+            await _call(handlers, "text", chunk)
+        await self._put_mutated(chunk, text)
+
+    async def _comment(self, token: Token) -> None:
+        concerned = self._concerned("comments")
+        if not concerned:
+            self._put(token.source or "")
+            return
+        comment = _Comment(token.data or "")
+        for handlers in concerned:
+            await _call(handlers, "comments", comment)
+        written = f"<!--{comment.text}-->" if comment._is_changed else token.source or ""
+        await self._put_mutated(comment, written)
+
+    async def _put_mutated(self, thing: _Mutable, text: str) -> None:
+        thing._is_alive = False
+        await self._put_content(thing._before)
+        if thing._replacement is None:
+            self._put(text)
+        else:
+            await self._put_content(thing._replacement)
+        await self._put_content(thing._after)
+
+    async def _start_tag(self, token: Token) -> None:
+        tag, source = (token.tag or "").lower(), token.source or ""
+        parent = self._open[-1].element if self._open else self._root
+        parent.children += 1
+        parent.children_by_type[tag] = parent.children_by_type.get(tag, 0) + 1
+        attributes = {name.lower(): value or "" for name, value in reversed(token.attrs or [])}
+        element = OpenElement(tag, attributes, parent.children, parent.children_by_type[tag])
+        around = [one.element for one in self._open]
+        matched = [h for h in self._handlers if h.selector is not None and h.selector.matches(element, around)]
+        is_void = tag in _VOID
+        opened = _Open(element, matched)
+        if any("element" in handlers.methods for handlers in matched):
+            opened.rewritten = rewritten = _Element(tag, source, is_void=is_void)
+            for handlers in matched:
+                await _call(handlers, "element", rewritten)
+            await self._put_start(rewritten)
+        else:
+            self._put(source)
+        if not is_void:
+            self._open.append(opened)
+
+    async def _put_start(self, element: _Element) -> None:
+        element._is_alive = False
+        await self._put_content(element._before)
+        if element._replacement is None:
+            self._put(element._start_tag())
+        else:
+            await self._put_content(element._replacement)
+        if element._is_void:
+            await self._put_content(element._after_end)
+            return
+        await self._put_content(element._prepended)
+        if element._drops_content and not element._keeps_content:
+            self._dropping += 1
+
+    async def _end_tag(self, token: Token) -> None:
+        tag = (token.tag or "").lower()
+        if not any(one.element.tag == tag for one in self._open):
+            self._put(token.source or "")
+            return
+        while self._open:
+            opened = self._open.pop()
+            is_own = opened.element.tag == tag
+            # One that was never closed ends with the one around it.
+            await self._close(opened, token.source or "" if is_own else "")
+            if is_own:
+                return
+
+    async def _close(self, opened: _Open, source: str) -> None:
+        element = opened.rewritten
+        if element is None:
+            self._put(source)
+            return
+        if element._drops_content and not element._keeps_content:
+            self._dropping -= 1
+        await self._put_content(element._appended)
+        end = _EndTag(element._tag)
+        for handler in element._end_handlers:
+            await settle_with(call_relaxed(handler, end))
+        is_renamed = (element._is_changed and source and element._tag != opened.element.tag) or end.name != element._tag
+        written = f"</{end.name}>" if is_renamed and source else source
+        await self._put_content(end._before)
+        if element._replacement is None and end._replacement is None:
+            self._put(written)
+        elif end._replacement:
+            await self._put_content(end._replacement)
+        await self._put_content(end._after)
+        await self._put_content(element._after_end)
+
+    async def _end_of_page(self) -> None:
+        while self._open:
+            await self._close(self._open.pop(), "")
+        end = _DocumentEnd()
+        for handlers in self._of_document:
+            await _call(handlers, "end", end)
+        await self._put_content(end._content)
+
+
+async def _call(handlers: _Handlers, name: str, argument: Any) -> None:
+    method = handlers.methods.get(name)
+    if method is not None:
+        await settle_with(call_relaxed(method, argument))
+
+
+def _content(content: Any, options: Any) -> Content:
+    return content, properties(options).get("html") is True
+
+
+async def _text_of(content: Any) -> str:
+    if isinstance(content, Response):
+        return await content.text()
+    if isinstance(content, ReadableStream):
+        return b"".join([chunk async for chunk in bytes_from(content)]).decode("utf-8", "replace")
+    return to_text(content)
+
+
+def _charset(response: Response) -> str:
+    kind = response.headers.get("content-type")
+    found = re.search(r"charset=\"?([\w-]+)", kind if isinstance(kind, str) else "")
+    try:
+        return codecs.lookup(found[1]).name if found else "utf-8"
+    except LookupError:
+        return "utf-8"

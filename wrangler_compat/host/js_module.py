@@ -17,6 +17,7 @@ from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, python
 from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url, websocket
 from wrangler_compat.host.web.console import Console
+from wrangler_compat.host.web.crypto import Crypto, CryptoKey
 from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
 from wrangler_compat.host.web.html_rewriter import HTMLRewriter
 from wrangler_compat.host.web.timers import TIMERS, performance, scheduler
@@ -59,6 +60,7 @@ def classes() -> dict[str, type[JsProxy]]:
         *TYPED_ARRAYS.values(),
         *ENCODING_CLASSES,
         HTMLRewriter,
+        CryptoKey,
     ]
     return {cls._js_name: cls for cls in made}
 
@@ -74,6 +76,7 @@ def js_module(more: dict[str, Any]) -> types.ModuleType:
         "JSON": JsJSON(),
         "Math": JsMath(),
         "console": Console(),
+        "crypto": Crypto(),
         "performance": performance,
         "scheduler": scheduler,
         "atob": atob,

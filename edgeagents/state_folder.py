@@ -27,6 +27,7 @@ from edgeagents.errors import ConfigError, StorageError
 from edgeagents.objects.alarms import AlarmIndex, kept_alarm
 from edgeagents.objects.backend import FolderStorage, namespace_of_folder
 from edgeagents.objects.ids import ObjectId, id_from_name
+from edgeagents.objects.kv import KeyValueTable
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.timeline import History, history_folder
 from edgeagents.objects.whole_files import WholeFiles, sync_file, sync_folder
@@ -340,6 +341,23 @@ class StateFolder:
             database = self._with_history(agent.path)
             try:
                 return _bookmark(database, at)
+            finally:
+                database.close()
+
+    def forget(self, agent: StoredAgent, key: str) -> Any:
+        """Forget what ``agent`` keeps under ``key``, and return it; None when it keeps nothing there.
+
+        Nobody may use the folder meanwhile.
+        """
+        with self._for_itself():
+            database = self._with_history(agent.path)
+            try:
+                table = KeyValueTable(database)
+                kept = table.get(key)
+                if table.delete(key):
+                    database.commit()
+                    database.sync()
+                return kept
             finally:
                 database.close()
 

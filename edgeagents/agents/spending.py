@@ -20,9 +20,11 @@ from edgeagents.objects.alarm_index import from_ms, to_ms
 from edgeagents.objects.budget import Budget
 from edgeagents.objects.records import record
 
-__all__ = ["Spending", "Spent"]
+__all__ = ["SPENDING_KEY", "Spending", "Spent"]
 
-_KEY: Final = "cf_agents_spending"
+SPENDING_KEY: Final = "cf_agents_spending"
+"""What an agent keeps of it stands under this key."""
+
 _MILLION: Final = 1_000_000
 _HOOK: Final = "on_budget_exceeded"
 
@@ -77,7 +79,7 @@ class Spending(Capability):
         """Go on: the budget is whole again, and its time begins now."""
         was_frozen = self.why_frozen() is not None
         if was_frozen or self.spent() != Spent():
-            self.host.ctx.storage.kv.delete(_KEY)
+            self.host.ctx.storage.kv.delete(SPENDING_KEY)
         if was_frozen:
             self.host.emit("budget:resumed")
 
@@ -133,7 +135,7 @@ class Spending(Capability):
 
     def _kept(self) -> dict[str, Any]:
         ctx = self.host.ctx
-        kept = ctx.storage.kv.get(_KEY) if ctx.storage.database.exists else None
+        kept = ctx.storage.kv.get(SPENDING_KEY) if ctx.storage.database.exists else None
         if kept is None:
             return {}
         per = self.budget.per if self.budget is not None else None
@@ -143,7 +145,7 @@ class Spending(Capability):
         return kept
 
     def _put(self, kept: Mapping[str, Any]) -> None:
-        self.host.ctx.storage.kv.put(_KEY, {"since": to_ms(self.host.ctx.clock.now()), **kept})
+        self.host.ctx.storage.kv.put(SPENDING_KEY, {"since": to_ms(self.host.ctx.clock.now()), **kept})
 
     def _check(self, kept: Mapping[str, Any]) -> None:
         reason = kept.get("frozen")

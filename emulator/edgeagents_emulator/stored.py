@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from edgeagents.agents.spending import SPENDING_KEY
 from edgeagents.errors import EdgeAgentsError
 from edgeagents.state_folder import StateFolder, StoredAgent
 from edgeagents_emulator.project import STATE_FOLDER
@@ -97,6 +98,24 @@ def rewind(class_name: str, name: str, to: str, state: str | None) -> None:
             f"{class_name} {name} is as it was. To undo that: edgeagents agent rewind {class_name} {name} ", nl=False
         )
         click.echo(before.isoformat())
+
+
+@agent.command()
+@click.argument("class_name", metavar="CLASS")
+@click.argument("name")
+@_with_state
+def resume(class_name: str, name: str, state: str | None) -> None:
+    """Let an agent go on that has used up its budget, or was frozen. No server may use the folder.
+
+    Where one does, a program calls the agent: stub.call_part("spending", "resume").
+    """
+    with _faults():
+        folder = StateFolder(_folder(state))
+        kept = folder.forget(folder.find(class_name, name), SPENDING_KEY)
+        frozen = None if kept is None else kept.get("frozen")
+        click.echo(
+            f"{class_name} {name} was not frozen." if frozen is None else f"{class_name} {name} goes on: {frozen}"
+        )
 
 
 @agent.command()

@@ -112,3 +112,14 @@ async def test_the_folder_of_the_project_is_found(state, tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEAGENTS_PERSIST_TO", str(state))
     assert len(run("agent", "list").splitlines()) == 2
     assert "not a state folder" in run("agent", "list", "--state", "nowhere", status=1)
+
+
+async def test_an_agent_that_is_frozen_is_resumed(state):
+    async with serving(state) as runtime:
+        ann = runtime.namespaces["Notes"].get_by_name("ann")
+        await ann.call_part("spending", "freeze", "Closed for the night.")
+        assert "already uses the state folder" in run("agent", "resume", "Notes", "ann", status=1)
+    assert run("agent", "resume", "Notes", "ann") == "Notes ann goes on: Closed for the night.\n"
+    assert run("agent", "resume", "Notes", "ann") == "Notes ann was not frozen.\n"
+    async with serving(state) as runtime:
+        assert await runtime.namespaces["Notes"].get_by_name("ann").call_part("spending", "why_frozen") is None

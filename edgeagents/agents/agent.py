@@ -174,6 +174,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
                 emit=self._emit,
                 has_own_alarm="on_alarm" in hooks,
                 max_strikes=cls.__options.max_alarm_memory_limit_strikes,
+                rolled_back=lambda: self.__state.reload(),
             ),
         )
         has_validator = cls.validate_state_change is not Agent.validate_state_change
@@ -519,6 +520,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     async def alarm(self, info: AlarmInfo) -> None:
         """Handle the alarm."""
         await self.__lifecycle.alarm()
+
+    def _alarm_not_due(self) -> None:
+        self.scheduler.put_right()
 
     async def _open_facet(self, name: str) -> Any:
         return await self.dynamic_agents.reopen(name)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice, takewhile
 from typing import Final
 
 from cronsim import CronSim, CronSimError
 
 from edgeagents.errors import AgentError
 
-__all__ = ["next_run"]
+__all__ = ["latest_runs", "next_run"]
 
 _NICKNAMES: Final = {
     "@yearly": "0 0 1 1 *",
@@ -32,6 +33,7 @@ _NICKNAMES: Final = {
 }
 _RANGE: Final = re.compile(r"(?:([0-9a-zA-Z]+)-([0-9a-zA-Z]+)|\*)(?:/([0-9]+))?")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +125,32 @@ def next_run(expression: str, after: datetime) -> datetime:
         return next(CronSim(_plain(expression), after.astimezone(UTC)))
     except (CronSimError, StopIteration) as error:
         raise AgentError("No valid next date was found.") from error
+
+
+def latest_runs(expression: str, first: datetime, until: datetime, most: int) -> datetime:
+    """Return the first of the last ``most`` times of the expression up to ``until``, ``first`` if there are no more.
+
+    ``first`` is one of its times. It takes some thousand steps, however far apart the two are.
+    """
+    early = _times(expression, first - _SECOND, until, most + 1)
+    if len(early) <= most:
+        return first
+    # As many as there were in the beginning, back from the end: enough of them, but not too many.
+    few, window = until, early[-1] - first
+    enough = until - window
+    while len(_times(expression, enough, until, most)) < most:
+        few, window = enough, window * 2
+        enough = until - window
+    while len(times := _times(expression, enough, until, 4 * most)) == 4 * most:
+        middle = enough + (few - enough) / 2
+        if len(_times(expression, middle, until, most)) < most:
+            few = middle
+        else:
+            enough = middle
+    return times[-most]
+
+
+def _times(expression: str, after: datetime, until: datetime, most: int) -> list[datetime]:
+    """Return the first ``most`` times after ``after``, up to ``until``."""
+    times = islice(CronSim(_plain(expression), after.astimezone(UTC)), most)
+    return list(takewhile(lambda time: time <= until, times))

@@ -20,7 +20,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast, overload
 
@@ -101,7 +101,7 @@ class GenerationContext(Protocol):
     @property
     def is_on_loop(self) -> bool: ...
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]: ...
-    async def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
+    def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Awaitable[Any]: ...
     async def flushed(self) -> None: ...
 
 
@@ -521,9 +521,9 @@ class Generation:
         )
 
 
-async def _captured(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, Exception | None]:
-    """Return what ``coroutine`` returned or raised, so that the task around it has no error to log."""
+async def _captured(awaitable: Awaitable[Any]) -> tuple[Any, Exception | None]:
+    """Return what ``awaitable`` returned or raised, so that the task around it has no error to log."""
     try:
-        return await coroutine, None
+        return await awaitable, None
     except Exception as error:
         return None, error

@@ -1,6 +1,7 @@
 """Running jobs: what is due, one after another in the order of time, each at least once.
 
-A row is deleted when its run has ended, so one that the process did not survive runs again.
+A row is deleted when its run has ended, so one that the process did not survive runs again. A job with an idempotency
+key runs in a transaction with that deletion: what it writes is kept with the note that it is done, or not at all.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ DEAD_MAN: Final = timedelta(seconds=30)
 _HUNG_SECONDS: Final = 30
 _BACKLOG: Final = 10
 _LONGEST_RUN: Final = 15 * 60.0
+_IN_A_ROW: Final = 50
+_KEYS_KEPT: Final = timedelta(days=30)
 
 JobHandler = Callable[[Job], Awaitable[datetime | None]]
 """Does a job. None: it is done. A time: run it again then."""
@@ -61,6 +64,13 @@ class _Owner:
     failed: JobFailed | None
 
 
+class _ATurn:
+    """Awaited, it lets everything else that is ready run first."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
 class _TooLong(Exception):
     """A job ran for as long as an alarm may run."""
 
@@ -68,9 +78,19 @@ class _TooLong(Exception):
 class JobRunner:
     """Runs the jobs of one agent by the handlers of their capabilities."""
 
-    def __init__(self, ctx: ObjectContext, table: JobTable, *, acting: Acting, emit: Emit, max_strikes: int) -> None:
+    def __init__(
+        self,
+        ctx: ObjectContext,
+        table: JobTable,
+        *,
+        acting: Acting,
+        emit: Emit,
+        max_strikes: int,
+        rolled_back: Callable[[], None],
+    ) -> None:
         self._ctx, self._table, self._acting, self._emit = ctx, table, acting, emit
         self._strikes = Strikes(ctx, table, emit, max_strikes)
+        self._rolled_back = rolled_back
         self._owners: dict[tuple[str, str | None], _Owner] = {}
         self.running: dict[str, datetime] = {}
         """The jobs that run, each with when it began."""
@@ -86,7 +106,11 @@ class JobRunner:
         """Run the jobs with these ids, as far as they may still run at ``now``."""
         self._warn_of_backlog([capability for _, capability in due])
         await self._ctx.flushed()
-        for id, _ in due:
+        for position, (id, _) in enumerate(due, 1):
+            if position % _IN_A_ROW == 0:
+                # What was done is kept, and whoever else waits for the agent, or for the event loop, has a turn.
+                await self._ctx.flushed()
+                await _ATurn()
             # Looked at anew: what ran before may have replaced, moved or removed it, or keep it waiting.
             found = self._table.candidate(id, now)
             if found is not None and not await self._take(*found):
@@ -168,7 +192,8 @@ class JobRunner:
             task.cancel()
 
         async def attempt(number: int) -> datetime | None:
-            return await run(job if number == 1 else replace(job, attempt=number))
+            this = job if number == 1 else replace(job, attempt=number)
+            return await (self._once(this, run) if job.is_once else run(this))
 
         limit = self._ctx.clock.call_later(_LONGEST_RUN, stop)
         try:
@@ -185,6 +210,25 @@ class JobRunner:
             raise
         finally:
             limit.cancel()
+
+    async def _once(self, job: Job, run: JobHandler) -> datetime | None:
+        """Run a job such that all it writes is kept together with its end."""
+
+        async def run_and_end(_: object) -> datetime | None:
+            again = await run(job)
+            if not self.is_closed:
+                self._table.end_run(job.id, again)
+                if again is None:
+                    now = self._ctx.clock.now()
+                    self._table.note_done(job.id, now, now - _KEYS_KEPT)
+            return again
+
+        try:
+            return await self._ctx.storage.transaction(run_and_end)
+        except BaseException:
+            if self._ctx.is_alive:
+                self._rolled_back()
+            raise
 
     async def _failed(self, job: Job, owner: _Owner, error: Exception) -> datetime | None:
         if owner.failed is None:

@@ -20,9 +20,10 @@ from edgeagents.objects.alarm_index import from_ms, to_ms
 if TYPE_CHECKING:
     from edgeagents.objects.sqlite import Database
 
-__all__ = ["Job", "JobTable"]
+__all__ = ["ONCE", "Job", "JobTable"]
 
-_CREATE: Final = """create table if not exists cf_agents_jobs (
+_CREATE: Final = (
+    """create table if not exists cf_agents_jobs (
     id text primary key not null,
     capability text not null,
     fn text not null,
@@ -36,7 +37,16 @@ _CREATE: Final = """create table if not exists cf_agents_jobs (
     running integer not null default 0,
     execution_started_at integer,
     created_at integer not null default (unixepoch())
-) without rowid"""
+) without rowid""",
+    # Without it each look at what is next would read the whole table.
+    "create index if not exists cf_agents_jobs_next on cf_agents_jobs (exclusive, time)",
+)
+_CREATE_DONE: Final = (
+    "create table if not exists cf_agents_jobs_done (id text primary key not null, done_at integer not null) "
+    "without rowid",
+    "create index if not exists cf_agents_jobs_done_at on cf_agents_jobs_done (done_at)",
+)
+_HAS_DONE: Final = "select 1 from sqlite_master where name = 'cf_agents_jobs_done'"
 _COLUMNS: Final = (
     "id, capability, fn, time, payload, retry_options, singleflight, hung_timeout_seconds, exclusive, recovery_loop, "
     "running, execution_started_at, created_at"
@@ -51,6 +61,9 @@ _PUT: Final = f"""insert into cf_agents_jobs ({_COLUMNS}) values (?, ?, ?, ?, ?,
     where capability = excluded.capability"""
 # While something exclusive waits, nothing else is of interest.
 _CANDIDATES: Final = "exclusive = (select max(exclusive) from cf_agents_jobs)"
+
+ONCE: Final = "once:"
+"""What the ids of jobs begin with that have an idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,11 @@ class Job:
         """What logs call it."""
         return f"{self.capability}/{self.fn} {self.id}"
 
+    @property
+    def is_once(self) -> bool:
+        """Whether it has an idempotency key: what it writes is kept together with the note that it is done."""
+        return self.id.startswith(ONCE)
+
 
 class JobTable:
     """The rows of one agent. Looking costs nothing to speak of while there is no table."""
@@ -91,8 +109,9 @@ class JobTable:
         return bool(self._database.fetch("select 1 from sqlite_master where name = 'cf_agents_jobs'"))
 
     def begin(self) -> None:
-        """Make the table."""
-        self._database.execute(_CREATE)
+        """Make the table, or what it lacks."""
+        for statement in _CREATE:
+            self._database.execute(statement)
 
     def put(self, job: Job) -> None:
         """Keep a job, in place of the one with the same id. One of another capability stays as it is."""
@@ -128,6 +147,15 @@ class JobTable:
     def delete(self, id: str) -> None:
         """Forget a job."""
         self._write("delete from cf_agents_jobs where id = ?", id)
+
+    def move(self, id: str, due: datetime, payload: Any) -> None:
+        """Have a job that does not run at another time, or with another payload."""
+        self._write(
+            "update cf_agents_jobs set time = ?, payload = ? where id = ? and running = 0",
+            to_ms(due),
+            None if payload is None else encode(payload),
+            id,
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -175,6 +203,24 @@ class JobTable:
     def break_off_run(self, id: str) -> None:
         """A job runs no more, and is as due as it was."""
         self._write("update cf_agents_jobs set running = 0, execution_started_at = null where id = ?", id)
+
+    # Idempotency keys
+
+    def is_done(self, id: str) -> bool:
+        """Whether a job with an idempotency key was done, and that is still remembered."""
+        return self._has_done and bool(self._database.fetch("select 1 from cf_agents_jobs_done where id = ?", (id,)))
+
+    def note_done(self, id: str, now: datetime, forget_before: datetime) -> None:
+        """Remember that a job was done, and forget those that were done long ago."""
+        if not self._has_done:
+            for statement in _CREATE_DONE:
+                self._database.execute(statement)
+        self._write("insert or replace into cf_agents_jobs_done values (?, ?)", id, to_ms(now))
+        self._write("delete from cf_agents_jobs_done where done_at < ?", to_ms(forget_before))
+
+    @property
+    def _has_done(self) -> bool:
+        return self._database.exists and bool(self._database.fetch(_HAS_DONE))
 
     # Recovery loops
 

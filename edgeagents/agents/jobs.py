@@ -10,14 +10,14 @@ takes the alarm away from the other.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edgeagents.agents.capability import Acting, Emit
 from edgeagents.agents.job_runner import DEAD_MAN, JobFailed, JobHandler, JobRunner, runs_in_job
-from edgeagents.agents.job_table import Job, JobTable
+from edgeagents.agents.job_table import ONCE, Job, JobTable
 from edgeagents.agents.retries import RetryOptions
 from edgeagents.errors import AgentError
 from edgeagents.objects.alarm_index import to_ms
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from edgeagents.objects.alarms import AlarmSlot
     from edgeagents.objects.context import ObjectContext
 
-__all__ = ["AlarmClock", "Job", "JobFailed", "JobHandler", "Jobs", "ObjectAlarm", "runs_in_job"]
+__all__ = [
+    "AlarmClock",
+    "Job",
+    "JobFailed",
+    "JobHandler",
+    "Jobs",
+    "ObjectAlarm",
+    "once_id",
+    "runs_in_job",
+]
 
 _OWN: Final = "agent"
 _OWN_ALARM: Final = "cf:alarm"
@@ -66,12 +75,16 @@ class Jobs:
         alarm_clock: AlarmClock | None = None,
         has_own_alarm: bool = False,
         max_strikes: int = 3,
+        rolled_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._ctx = ctx
         self._table = JobTable(ctx.storage.database)
-        self._runner = JobRunner(ctx, self._table, acting=acting, emit=emit, max_strikes=max_strikes)
+        self._runner = JobRunner(
+            ctx, self._table, acting=acting, emit=emit, max_strikes=max_strikes, rolled_back=rolled_back
+        )
         self._alarm_clock = alarm_clock or ObjectAlarm(ctx.storage.alarm)
         self._dead_man: datetime | None = None
+        self._is_begun = False
         self._has_own_alarm = has_own_alarm
         if has_own_alarm:
             ctx.storage.on_alarm_change = self._own_alarm_changed
@@ -136,6 +149,19 @@ class Jobs:
             raise AgentError(f"The job id {id!r} belongs to another capability than {capability!r}.")
         self.rearm()
         return job
+
+    def find_once(self, capability: str, key: str) -> Job | str | None:
+        """Return what there is under an idempotency key: the job, its id when it is done, or None.
+
+        A key that is done is remembered for 30 days.
+        """
+        id = once_id(capability, key)
+        return self.get(capability, id) or (id if self._table.is_done(id) else None)
+
+    def move(self, job: Job, *, due: datetime | None = None, payload: Any = None) -> None:
+        """Have a job at another time, or with another payload, unless it runs just now."""
+        self._table.move(job.id, job.due if due is None else due, job.payload if payload is None else payload)
+        self.rearm()
 
     def get(self, capability: str, id: str) -> Job | None:
         """Return a capability's job, or None."""
@@ -223,6 +249,10 @@ class Jobs:
             self._table.begin()
             if self._has_own_alarm:
                 self._adopt_own_alarm()
+        elif not self._is_begun:
+            # One that an earlier release has made lacks what came later.
+            self._table.begin()
+        self._is_begun = True
 
     # The agent's own alarm
 
@@ -240,6 +270,13 @@ class Jobs:
             self._table.put(
                 Job(_OWN_ALARM, _OWN, "on_alarm", due, None, None, False, None, False, False, created_at=epoch)
             )
+
+
+def once_id(capability: str, key: str) -> str:
+    """Return the id of the job under an idempotency key of a capability. Raises ``AgentError`` for a blank key."""
+    if not key.strip():
+        raise AgentError("idempotency_key must not be blank")
+    return f"{ONCE}{capability}:{key}"
 
 
 async def _nothing(job: Job) -> None:

@@ -14,15 +14,17 @@ from typing import Any, Final, Literal, TypedDict
 from edgeagents.agents.callbacks import Callback, callback_name, run_callback
 from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.cron import next_run
-from edgeagents.agents.jobs import Job
+from edgeagents.agents.jobs import Job, once_id
 from edgeagents.agents.protocol import encode
 from edgeagents.agents.retries import RetryOptions
+from edgeagents.agents.schedule_times import MISSED, Missed, left_out, next_time, put_right
 from edgeagents.errors import AgentError
 from edgeagents.objects.records import record
 
 __all__ = ["Schedule", "ScheduleCriteria", "ScheduleType", "Scheduler", "TimeRange"]
 
 _CAPABILITY: Final = "scheduler"
+_STEP: Final = timedelta(milliseconds=1)
 _LONGEST_INTERVAL: Final = 30 * 24 * 60 * 60
 _UNKNOWN: Final = 'Unknown scheduled callback "{}": not registered on this Scheduler'
 _KINDS: Final = ("scheduled", "delayed", "cron", "interval")
@@ -91,6 +93,7 @@ class Scheduler(Capability):
         super().__init__(host)
         self._retry = host.options.retry_defaults
         self._warned: set[str] = set()
+        self._counted: dict[str, datetime] = {}
         host.jobs.on(_CAPABILITY, None, self._run, failed=self._failed)
 
     async def schedule(
@@ -101,6 +104,8 @@ class Scheduler(Capability):
         *,
         retry: RetryOptions | Mapping[str, Any] | None = None,
         idempotent: bool | None = None,
+        idempotency_key: str | None = None,
+        missed: Missed = "once",
     ) -> Schedule:
         """Have a method of the agent called as ``callback(payload, schedule)``, with as many arguments as it takes.
 
@@ -110,6 +115,15 @@ class Scheduler(Capability):
 
         A cron schedule that there is already, with the same payload, is returned instead, unless ``idempotent`` is
         False; others are when it is True. What fails is tried again as ``retry`` says or the agent's ``options`` do.
+
+        With an ``idempotency_key`` it has its effect on the agent's database exactly once: whoever schedules with the
+        same key again, also 30 days after it was done, gets the same schedule and changes nothing; and all that the
+        callback writes is kept together with the note that it is done, or not at all. Nothing else of the agent runs
+        meanwhile, so the callback should be short, and call nobody who calls this agent.
+
+        ``missed`` says what becomes of a cron schedule's runs whose time came while nothing could run: ``"once"`` runs
+        once for all of them, ``"all"`` once for each of the last thousand, whose ``schedule.time`` tells which, and
+        ``"skip"`` leaves out what cannot begin within a minute of its time.
         """
         name = callback_name(self.host, callback, _UNKNOWN)
         options = RetryOptions.of(retry)
@@ -126,7 +140,9 @@ class Scheduler(Capability):
         if timing["type"] != "cron" and idempotent is None:
             self._warn_of_start(name)
         is_unique = idempotent is not False if timing["type"] == "cron" else bool(idempotent)
-        return self._insert(due, name, payload, timing, None if retry is None else options, is_unique=is_unique)
+        _note_missed(timing, missed)
+        retries = None if retry is None else options
+        return self._insert(due, name, payload, timing, retries, is_unique=is_unique, key=idempotency_key)
 
     async def schedule_every(
         self,
@@ -136,12 +152,19 @@ class Scheduler(Capability):
         *,
         retry: RetryOptions | Mapping[str, Any] | None = None,
         idempotent: bool = True,
+        idempotency_key: str | None = None,
+        missed: Missed = "once",
     ) -> Schedule:
         """Have a method of the agent called every so many seconds, at most 30 days, as ``callback(payload, schedule)``.
 
         The next time is counted from the end of the last: runs neither overlap nor are caught up with. The same
         method with the same interval and payload is one schedule, however often this is called, unless ``idempotent``
         is False.
+
+        With ``missed="all"`` the next time is counted from the last one's own instead, and runs whose time has passed
+        are made up for, the last thousand of them; with ``"skip"`` one that cannot begin within a minute of its time
+        is left out. With an ``idempotency_key`` each run's effect on the agent's database is there once: see
+        ``schedule``.
         """
         if (
             isinstance(interval_seconds, bool)
@@ -155,8 +178,10 @@ class Scheduler(Capability):
         options = RetryOptions.of(retry)
         options.check(self._retry)
         due = self.host.ctx.clock.now() + timedelta(seconds=interval_seconds)
-        timing = {"type": "interval", "intervalSeconds": interval_seconds}
-        return self._insert(due, name, payload, timing, None if retry is None else options, is_unique=idempotent)
+        timing: dict[str, Any] = {"type": "interval", "intervalSeconds": interval_seconds}
+        _note_missed(timing, missed)
+        retries = None if retry is None else options
+        return self._insert(due, name, payload, timing, retries, is_unique=idempotent, key=idempotency_key)
 
     def get_schedule(self, id: str) -> Schedule | None:
         """Return a schedule, or None."""
@@ -203,20 +228,31 @@ class Scheduler(Capability):
         retry: RetryOptions | None,
         *,
         is_unique: bool,
+        key: str | None,
     ) -> Schedule:
         jobs = self.host.jobs
-        if is_unique:
-            known = _form(payload)
+        kept_payload = {"payload": payload, "retry": None if retry is None else retry.to_json(), **timing}
+        if key is not None:
+            known = jobs.find_once(_CAPABILITY, key)
+            if isinstance(known, str):
+                return _as_asked(known, name, kept_payload, due)
+            if known is not None:
+                return _schedule(known)
+        elif is_unique:
+            form = _form(payload)
             for job in jobs.list(_CAPABILITY, name):
                 kept = job.payload
-                if _form(kept["payload"]) == known and _identity(kept) == _identity(timing):
+                if _form(kept["payload"]) == form and _identity(kept) == _identity(timing):
                     # Should the alarm have been lost.
                     jobs.rearm()
+                    if kept.get("missed") != timing.get("missed"):
+                        jobs.move(job, payload=kept_payload)
                     return _schedule(job)
         job = jobs.push(
             _CAPABILITY,
             name,
-            {"payload": payload, "retry": None if retry is None else retry.to_json(), **timing},
+            kept_payload,
+            id=None if key is None else once_id(_CAPABILITY, key),
             due=due,
             retry=(retry or self._retry).over(self._retry),
             singleflight=timing["type"] == "interval",
@@ -227,12 +263,26 @@ class Scheduler(Capability):
 
     async def _run(self, job: Job) -> datetime | None:
         if job.attempt == 1:
+            instead = self._left_out(job)
+            if instead is not None:
+                self.host.emit("schedule:missed", callback=job.fn, id=job.id, due=job.due.isoformat())
+                return instead
             self.host.emit("schedule:execute", callback=job.fn, id=job.id)
         else:
             attempts = job.retry.max_attempts if job.retry else None
             self.host.emit("schedule:retry", callback=job.fn, id=job.id, attempt=job.attempt, max_attempts=attempts)
         await run_callback(self.host, job.fn, job.payload["payload"], _schedule(job))
         return self._next(job)
+
+    def _left_out(self, job: Job) -> datetime | None:
+        if job.payload.get("missed") is None or job.due <= self._counted.get(job.id, job.due - _STEP):
+            return None
+        now = self.host.ctx.clock.now()
+        instead = left_out(job.payload, job.due, now)
+        if job.payload["missed"] == "all":
+            # What is made up for was counted: not anew for each of a thousand.
+            self._counted[job.id] = now
+        return instead
 
     async def _failed(self, job: Job, error: Exception) -> datetime | None:
         attempts = job.retry.max_attempts if job.retry else None
@@ -246,15 +296,15 @@ class Scheduler(Capability):
         return self._next(job)
 
     def _next(self, job: Job) -> datetime | None:
+        return next_time(job.payload, job.due, self.host.ctx.clock.now())
+
+    def put_right(self) -> None:
+        """The clock was set back: have what waits for a length of time wait no longer than that."""
         now = self.host.ctx.clock.now()
-        match job.payload["type"]:
-            case "cron":
-                # Not before what just ran: a clock that was set back meanwhile does not make it run twice.
-                return next_run(job.payload["cron"], max(now, job.due))
-            case "interval":
-                return now + timedelta(seconds=job.payload["intervalSeconds"])
-            case _:
-                return None
+        for job in self.host.jobs.list(_CAPABILITY):
+            due = put_right(job.payload, job.due, now)
+            if due != job.due:
+                self.host.jobs.move(job, due=due)
 
     def _warn_of_start(self, name: str) -> None:
         if not self.host.ctx.is_started and name not in self._warned:
@@ -275,6 +325,16 @@ def _seconds(when: object, name: str) -> float:
     raise AgentError(f"Invalid schedule type: {when!r}({type(when).__name__}) trying to schedule {name}")
 
 
+def _note_missed(timing: dict[str, Any], missed: str) -> None:
+    if missed not in MISSED:
+        raise AgentError(f"missed is one of {', '.join(map(repr, MISSED))}, not {missed!r}")
+    if missed == "once":
+        return
+    if timing["type"] not in ("cron", "interval"):
+        raise AgentError("missed is for schedules that repeat: one that runs once is run as soon as it can")
+    timing["missed"] = missed
+
+
 def _form(payload: Any) -> str | None:
     return None if payload is None else encode(payload)
 
@@ -284,13 +344,16 @@ def _identity(timing: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _schedule(job: Job) -> Schedule:
-    kept = job.payload
+    return _as_asked(job.id, job.fn, job.payload, job.due)
+
+
+def _as_asked(id: str, name: str, kept: Mapping[str, Any], due: datetime) -> Schedule:
     return Schedule(
-        job.id,
-        job.fn,
+        id,
+        name,
         kept["payload"],
         kept["type"],
-        math.floor(job.due.timestamp()),
+        math.floor(due.timestamp()),
         RetryOptions.from_json(kept["retry"]),
         kept.get("delayInSeconds"),
         kept.get("cron"),

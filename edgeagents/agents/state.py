@@ -108,6 +108,17 @@ class SyncedState(Capability):
         if self._changed is not None:
             self._changed(value, source)
 
+    def reload(self) -> None:
+        """What was written is not kept, for a transaction was rolled back: the state is what it was before."""
+        with self._lock:
+            told = self._text
+            if self._value is UNSET:
+                return
+            self._value, self._text, self._is_read, self._has_table = UNSET, None, False, False
+            frame = self.frame()
+            if frame is not None and self._text != told:
+                self._tell(frame, None)
+
     def _tell(self, frame: str, source: Connection[Any] | None) -> None:
         if self.host.ctx.is_on_loop:
             self._connections.broadcast_protocol(frame, source)

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from edgeagents.agents.callbacks import Callback, callback_name, run_callback
 from edgeagents.agents.capability import Capability, CapabilityHost
-from edgeagents.agents.jobs import Job
+from edgeagents.agents.job_table import ONCE
+from edgeagents.agents.jobs import Job, once_id
 from edgeagents.agents.retries import RetryOptions
 from edgeagents.errors import AgentError
 from edgeagents.objects.alarm_index import to_ms
@@ -55,6 +56,7 @@ class TaskQueue(Capability):
         payload: Any = None,
         *,
         id: str | None = None,
+        idempotency_key: str | None = None,
         retry: RetryOptions | Mapping[str, Any] | None = None,
     ) -> str:
         """Have a method of the agent called as ``callback(payload, item)`` after all that are queued; return its id.
@@ -62,12 +64,23 @@ class TaskQueue(Capability):
         It is called at least once, also when the process ends meanwhile, with as many arguments as it takes. A task
         with the same ``id`` that still waits is replaced where it stands. What fails is tried again as ``retry`` says
         or the agent's ``options`` do, and then dropped.
+
+        With an ``idempotency_key`` it has its effect on the agent's database once: see ``schedule``.
         """
         name = callback_name(self.host, callback, "this.{} is not a function")
         options = RetryOptions.of(retry)
         options.check(self._retry)
         if id is not None and not id.strip():
             raise AgentError("Queue item ids must be non-empty")
+        if idempotency_key is not None:
+            if id is not None:
+                raise AgentError("A task has an id or an idempotency_key, not both")
+            known = self.host.jobs.find_once(_CAPABILITY, idempotency_key)
+            if known is not None:
+                return known if isinstance(known, str) else known.id
+            id = once_id(_CAPABILITY, idempotency_key)
+        elif id is not None and id.startswith(ONCE):
+            raise AgentError(f"Queue item ids that begin with {ONCE!r} are those of idempotency keys")
         waiting = self.host.jobs.get(_CAPABILITY, id) if id is not None else None
         job = self.host.jobs.push(
             _CAPABILITY,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset
+from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset, StorageReset, StorageUnavailable
 from edgeagents.objects.context import ObjectContext
 from edgeagents.objects.events import (
     AlarmEvent,
@@ -132,7 +132,8 @@ class Activation:
         """Drop this activation: memory and unconfirmed writes are lost, whoever waits gets ``error``."""
         if self.failure is not None:
             return
-        if not isinstance(error, EdgeAgentsError):
+        is_told = isinstance(error, EdgeAgentsError) and not isinstance(error, StorageUnavailable)
+        if not is_told and not isinstance(error, ObjectReset):
             cause, error = error, _reset_error(error)
         error.__cause__ = cause
         self.failure = error
@@ -326,6 +327,9 @@ class Activation:
     async def _alarm(self) -> None:
         info: AlarmInfo | None = self.alarm.take_due(self.world.clock.now())
         if info is None:
+            not_due = getattr(self.instance, "_alarm_not_due", None)
+            if not_due is not None:
+                not_due()
             return
         handler = getattr(self.instance, "alarm", None)
         try:
@@ -539,6 +543,8 @@ _NO_TIMER = _NoTimer()
 
 
 def _reset_error(error: BaseException) -> ObjectError:
+    if isinstance(error, StorageUnavailable):
+        return StorageReset(f"The object was reset because its storage failed: {error}")
     reset = ObjectReset(f"The object was reset because its storage failed: {error}")
     reset.retryable = not isinstance(error, ValueError)
     return reset

@@ -10,6 +10,8 @@ kept in hexadecimal behind the object's id.
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,6 +123,18 @@ class AlarmIndex:
             rows = self._read(f"{columns} WHERE instr(?, substr(id, 1, 2) || ',') ORDER BY due LIMIT ?", (among, limit))
         return [_hint(*row) for row in rows]
 
+    def doubt(self, now: datetime, among: str | None = None) -> None:
+        """The clock was set back to ``now``: have everybody woken who waits for a later time, to think again.
+
+        With ``among`` only objects of these shards.
+        """
+        if self._database.exists:
+            is_ours = "" if among is None else "AND instr(?2, substr(id, 1, 2) || ',')"
+            self._change(
+                f"UPDATE _cf_ALARMS SET due = ?1 WHERE due > ?1 {is_ours}",
+                (to_ms(now),) if among is None else (to_ms(now), among),
+            )
+
     def sync(self) -> None:
         """Return when every change before survives a loss of power. Callers that wait together are served together."""
         wanted = self._changes
@@ -136,7 +150,7 @@ class AlarmIndex:
         self._database.close()
 
     def _change(self, sql: str, parameters: tuple[object, ...]) -> None:
-        with self._lock:
+        with self._lock, self._whole():
             self._make_table()
             self._database.fetch(sql, parameters)
             self._database.commit()
@@ -145,13 +159,21 @@ class AlarmIndex:
     def _read(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
         if not self._database.exists:
             return []
-        with self._lock:
+        with self._lock, self._whole():
             self._make_table()
-            try:
-                return self._database.fetch(sql, parameters)
-            finally:
-                # Others write to the file too: a transaction that stays open would see none of it.
-                self._database.end_reading()
+            rows = self._database.fetch(sql, parameters)
+            # Others write to the file too: a transaction that stays open would see none of it.
+            self._database.end_reading()
+            return rows
+
+    @contextmanager
+    def _whole(self) -> Generator[None]:
+        """Leave nothing behind of what failed: the next change would be kept with it, or not at all."""
+        try:
+            yield
+        except BaseException:
+            self._database.rollback()
+            raise
 
     def _make_table(self) -> None:
         if not self._has_table:

@@ -34,6 +34,7 @@ _RETRIES: Final = 6
 _JITTER: Final = 0.25
 _LONGEST_SLEEP: Final = 60.0
 _LONGEST_BACKOFF: Final = 1024.0
+_CORRECTION: Final = 3 * 60 * 60.0
 
 _GET: Final = "SELECT value FROM _cf_METADATA WHERE key = 'alarm'"
 _PUT: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('alarm', ?)"
@@ -234,7 +235,8 @@ class AlarmScheduler:
     """Wakes objects whose alarm is due, at most ``at_once`` at a time.
 
     A wake that raises, or after which the same entry is still due, is tried again after 2 seconds, then 4, up to 1024:
-    the object may be unable to start just now.
+    the object may be unable to start just now. A clock that is set back by hours was wrong before: whoever waits for a
+    time is woken once and can think again (``_alarm_not_due``).
     """
 
     def __init__(
@@ -256,6 +258,7 @@ class AlarmScheduler:
         self._changed: set[tuple[str, str]] = set()
         self._failures: dict[tuple[str, str], int] = {}
         self._held_back: dict[tuple[str, str], TimerHandle] = {}
+        self._offset: float | None = None
 
     def slot(self, namespace: str, object_id: ObjectId, database: Database, facets: tuple[str, ...] = ()) -> AlarmSlot:
         """Return the alarm of the object, or the facet of it, whose database this is."""
@@ -322,6 +325,9 @@ class AlarmScheduler:
             return  # Each wake that ends looks again.
         passed_over = len(self._running) + len(self._held_back)
         now = self._clock.now()
+        if self._was_set_back(now):
+            _log.warning("The clock was set back to %s: all who wait for a time are woken once.", now.isoformat())
+            self.index.doubt(now, self._among)
         for hint in self.index.earliest(passed_over + self._at_once - len(self._running) + 1, self._among):
             if hint.key in self._running or hint.key in self._held_back:
                 continue
@@ -333,6 +339,11 @@ class AlarmScheduler:
             if len(self._running) >= self._at_once:
                 return
             self._running[hint.key] = self._loop.create_task(self._run(hint), name=f"alarm of {hint.namespace}")
+
+    def _was_set_back(self, now: datetime) -> bool:
+        offset = now.timestamp() - self._clock.monotonic()
+        before, self._offset = self._offset, offset
+        return before is not None and before - offset > _CORRECTION
 
     async def _run(self, hint: AlarmHint) -> None:
         key = hint.key

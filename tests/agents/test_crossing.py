@@ -1,4 +1,4 @@
-"""What the agent's own methods return reaches whoever calls them: another object as it is, a client as the SDK shows it."""
+"""What the agent's own methods return reaches another object as it is, and a client as the SDK shows it."""
 
 from __future__ import annotations
 

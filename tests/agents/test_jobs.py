@@ -100,6 +100,9 @@ class House(Agent):
     async def others(self, id: str) -> None:
         self.postman.host.jobs.push("somebody else", "deliver", due=self.ctx.clock.now(), id=id)
 
+    async def run_sql(self, statement: str) -> list[dict[str, Any]]:
+        return self.sql(statement)
+
     async def rows(self) -> list[dict[str, Any]]:
         return self.sql("select * from cf_agents_jobs order by time, id")
 
@@ -426,6 +429,18 @@ async def test_the_table_is_the_typescript_sdks(house: Any, clock: ManualClock) 
             "created_at": int(START.timestamp()) + 5,
         }
     ]
+
+
+async def test_a_table_without_an_index_gets_one(tmp_path: Path, clock: ManualClock) -> None:
+    async with agent_runtime(House, clock=clock, storage=tmp_path, durability="normal") as runtime:
+        house: Any = await get_agent_by_name(runtime.namespaces["House"], "x")
+        await house.push(10, "old", id="a")
+        await house.run_sql("drop index cf_agents_jobs_next")
+    async with agent_runtime(House, clock=clock, storage=tmp_path, durability="normal") as runtime:
+        house = await get_agent_by_name(runtime.namespaces["House"], "x")
+        await house.push(20, "new", id="b")
+        assert await house.run_sql("select name from sqlite_master where name like 'cf_agents_jobs_n%'")
+        assert await house.waiting() == ["old", "new"]
 
 
 async def test_while_an_exclusive_job_waits_no_other_runs(house: Any, clock: ManualClock) -> None:

@@ -117,7 +117,7 @@ def times() -> list[float]:
 @pytest.mark.cloudflare(
     "Background work",
     "fields of a `Schedule`",
-    "different: `delay_in_seconds` and `interval_seconds`, also in JSON; the others have the same names",
+    "different: `delay_in_seconds` and `interval_seconds` in Python; in JSON all have the same names",
 )
 async def test_a_number_is_seconds_from_now(planner: Any, clock: ManualClock) -> None:
     schedule = await planner.plan(90, payload={"to": "buy milk"})

@@ -34,6 +34,8 @@ __all__ = [
 _RESERVED_CODES = frozenset({1004, 1005, 1006, 1015})
 _REASON_BYTES = 123
 _ATTACHMENT_BYTES = 16_384
+# Messages that wait for somebody to read them before no more are taken from the network.
+_UNREAD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class WebSocket:
         "_owner",
         "_peer",
         "_release",
+        "_room",
         "_sink",
         "auto_response_at",
         "close_code",
@@ -142,6 +145,7 @@ class WebSocket:
         self._listeners: dict[str, list[Callable[[Any], object]]] | None = None
         self._inbox: asyncio.Queue[_Frame] | None = None
         self._early: deque[_Frame] | None = deque()
+        self._room: asyncio.Future[None] | None = None
 
     # What the code that has this end does.
 
@@ -213,6 +217,8 @@ class WebSocket:
         if self._inbox is None:
             raise WebSocketError("Call accept() on this WebSocket before receive().")
         frame = await self._inbox.get()
+        if self._room is not None and self._inbox.qsize() < _UNREAD:
+            self._make_room()
         if frame[0] == "message":
             return frame[1]
         self._inbox.put_nowait(frame)  # Every later call learns of it too.
@@ -282,6 +288,20 @@ class WebSocket:
                 self._sink.close(None if frame[1] == 1005 else frame[1], frame[2])
             else:
                 self._end(*frame[1:])
+        self._make_room()
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
+    def _until_room(self, unread: int) -> Awaitable[None] | None:
+        """Return what the network is to wait for, so that what nobody reads stays with the client."""
+        if unread < _UNREAD:
+            return None
+        if self._room is None or self._room.done():
+            self._room = asyncio.get_running_loop().create_future()
+        return self._room
 
     def _receive(self, message: str | bytes) -> Awaitable[None] | None:
         if self._sink is not None:
@@ -293,11 +313,13 @@ class WebSocket:
             return self._owner.socket_message(self, message)
         if self._early is not None:
             self._early.append(("message", message))
-        elif self._inbox is not None:
+            return self._until_room(len(self._early))
+        if self._inbox is not None:
             if self._listeners is not None and "message" in self._listeners:
                 _call(self._listeners["message"], message)
             else:
                 self._inbox.put_nowait(("message", message))
+                return self._until_room(self._inbox.qsize())
         return None
 
     def _receive_close(self, code: int | None, reason: str) -> None:

@@ -250,6 +250,25 @@ async def test_a_pair_carries_messages_both_ways():
     assert [await right.receive(), await right.receive(), await left.receive()] == ["early", "late", b"back"]
 
 
+@pytest.mark.parametrize("is_accepted", [True, False], ids=["accepted", "not accepted yet"])
+async def test_what_nobody_reads_stays_with_the_client(is_accepted):
+    client, server = web_socket_pair()
+    if is_accepted:
+        server.accept()
+    fed = [client.feed(str(n)) for n in range(64)]
+    assert fed[:63] == [None] * 63
+    waiting = asyncio.ensure_future(fed[63])
+    await settle()
+    assert not waiting.done()
+
+    if not is_accepted:
+        server.accept()
+    assert await server.receive() == "0"
+
+    await waiting
+    assert [await server.receive() for _ in range(63)] == [str(n) for n in range(1, 64)]
+
+
 async def test_a_pair_ends_for_both():
     left, right = web_socket_pair()
     left.accept()

@@ -7,11 +7,14 @@
   + ObjectError              raised to the caller of a stub; has .retryable, .overloaded and .remote
     - RemoteError            the object's own code raised; also an instance of the builtin type that was raised
     - ObjectReset            the object was reset: its memory is gone, a new call starts it afresh
+      * StorageReset         what it wrote could not be kept (also a StorageUnavailable)
       * OwnershipLost        another process owns the object now; what was not committed is gone
     - ObjectOverloaded       too many events wait for the object
   + StorageError             the object's storage refused or failed
+    - StorageUnavailable     the disk refuses or fails, or too many files are open: it may go well later
     - StorageLimitError      a key or value that Cloudflare would refuse too
     - SqlError               a statement failed; has .query
+      * SqlUnavailable       a statement failed because of the disk (also a StorageUnavailable)
       * SqlLimitError        a statement took too long, or gave too many rows; has .setting and .limit
   + DataCloneError           a value that cannot be stored or sent (also a TypeError)
   + WebSocketError           use of a socket that is not open
@@ -67,8 +70,11 @@ __all__ = [
     "RemoteError",
     "SqlError",
     "SqlLimitError",
+    "SqlUnavailable",
     "StorageError",
     "StorageLimitError",
+    "StorageReset",
+    "StorageUnavailable",
     "StreamClosedError",
     "StreamError",
     "TooManySockets",
@@ -164,6 +170,17 @@ class StorageError(EdgeAgentsError):
     """The object's storage refused an operation, or failed."""
 
 
+class StorageUnavailable(StorageError):
+    """The disk is full, read-only or failing, or the process has too many files open.
+
+    Nothing of what was to be written is kept. The same may go well later; a request is answered with 503.
+    """
+
+
+class StorageReset(ObjectReset, StorageUnavailable):
+    """What the object wrote could not be kept, so it was reset: it begins with what was kept before."""
+
+
 class StorageLimitError(StorageError, ValueError):
     """A key or value is larger than Cloudflare allows."""
 
@@ -174,6 +191,10 @@ class SqlError(StorageError):
     def __init__(self, message: str, query: str = "") -> None:
         self.query = query
         super().__init__(message)
+
+
+class SqlUnavailable(SqlError, StorageUnavailable):
+    """A SQL statement failed because the disk is full, read-only or failing."""
 
 
 class SqlLimitError(SqlError):

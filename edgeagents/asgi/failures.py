@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import traceback
+from typing import Final
 
-from edgeagents.errors import ClientDisconnected, HttpError, ObjectError
+from edgeagents.errors import ClientDisconnected, HttpError, ObjectError, StorageUnavailable
 from edgeagents.http import Request, Response
 from edgeagents.redaction import redact
 
 __all__ = ["answer_failure"]
+
+# The error names files.
+_UNAVAILABLE: Final = "The storage of this agent is unavailable. Try again later."
 
 _log = logging.getLogger("edgeagents.asgi")
 
@@ -22,6 +26,9 @@ def answer_failure(error: Exception, request: Request, *, debug: bool) -> Respon
     if isinstance(error, ObjectError) and error.overloaded:
         _log.warning("%s %s was refused: %s", request.method, request.path, error)
         return Response(str(error), status=503, headers={"retry-after": "1"})
+    if isinstance(error, StorageUnavailable):
+        _log.error("%s %s was refused: %s", request.method, request.path, error)
+        return Response(_UNAVAILABLE, status=503, headers={"retry-after": "5"})
     if isinstance(error, ClientDisconnected):
         _log.debug("%s %s: the client left before it was answered", request.method, request.path)
         return Response(status=499)

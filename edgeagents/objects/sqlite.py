@@ -27,7 +27,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageError
+from edgeagents.errors import (
+    OwnershipLost,
+    SqlError,
+    SqlLimitError,
+    SqlUnavailable,
+    StorageError,
+    StorageUnavailable,
+)
 from edgeagents.objects.authorizer import INTERNAL, Authorizer
 from edgeagents.objects.bookmarks import ORIGIN, Bookmark
 from edgeagents.objects.lease import Lease
@@ -81,6 +88,7 @@ _NO_TRANSACTION_STATEMENTS: Final = (
     "instead of the SQL BEGIN TRANSACTION or SAVEPOINT statements. In Python: ctx.storage.transaction() or "
     "ctx.storage.transaction_sync(), which roll back when an exception leaves them."
 )
+_UNAVAILABLE: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOMEM"})
 _TRANSACTION_KEYWORDS: Final = frozenset({"BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT"})
 
 # Pages of the log (4 KiB each) from which on it is moved into the database by ``tidy``; and by ``commit`` itself, where
@@ -504,7 +512,7 @@ class Database:
     def _note_loss(self, error: Exception) -> None:
         # The disk is full, or the object's SQL said ON CONFLICT ROLLBACK: SQLite has ended the whole transaction.
         if self._is_writing:
-            self._lost = StorageError(f"SQLite has undone the whole transaction: {error}")
+            self._lost = StorageUnavailable(f"SQLite has undone the whole transaction: {error}")
         self._has_begun = False
         self._authorizer.schema_changes += 1
 
@@ -539,9 +547,9 @@ class Database:
                     self._check_owner(driver, self._lease)
                 self._trusted(driver, _COMMIT)
             except driver.errors as error:
-                raise StorageError(f"The writes could not be committed: {error}") from error
+                raise StorageUnavailable(f"The writes could not be committed: {error}") from error
             self._has_begun = self._is_writing = False
-            if driver.wal_pages >= _CHECKPOINT_AT_ONCE_PAGES:
+            if driver.wal_pages >= max(_CHECKPOINT_AT_ONCE_PAGES, self._untidy_from):
                 self._tidy_at_once(driver)
             timeline = self._timeline
             if timeline is not None and not self.is_synced and not timeline.touch(driver.frames):
@@ -645,7 +653,7 @@ class Database:
                 for folder in folders:
                     _sync_folder(folder)
             except OSError as error:
-                raise StorageError(f"{self.path} could not be synced: {error}") from error
+                raise StorageUnavailable(f"{self.path} could not be synced: {error}") from error
         if when_kept is not None:
             when_kept()
         if self._timeline is not None:
@@ -669,18 +677,19 @@ class Database:
 
         A failure is logged and changes nothing: what was committed stands in the log.
         """
+        driver = self._driver
+        if driver is None:
+            return
         try:
-            self._tidy()
+            self._tidy(driver)
         except (OSError, StorageError) as error:
-            _log.warning("The log of %s could not be moved into the database: %s", self.path, error)
-            if (driver := self._driver) is not None:
-                self._untidy_from = driver.wal_pages + _CHECKPOINT_PAGES
+            self._put_off(driver, error)
         else:
             self._untidy_from = _CHECKPOINT_PAGES
 
-    def _tidy(self) -> None:
-        driver, timeline = self._driver, self._timeline
-        if driver is None or not self.is_untidy:
+    def _tidy(self, driver: Driver) -> None:
+        timeline = self._timeline
+        if not self.is_untidy:
             return
         if timeline is None:
             with self.lock:
@@ -702,13 +711,21 @@ class Database:
 
     def _tidy_at_once(self, driver: Driver) -> None:
         timeline = self._timeline
-        if timeline is None:
-            self._move_log(driver, None)
-        elif timeline.lock.acquire(blocking=False):
-            try:
-                self._move_log(driver, timeline)
-            finally:
+        if timeline is not None and not timeline.lock.acquire(blocking=False):
+            return
+        try:
+            self._move_log(driver, timeline)
+        except (OSError, StorageError) as error:
+            self._put_off(driver, error)
+        finally:
+            if timeline is not None:
                 timeline.lock.release()
+
+    def _put_off(self, driver: Driver, error: Exception) -> None:
+        _log.warning("The log of %s could not be moved into the database: %s", self.path, error)
+        self._untidy_from = driver.wal_pages + _CHECKPOINT_PAGES
+        if self._timeline is not None:
+            self._timeline.rest()
 
     def _keep_log(self, driver: Driver, timeline: Timeline) -> None:
         try:
@@ -798,13 +815,14 @@ class Database:
             return timeline.note(driver.frames)
 
     def _note_time(self, timeline: Timeline, *, is_quick: bool = False) -> None:
-        if not timeline.is_kept or (is_quick and not timeline.is_at_hand):
+        if not timeline.is_kept or timeline.is_resting or (is_quick and not timeline.is_at_hand):
             return
         if not timeline.lock.acquire(blocking=False):
             return
         try:
             self._here(timeline)
         except (OSError, StorageError) as error:
+            timeline.rest()
             _log.warning("The history of %s could not be written: %s", self.path, error)
         finally:
             timeline.lock.release()
@@ -924,7 +942,7 @@ class Database:
                     return self._open_file()
             except OSError as error:
                 handles.discard(self)
-                raise StorageError(f"The database {self.path} cannot be opened: {error}") from error
+                raise StorageUnavailable(f"The database {self.path} cannot be opened: {error}") from error
             except BaseException:
                 handles.discard(self)
                 raise
@@ -954,7 +972,7 @@ class Database:
                 self._begin_history(driver, self._timeline, is_new)
         except Exception as error:
             if driver is None:
-                raise StorageError(f"The database {path} cannot be opened: {error}") from error
+                raise StorageUnavailable(f"The database {path} cannot be opened: {error}") from error
             is_ours = isinstance(error, StorageError | OwnershipLost)
             reason = error if is_ours else _opening_error(path, driver.explain(error))
             driver.close()
@@ -1130,8 +1148,11 @@ def _stored(name: str) -> str | bytes:
 
 def _opening_error(path: Path | None, fault: Fault) -> StorageError:
     if fault.code in ("SQLITE_BUSY", "SQLITE_LOCKED"):
-        return StorageError(f"Another process has the database {path} open. Objects live in one process at a time.")
-    return StorageError(f"The database {path} cannot be opened: {fault.message}: {fault.code}")
+        return StorageUnavailable(
+            f"Another process has the database {path} open. Objects live in one process at a time."
+        )
+    kind = StorageUnavailable if fault.code in _UNAVAILABLE else StorageError
+    return kind(f"The database {path} cannot be opened: {fault.message}: {fault.code}")
 
 
 def _error(fault: Fault, error: Exception, sql: str, start: int, is_last: bool) -> Exception:
@@ -1156,7 +1177,8 @@ def _error(fault: Fault, error: Exception, sql: str, start: int, is_last: bool) 
         return SqlError(NOT_AUTHORIZED, sql)
     offset = f" at offset {start + fault.offset}" if fault.offset >= 0 else ""
     extended = f" (extended: {fault.extended_code})" if fault.extended_code != fault.code else ""
-    return SqlError(f"{fault.message}{offset}: {fault.code}{extended}", sql)
+    kind = SqlUnavailable if fault.code in _UNAVAILABLE else SqlError
+    return kind(f"{fault.message}{offset}: {fault.code}{extended}", sql)
 
 
 def _sync_file(descriptor: int) -> None:

@@ -46,6 +46,7 @@ _RESOLUTION: Final = 1.0
 _TIMES_BYTES: Final = 256 * 1024
 _THINNED_AFTER: Final = 3_600.0
 _THINNED_TO: Final = 60.0
+_REST: Final = 30.0
 _COMPRESSION: Final = 1
 _CHUNK: Final = 1024 * 1024
 
@@ -156,6 +157,7 @@ class Timeline:
         self._copying = threading.Lock()
         self._held: list[int] = []
         self._refusal: str | None = None
+        self._rests_until = 0.0
 
     # What the database tells
 
@@ -193,7 +195,7 @@ class Timeline:
     @property
     def is_located(self) -> bool:
         """Whether it is known which log is in use."""
-        return self._live is not None or self._refusal is not None
+        return self._live is not None or self._refusal is not None or self.is_resting
 
     def is_begun_anew(self) -> bool:
         """Whether there is another log than the one that is known."""
@@ -241,6 +243,15 @@ class Timeline:
     def is_kept(self) -> bool:
         """Whether there is a history, so that the log is copied before it is moved."""
         return self._refusal is None
+
+    def rest(self) -> None:
+        """Writing has failed: let ``note`` wait, so that it does not fail for each commit."""
+        self._rests_until = self._now() + _REST
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether ``note`` is to wait."""
+        return self._rests_until > 0 and self._now() < self._rests_until
 
     def write_down(self) -> None:
         """Write down the time of the last commit: the log is about to be moved."""

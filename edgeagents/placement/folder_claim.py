@@ -43,8 +43,11 @@ class FolderClaim:
         self._lock(shared=True, advice="stop that process, or choose another folder.")
 
     def _lock(self, *, shared: bool, advice: str) -> int:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        except OSError as error:
+            raise ConfigError(f"The state folder {self._folder} cannot be used: {error}") from error
         try:
             _lock(fd, shared)
         except OSError as error:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from edgeagents.errors import StorageError
+from edgeagents.errors import StorageUnavailable
 from edgeagents.objects import SHARDS, Lease
 from edgeagents.placement.members import Member, Peer, find, owners, peers
 
@@ -144,11 +144,12 @@ class Registry:
     def _transaction(self):
         try:
             self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
         except sqlite3.OperationalError as error:
-            raise StorageError(f"The owners of {self._folder} cannot be read: {error}") from error
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+            raise StorageUnavailable(f"The owners of {self._folder} cannot be told: {error}") from error

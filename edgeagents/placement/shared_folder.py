@@ -115,7 +115,12 @@ class SharedFolder:
             os.unlink(self._socket)
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
-        self._registry.release(self._member, (shard for shard, lease in enumerate(self._leases) if lease is not None))
+        try:
+            owned = (shard for shard, lease in enumerate(self._leases) if lease is not None)
+            self._registry.release(self._member, owned)
+        except StorageError as error:
+            # That the member has left is enough: others take what it had.
+            _log.warning("%s", error)
         self._member.leave()
         self._registry.close()
         self._claim.release()
@@ -157,8 +162,8 @@ class SharedFolder:
             await asyncio.sleep(self._seconds / 2)
             try:
                 self._share()
-            except StorageError as error:
-                _log.warning("%s", error)
+            except (StorageError, OSError) as error:
+                _log.warning("The shares of the state folder could not be looked at: %s", error)
 
     def _share(self) -> None:
         for peer, task in tuple(self._links.items()):

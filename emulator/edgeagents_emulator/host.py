@@ -17,7 +17,7 @@ from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Message, Receive, Scope, Send
 from edgeagents.asgi.websocket import serve_websocket
 from edgeagents.asgi.worker_app import WorkerApp
-from edgeagents.errors import ClientDisconnected, EdgeAgentsError, HttpError
+from edgeagents.errors import ClientDisconnected, EdgeAgentsError, HttpError, StorageUnavailable
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts
 from edgeagents.objects import Limits
@@ -129,7 +129,7 @@ class _Session:
     async def _fetch(self, request: Request) -> Response:
         try:
             return await self.runtime.fetch(request)
-        except (HttpError, ClientDisconnected):
+        except (HttpError, ClientDisconnected, StorageUnavailable):
             raise
         except Exception as error:
             _log.error("%s %s failed: %s", request.method, request.path, _in_a_line(error), exc_info=error)

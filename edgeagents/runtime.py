@@ -50,6 +50,7 @@ from edgeagents.objects import (
 from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugins import load_plugins, unique
+from edgeagents.stores import Stores
 from edgeagents.redaction import has_secret_name, hide
 from edgeagents.watchdog import Block, Watchdog
 from edgeagents.worker import Env, ExecutionContext, Worker
@@ -153,6 +154,7 @@ class Runtime:
             on_before_request=on_before_request,
         )
         self.events = EventBus()
+        self.stores = Stores(None if self.location is None else Path(self.location))
         self.transports: list[Transport] = []
         self.developer_routes: list[DeveloperRoute] = []
         self.env: Env = Env()
@@ -285,6 +287,7 @@ class Runtime:
         for directory in self._directories.values():
             await directory.stop()
         self._executor.shutdown()
+        self.stores.close()
         self._backend.close()
         await self.placement.stop()
         if self._watchdog is not None:

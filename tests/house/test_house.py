@@ -25,6 +25,7 @@ PACKAGES = [
     "edgeagents_email",
     "edgeagents_otel",
     "edgeagents_assets",
+    "edgeagents_kv",
     "edgeagents_workflows",
 ]
 

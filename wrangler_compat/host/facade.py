@@ -10,7 +10,7 @@ a binding is the name of its class in JavaScript.
 | null, undefined | None | | None | null; undefined where the method is annotated ``-> None`` |
 | buffers, Blob | bytes | | bytes | ArrayBuffer |
 | Array, Set | list | | list, tuple | Array |
-| plain object, Map | dict | | dict | plain object, names unchanged |
+| plain object, Map | dict | | dict | plain object, names unchanged, that reads as a Map too |
 | Date | datetime in UTC | | datetime | Date |
 | ReadableStream | async iterator of bytes | | async iterator of bytes | ReadableStream |
 | Request, Response | those of edgeagents | | those of edgeagents | Request, Response |
@@ -31,7 +31,7 @@ from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import Buffer, JsArrayBuffer
-from wrangler_compat.host.model.collections import JsMap, JsSet
+from wrangler_compat.host.model.collections import JsMap, JsSet, LiteralMap
 from wrangler_compat.host.model.convert import number
 from wrangler_compat.host.model.date import JsDate, from_milliseconds
 from wrangler_compat.host.model.errors import JsException, JsRangeError, JsTypeError
@@ -105,7 +105,9 @@ def to_js_value(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return JsArray(map(to_js_value, value))
     if isinstance(value, Mapping):
-        return JsObject({str(key): to_js_value(item) for key, item in value.items()})
+        made = LiteralMap()
+        made._props.update((str(key), to_js_value(item)) for key, item in value.items())
+        return made
     if isinstance(value, set | frozenset):
         return JsSet(map(to_js_value, value))
     if isinstance(value, NativeResponse):

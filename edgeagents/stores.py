@@ -1,0 +1,94 @@
+"""Stores: the databases of bindings, beside those of objects.
+
+    <state>/<kind>/<name>.sqlite
+
+A binding that keeps something (a key-value namespace, a queue) asks ``runtime.stores`` for a database by what it keeps
+and the id of the resource, so that two bindings to one resource share it, and so do the processes that serve one state
+folder. It is a plain ``sqlite3`` connection with a transaction a statement; the runtime closes it when it stops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+__all__ = ["Stores"]
+
+_LONGEST_NAME: Final = 100
+_BUSY_SECONDS: Final = 5.0
+
+
+class Stores:
+    """The stores in ``folder``; None keeps them in memory, while this value lives."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._open: dict[tuple[str, str], sqlite3.Connection] = {}
+
+    def path(self, kind: str, name: str, ending: str = ".sqlite") -> Path | None:
+        """Return the place of what is kept for a resource, whether it is there or not; None in memory.
+
+        The folder around it is there. ``name`` may be any text: it is data, and never leads out of the folder.
+        """
+        if self._folder is None:
+            return None
+        folder = self._folder / kind
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder / f"{_file_name(name)}{ending}"
+
+    def open(self, kind: str, name: str, schema: Sequence[str]) -> sqlite3.Connection:
+        """Return the database of a resource, the same one each time. ``schema`` is run when it is opened.
+
+        Any thread may use it, one at a time. Statements commit by themselves; ``with self.transaction(...)`` joins
+        several.
+        """
+        known = self._open.get((kind, name))
+        if known is not None:
+            return known
+        path = self.path(kind, name)
+        if path is not None and not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            ":memory:" if path is None else path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        for statement in schema:
+            connection.execute(statement)
+        self._open[kind, name] = connection
+        return connection
+
+    @staticmethod
+    @contextmanager
+    def transaction(connection: sqlite3.Connection) -> Generator[None]:
+        """Keep what is written in the ``with`` block together or, when an exception leaves it, not at all."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close every database."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()
+
+
+def _file_name(name: str) -> str:
+    # A quoted name never is "." or "..", nor has it a slash. On some disks upper and lower case are one.
+    quoted = quote(name, safe="", errors="surrogatepass")
+    if quoted == quoted.lower() and len(quoted) <= _LONGEST_NAME and not quoted.startswith("."):
+        return quoted
+    return f"{quoted[:40].lstrip('.')}-{hashlib.sha256(quoted.encode()).hexdigest()[:32]}"

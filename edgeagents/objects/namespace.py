@@ -31,7 +31,7 @@ from edgeagents.objects.ids import Address, ObjectId, id_from_name, id_from_stri
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.observer import Observer
-from edgeagents.objects.rpc import copy_arguments, exported_names, is_callable_name
+from edgeagents.objects.rpc import HandedOver, copy_arguments, exported_names, is_callable_name
 
 __all__ = ["Deliver", "Directory", "Namespace", "Namespaces", "Stub", "World", "current_namespaces"]
 
@@ -256,7 +256,13 @@ class Stub(Generic[T]):
         return f"<Stub {self._namespace.class_name} {self.id.name if self.id.name is not None else self.id!s}>"
 
     async def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        return await self._send(CallEvent(method, *copy_arguments(args, kwargs)))
+        result = await self._send(CallEvent(method, *copy_arguments(args, kwargs)))
+        return result.value if type(result) is HandedOver else result
+
+    async def _call_with(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call ``method`` with arguments that are copies already, and may be what only crosses within a process."""
+        result = await self._send(CallEvent(method, args, kwargs))
+        return result.value if type(result) is HandedOver else result
 
     async def call_part(self, part: str, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call ``method`` of what the object is composed of, such as an agent's capability ``part``.

@@ -16,6 +16,7 @@ from edgeagents.http import Request, Response
 from edgeagents.objects.values import clone
 
 __all__ = [
+    "HandedOver",
     "UnknownClass",
     "copy_arguments",
     "copy_result",
@@ -26,6 +27,18 @@ __all__ = [
 ]
 
 _HANDLERS = frozenset({"alarm", "fetch", "web_socket_message", "web_socket_close", "web_socket_error"})
+
+
+class HandedOver:
+    """A result that was copied already and crosses as it is, with parts that are no data, such as functions.
+
+    Within one process only. The caller of a stub gets the ``value``.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 class UnknownClass:
@@ -101,7 +114,7 @@ def _text(error: BaseException) -> str:
 
 
 def _copy(value: Any) -> Any:
-    if isinstance(value, Request | Response):
+    if isinstance(value, Request | Response | HandedOver):
         return value
     try:
         return clone(value)

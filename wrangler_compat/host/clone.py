@@ -13,25 +13,33 @@ from typing import Any
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import Buffer, JsArrayBuffer
-from wrangler_compat.host.model.collections import JsMap, JsSet
+from wrangler_compat.host.model.collections import JsMap, JsSet, LiteralMap
 from wrangler_compat.host.model.convert import number
 from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsString, from_milliseconds
 from wrangler_compat.host.model.errors import JsException, data_clone_error
 from wrangler_compat.host.model.proxy import JsObject, jsnull
 
-__all__ = ["from_data", "to_data"]
+__all__ = ["FromData", "ToData", "from_data", "to_data"]
 
 
 def to_data(value: Any) -> Any:
     """Return plain data for ``value``. Raises ``DataCloneError`` for what is none."""
-    return _ToData().convert(value)
+    return ToData().convert(value)
 
 
-class _ToData:
+def from_data(value: Any) -> Any:
+    """Return JavaScript's value for plain data. Bytes become an ``ArrayBuffer``."""
+    return FromData().convert(value)
+
+
+class ToData:
+    """From JavaScript's values to data. What stands in a value twice does so in the data."""
+
     def __init__(self) -> None:
         self._made: dict[int, Any] = {}
 
     def convert(self, value: Any) -> Any:
+        """Return the data for ``value``."""
         if value is None or value is jsnull:
             return None
         if isinstance(value, str | bool | int):
@@ -63,6 +71,10 @@ class _ToData:
             return self._mapping(value, value)
         if isinstance(value, JsSet | set | frozenset):
             return {self.convert(item) for item in value}
+        return self.other(value)
+
+    def other(self, value: Any) -> Any:
+        """Return what stands for a value that is no data, or raise."""
         if isinstance(value, JsException):
             return {"name": value.name, "message": value.message}
         raise data_clone_error(value)
@@ -74,22 +86,48 @@ class _ToData:
         return made
 
 
-def from_data(value: Any) -> Any:
-    """Return JavaScript's value for plain data. Bytes become an ``ArrayBuffer``."""
-    if value is None:
-        return jsnull
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, bytes | bytearray):
-        return JsArrayBuffer(value)
-    if isinstance(value, datetime):
-        return JsDate(value)
-    if isinstance(value, list | tuple):
-        return JsArray(map(from_data, value))
-    if isinstance(value, dict):
+class FromData:
+    """From data to JavaScript's values. What stands in the data twice does so in the value."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Any] = {}
+
+    def convert(self, value: Any) -> Any:
+        """Return the value for ``value``."""
+        if value is None:
+            return jsnull
+        if isinstance(value, str | bool | int):
+            return value
+        if isinstance(value, float):
+            return number(value)
+        if id(value) in self._made:
+            return self._made[id(value)]
+        if isinstance(value, bytes | bytearray):
+            return JsArrayBuffer(value)
+        if isinstance(value, datetime):
+            return JsDate(value)
+        if isinstance(value, list | tuple):
+            array = JsArray()
+            self._made[id(value)] = array
+            array._items.extend(map(self.convert, value))
+            return array
+        if isinstance(value, dict):
+            return self._mapping(value)
+        if isinstance(value, set | frozenset):
+            return JsSet(map(self.convert, value))
+        return self.other(value)
+
+    def other(self, value: Any) -> Any:
+        """Return what stands for a value that is no data."""
+        return value
+
+    def _mapping(self, value: dict[Any, Any]) -> Any:
         if all(isinstance(key, str) for key in value):
-            return JsObject({key: from_data(item) for key, item in value.items()})
-        return JsMap((key, from_data(item)) for key, item in value.items())
-    if isinstance(value, set | frozenset):
-        return JsSet(map(from_data, value))
-    return value
+            made = LiteralMap()
+            self._made[id(value)] = made
+            made._props.update((key, self.convert(item)) for key, item in value.items())
+            return made
+        mapping = JsMap()
+        self._made[id(value)] = mapping
+        mapping._items.update((key, self.convert(item)) for key, item in value.items())
+        return mapping

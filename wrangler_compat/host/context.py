@@ -14,7 +14,7 @@ from typing import Any
 
 from wrangler_compat.host.model.proxy import JsObject
 
-__all__ = ["WorkerContext", "current_worker", "running_for"]
+__all__ = ["WorkerContext", "current_worker", "enter", "register", "running_for", "unregister", "wait_until"]
 
 
 @dataclass
@@ -27,12 +27,13 @@ class WorkerContext:
     env: JsObject = field(default_factory=JsObject)
     """Raw: what ``cloudflare:workers`` has as ``env``."""
     exports: JsObject = field(default_factory=JsObject)
-    wait_until: Callable[[Any], None] | None = None
     native_env: Any = None
     """The runtime's environment that ``env`` was made of."""
 
 
 _current: ContextVar[WorkerContext | None] = ContextVar("edgeagents_worker", default=None)
+wait_until: ContextVar[Callable[[Any], None] | None] = ContextVar("edgeagents_wait_until", default=None)
+"""How the event that runs lets something go on after its answer."""
 _last: list[WorkerContext] = []
 
 
@@ -57,9 +58,10 @@ def running_for(worker: WorkerContext) -> Generator[None]:
         _current.reset(token)
 
 
-def enter(worker: WorkerContext) -> None:
-    """Let the rest of the current task belong to ``worker``."""
+def enter(worker: WorkerContext, waits: Callable[[Any], None] | None) -> None:
+    """Let the rest of the current task belong to ``worker``, and to an event that can wait by ``waits``."""
     _current.set(worker)
+    wait_until.set(waits)
 
 
 def register(worker: WorkerContext) -> None:

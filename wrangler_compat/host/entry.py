@@ -6,25 +6,21 @@ user's code, which runs so that ``run_sync`` works anywhere below it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from edgeagents.worker import Env, ExecutionContext, WorkerEntrypoint
-from wrangler_compat.host.context import WorkerContext, enter
+from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.environment import js_env
 from wrangler_compat.host.importing import sdk
-from wrangler_compat.host.model.errors import JsTypeError
-from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy
-from wrangler_compat.host.run_sync import Suspendable
+from wrangler_compat.host.running import called, native_response, run_for
 from wrangler_compat.host.web.request import Request
-from wrangler_compat.host.web.response import Response
 
-__all__ = ["JsExecutionContext", "hosted_entrypoint", "hosted_module", "run_for"]
+__all__ = ["JsExecutionContext", "hosted_entrypoint", "hosted_module"]
 
 
 class JsExecutionContext(JsProxy):
@@ -47,17 +43,6 @@ class JsExecutionContext(JsProxy):
 
     def passThroughOnException(self) -> None:
         """Do nothing: there is no server behind the worker."""
-
-
-async def run_for(worker: WorkerContext, function: Callable[..., Any], *args: Any, relaxed: bool = True) -> Any:
-    """Call ``function`` of the worker's code, await what it returns, and return that."""
-    enter(worker)
-
-    async def run() -> Any:
-        result = call_relaxed(function, *args) if relaxed else function(*args)
-        return await result if inspect.isawaitable(result) else result
-
-    return await Suspendable(run())
 
 
 def hosted_entrypoint(cls: type, worker: WorkerContext) -> type[WorkerEntrypoint[Any]]:
@@ -83,13 +68,12 @@ class _HostedEntrypoint(WorkerEntrypoint[Any]):
         handle = _HANDLERS.get(event, _raw)
 
         async def run(*args: Any) -> Any:
-            return await run_for(self._worker, self._handle, handle, event, args)
+            return await run_for(self._worker, self._handle, handle, event, args, waits=self.ctx.wait_until)
 
         return run
 
     async def _handle(self, handle: Callable[..., Awaitable[Any]], event: str, args: tuple[Any, ...]) -> Any:
         worker = self._worker
-        worker.wait_until = self.ctx.wait_until
         instance = self._cls(JsExecutionContext(self.ctx, worker), js_env(self.env, worker))
         return await handle(getattr(instance, event), *args)
 
@@ -97,27 +81,14 @@ class _HostedEntrypoint(WorkerEntrypoint[Any]):
 async def _fetch(method: Callable[..., Any], request: NativeRequest) -> NativeResponse:
     module = cast("Any", sdk())
     given = module.python_from_rpc(Request.of(request, cf_of(request)))
-    return native_response(await _called(method, given, None, None))
+    return native_response(await called(method, given, None, None))
 
 
 async def _raw(method: Callable[..., Any], *args: Any) -> Any:
-    return await _called(method, *args)
-
-
-async def _called(method: Callable[..., Any], *args: Any) -> Any:
-    result = call_relaxed(method, *args)
-    return await result if inspect.isawaitable(result) else result
+    return await called(method, *args)
 
 
 _HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {"fetch": _fetch}
-
-
-def native_response(result: Any) -> NativeResponse:
-    """Return the runtime's response for what a handler gave: the SDK's, JavaScript's, or what has one."""
-    made = getattr(result, "js_response", None) or getattr(result, "js_object", result)
-    if not isinstance(made, Response):
-        raise JsTypeError(f"Expected a Response from the handler, but got {type(result).__name__}.")
-    return made.to_native()
 
 
 def hosted_module(module: Any, worker: WorkerContext) -> Callable[..., Awaitable[NativeResponse]] | None:
@@ -128,7 +99,7 @@ def hosted_module(module: Any, worker: WorkerContext) -> Callable[..., Awaitable
 
     async def fetch(request: NativeRequest, env: Env, ctx: ExecutionContext) -> NativeResponse:
         given = Request.of(request, cf_of(request)), js_env(env, worker), JsExecutionContext(ctx, worker)
-        return native_response(await run_for(worker, on_fetch, *given))
+        return native_response(await run_for(worker, on_fetch, *given, waits=ctx.wait_until))
 
     return fetch
 

@@ -27,13 +27,18 @@ def hosted_names(module: ModuleType, name: str, date: str | None, flags: Iterabl
     kit = sdk()
     if kit is None or (not any(_is_the_sdks(value, kit) for value in names.values()) and "on_fetch" not in names):
         return names
+    from wrangler_compat.host.durable_object import hosted_object
     from wrangler_compat.host.entry import hosted_entrypoint, hosted_module
 
     worker = WorkerContext(name, flags_that_are_on(date, flags))
     register(worker)
     for key, value in names.items():
-        if isinstance(value, type) and issubclass(value, kit.WorkerEntrypoint):
+        if not isinstance(value, type) or value.__module__.partition(".")[0] == "workers":
+            continue
+        if issubclass(value, kit.WorkerEntrypoint):
             names[key] = hosted_entrypoint(value, worker)
+        elif issubclass(value, kit.DurableObject):
+            names[key] = hosted_object(value, worker)
     if "python_no_global_handlers" not in worker.flags and "Default" not in names:
         names["fetch"] = hosted_module(module, worker)
     return names

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from wrangler_compat.host import ffi
-from wrangler_compat.host.context import current_worker
+from wrangler_compat.host.context import current_worker, wait_until
 from wrangler_compat.host.js_module import js_module
 from wrangler_compat.host.model.errors import JsException
 from wrangler_compat.host.model.functions import call_relaxed, relaxed
@@ -90,10 +90,10 @@ class CloudflareWorkersModule(JsProxy):
 
     def waitUntil(self, awaitable: Any) -> None:
         """Let ``awaitable`` go on after the answer was sent."""
-        wait_until = current_worker().wait_until
-        if wait_until is None:
+        wait = wait_until.get()
+        if wait is None:
             raise JsException("waitUntil() can only be called while an event is handled.")
-        wait_until(awaitable)
+        wait(JsPromise.of(awaitable))
 
     def withEnv(self, env: Any, function: Callable[[], Any]) -> Any:
         """Call ``function`` with another environment."""

@@ -1,0 +1,56 @@
+"""Running a worker's code: in its own context, and so that ``run_sync`` works anywhere below it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from edgeagents.http import Response as NativeResponse
+from wrangler_compat.host.context import WorkerContext, enter
+from wrangler_compat.host.model.errors import JsTypeError
+from wrangler_compat.host.model.functions import call_relaxed
+from wrangler_compat.host.run_sync import Suspendable
+from wrangler_compat.host.web.response import Response
+
+__all__ = ["called", "is_abort", "native_response", "run_for", "until_aborted"]
+
+
+async def run_for(
+    worker: WorkerContext,
+    function: Callable[..., Any],
+    *args: Any,
+    relaxed: bool = True,
+    waits: Callable[[Any], None] | None = None,
+) -> Any:
+    """Call ``function`` of the worker's code, await what it returns, and return that.
+
+    ``waits`` is what ``waitUntil`` of the event does, ``relaxed`` drops arguments too many.
+    """
+    enter(worker, waits)
+    return await Suspendable(called(function, *args, relaxed=relaxed))
+
+
+async def called(function: Callable[..., Any], *args: Any, relaxed: bool = True) -> Any:
+    """Call ``function`` and await what it returns, if it can be."""
+    result = call_relaxed(function, *args) if relaxed else function(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+def is_abort(error: BaseException) -> bool:
+    """Whether ``error`` is how the SDK leaves a handler that has called ``ctx.abort()``."""
+    return not isinstance(error, Exception) and type(error).__name__ == "DurableObjectAbort"
+
+
+async def until_aborted() -> None:
+    """Wait for the reset that ``ctx.abort()`` has asked for: it comes a moment later and cancels whoever waits."""
+    await asyncio.get_running_loop().create_future()
+
+
+def native_response(result: Any) -> NativeResponse:
+    """Return the runtime's response for what a handler gave: the SDK's, JavaScript's, or what has one."""
+    made = getattr(result, "js_response", None) or getattr(result, "js_object", result)
+    if not isinstance(made, Response):
+        raise JsTypeError(f"Expected a Response from the handler, but got {type(result).__name__}.")
+    return made.to_native()

@@ -114,6 +114,10 @@ class ApswDriver:
     def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
         self._connection.create_collation(name, fn)
 
+    def accept_double_quoted_text(self) -> None:
+        self._connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 1)
+        self._connection.config(apsw.SQLITE_DBCONFIG_DQS_DDL, 1)
+
     def checkpoint(self) -> bool:
         try:
             logged, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

@@ -145,6 +145,10 @@ class Driver(Protocol):
         """Make ``fn`` usable after COLLATE."""
         ...
 
+    def accept_double_quoted_text(self) -> None:
+        """Take text in double quotes for text where no column has that name, as SQLite did in its early days."""
+        ...
+
     def checkpoint(self) -> bool:
         """Move the write-ahead log into the database as far as that is possible now; return whether that was all."""
         ...

@@ -141,6 +141,11 @@ class StdlibDriver:
     def create_collation(self, name: str, fn: Callable[[str, str], int] | None) -> None:
         self._connection.create_collation(name, cast(Any, fn))
 
+    def accept_double_quoted_text(self) -> None:
+        if self._setconfig is not None:
+            self._setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, True)
+            self._setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DDL, True)
+
     def checkpoint(self) -> bool:
         ((_, logged, moved),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return logged == moved

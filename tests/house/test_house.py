@@ -26,6 +26,7 @@ PACKAGES = [
     "edgeagents_otel",
     "edgeagents_assets",
     "edgeagents_kv",
+    "edgeagents_d1",
     "edgeagents_workflows",
 ]
 

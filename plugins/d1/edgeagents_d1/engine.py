@@ -1,0 +1,116 @@
+"""The engine: one SQLite file, and how D1 tells of what it did.
+
+It is the database of an object, with that one's limits and errors, opened so that several processes can use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeagents.errors import EdgeAgentsError, SqlError, StorageError
+from edgeagents.objects import Clock
+from edgeagents.objects.sqlite import Database
+
+__all__ = ["D1Error", "Engine", "Outcome"]
+
+_LARGEST_EXACT = 2**53
+_NO_STATEMENT = "No SQL statements detected."
+
+
+class D1Error(EdgeAgentsError):
+    """D1 refused a statement, or a value. The text begins with its code, such as ``D1_ERROR``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a statement gave: rows as tuples, and what it did."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    meta: dict[str, Any]
+
+
+class Engine:
+    """One database. ``path`` is None for memory."""
+
+    def __init__(self, path: Path | None, clock: Clock) -> None:
+        self._database = Database.open(path, is_shared=True)
+        self._clock = clock
+        self.commits = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> Outcome:
+        """Run one statement, in a transaction of its own unless one is open."""
+        database, began = self._database, self._clock.monotonic()
+        try:
+            database.driver.accept_double_quoted_text()
+            changes = database.driver.total_changes()
+            result = database.run(sql, tuple(parameters))
+            rows = result.rows if result.rows is not None else [] if result.cursor is None else result.cursor.fetchall()
+            changed = database.driver.total_changes() - changes
+            last_row = database.driver.last_insert_rowid()
+            if not database.held:
+                self._end(keep=True)
+        except (StorageError, TypeError, OverflowError) as error:
+            if not database.held:
+                self._end(keep=False)
+            raise _explained(error) from error
+        meta = {
+            "served_by": "edgeagents.d1",
+            "duration": (self._clock.monotonic() - began) * 1000,
+            "changes": changed,
+            "last_row_id": last_row,
+            "changed_db": changed > 0,
+            "size_after": database.size,
+            "rows_read": len(rows),
+            "rows_written": changed,
+        }
+        self._release_reading()
+        return Outcome(result.columns, [tuple(map(_as_d1, row)) for row in rows], meta)
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Keep what is written in the ``with`` block whole, or not at all when an exception leaves it."""
+        database = self._database
+        level = database.savepoint()
+        try:
+            yield
+        except BaseException:
+            database.rollback_to(level)
+            database.release(level)
+            self._end(keep=False)
+            raise
+        database.release(level)
+        self._end(keep=True)
+
+    def _end(self, *, keep: bool) -> None:
+        if keep and self._database.commit():
+            self.commits += 1
+        elif not keep:
+            self._database.rollback()
+
+    def _release_reading(self) -> None:
+        if not self._database.held:
+            self._database.end_reading()
+
+
+def _as_d1(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return list(value)
+    if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
+        return float(value)
+    return value
+
+
+def _explained(error: Exception) -> D1Error:
+    text = str(error)
+    if isinstance(error, SqlError) and text == "SQL code did not contain a statement.":
+        text = _NO_STATEMENT
+    return D1Error(f"D1_ERROR: {text}")

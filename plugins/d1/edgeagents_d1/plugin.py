@@ -1,0 +1,44 @@
+"""What the entry point names: the binding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from edgeagents.bindings import BindingDeclaration, BindingType
+from edgeagents.hookspecs import hookimpl
+from edgeagents_d1.database import D1Database
+from edgeagents_d1.engine import Engine
+
+if TYPE_CHECKING:
+    from edgeagents.runtime import Runtime
+
+_engines: WeakKeyDictionary[Any, dict[str, Engine]] = WeakKeyDictionary()
+
+
+class D1Type:
+    """``d1``. Option: ``database_id``; without one ``database_name``, or the binding's name, stands for it."""
+
+    kind = "d1"
+
+    def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
+        options = declaration.options
+        name = options.get("database_id") or options.get("database_name") or declaration.name
+        engines = _engines.setdefault(runtime, {})
+        if name not in engines:
+            engines[name] = Engine(runtime.stores.path("d1", name), runtime.clock)
+        return D1Database(engines[name])
+
+
+@hookimpl
+def register_bindings() -> Iterable[BindingType]:
+    """Provide ``d1``."""
+    return [D1Type()]
+
+
+@hookimpl
+def shutdown(runtime: Runtime) -> None:
+    """Close the databases."""
+    for engine in _engines.pop(runtime, {}).values():
+        engine.close()

@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -159,7 +159,7 @@ class AgentRouter:
         if is_upgrade or request.method not in SAFE_METHODS:
             refusal = self.origins.refusal(request)
             if refusal is not None:
-                _tell_of_refusal(request)
+                _tell_of_refusal(request.headers.get("origin", ""), request.headers.get("host", ""))
                 return refusal if is_upgrade else self._with_cors(refusal)
         if self._asks and (refusal := await admit(request)) is not None:
             return refusal if is_upgrade else self._with_cors(refusal)
@@ -335,11 +335,12 @@ def _tell_of_open_origins() -> None:
     )
 
 
-def _tell_of_refusal(request: Request) -> None:
-    origin = request.headers.get("origin", "another site")
+@lru_cache(maxsize=256)
+def _tell_of_refusal(origin: str, host: str) -> None:
+    # Once for each page, which may try again and again.
     logger.warning(
         "A page of %.100r was refused: it may not use agents of %.100r. If it may, say so: allowed_origins=[%.100r].",
-        *(origin, request.headers.get("host", ""), origin),
+        *(origin or "another site", host, origin),
     )
 
 

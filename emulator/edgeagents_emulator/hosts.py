@@ -60,10 +60,14 @@ def _is_address(host: str) -> bool:
 
 
 async def _refuse(request: Request) -> Response:
-    host = request.headers.get("host", "")
+    _tell_of_refusal(request.headers.get("host", ""))
+    return Response("This host is not allowed here.", status=403)
+
+
+@lru_cache(maxsize=256)
+def _tell_of_refusal(host: str) -> None:
     _log.warning(
         "A request for the host %.100r was refused. If that name is yours, say so: EDGEAGENTS_ALLOWED_HOSTS, or "
         "--allow-host.",
         host,
     )
-    return Response("This host is not allowed here.", status=403)

@@ -13,9 +13,16 @@ import pytest
 from edgeagents import ANONYMOUS, Agent, Connection, Identity, callable, get_current_agent, hookimpl
 from edgeagents.agents import RouteInfo, admit, route_agent_request
 from edgeagents.http import Request, Response
+from edgeagents.placement.wire import pack_request, unpack_request
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, connect, settle
 from tests.agents.frames import answer
+
+pytestmark = pytest.mark.cloudflare(
+    "Agents",
+    "who is there: the hook `authorise`, identities that stay with a connection and end (4401), tickets",
+    "different: ours; without the hook everybody comes in, as there",
+)
 
 KEYS = {
     "a": Identity("ann", {"role": "admin"}),
@@ -44,7 +51,7 @@ class Child(Agent):
     async def on_request(self, request: Request) -> Any:
         return told(request.identity)
 
-    def on_connect(self, connection: Connection) -> None:
+    async def on_connect(self, connection: Connection) -> None:
         connection.send(f"child of {connection.identity.subject if connection.identity else None}")
 
 
@@ -55,18 +62,18 @@ class Room(Agent):
     sub_agents = (Child,)
     woken = 0
 
-    def on_start(self) -> None:
+    async def on_start(self) -> None:
         Room.woken += 1
 
-    def on_connect(self, connection: Connection) -> None:
+    async def on_connect(self, connection: Connection) -> None:
         here = get_current_agent()
         assert here.identity is connection.identity
         connection.send(f"hello {connection.identity.subject if connection.identity else None}")
 
-    def on_message(self, connection: Connection, message: str | bytes) -> None:
+    async def on_message(self, connection: Connection, message: str | bytes) -> None:
         connection.send(f"{message!s} of {connection.identity.subject if connection.identity else None}")
 
-    def on_close(self, connection: Connection, code: int) -> None:
+    async def on_close(self, connection: Connection, code: int) -> None:
         Room.last_close = (code, connection.identity.subject if connection.identity else None)
 
     last_close: Any = None
@@ -373,6 +380,13 @@ async def test_a_hook_before_the_agent_knows_it_and_does_not_lose_it(clock: Manu
         response = await runtime.route(Request("/agents/room/x", headers={"key": "b"}))
         assert response is not None
         assert await response.json() == ["bob", {}]
+
+
+def test_it_goes_with_a_request_to_another_process():
+    request = Request("/agents/room/x")
+    for identity in (None, ANONYMOUS, KEYS["a"], KEYS["short"]):
+        request.identity = identity
+        assert unpack_request(pack_request(request), None).identity == identity
 
 
 def test_an_identity_is_data_and_does_not_show_its_claims():

@@ -32,7 +32,7 @@ class ChatRoom(Agent):
     sub_agents = (Side,)
     options = {"send_identity_on_connect": False}
 
-    def on_connect(self, connection: Connection) -> None:
+    async def on_connect(self, connection: Connection) -> None:
         assert connection.identity is not None
         connection.send(f"{connection.identity.subject} at {connection.uri}")
 

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from edgeagents.asgi.http import BrokenOff, serve_http
 from edgeagents.errors import BadRequest, BodyTooLarge, ClientDisconnected, HttpError
-from edgeagents.http import Request, Response, ServerSentEvent
+from edgeagents.http import Identity, Request, Response, ServerSentEvent
 from edgeagents.objects import Limits
 from tests.asgi.client import http_scope
 
@@ -699,3 +700,29 @@ class TestDraining:
         await call.done()
 
         assert len(exchange.settings.connections) == 0
+
+
+@pytest.mark.parametrize(("media_type", "ends"), [("text/event-stream", True), ("text/plain", False)])
+async def test_an_event_stream_ends_with_the_identity_of_its_reader(exchange, clock, media_type: str, ends: bool):
+    exchange.settings = replace(exchange.settings, clock=clock)
+    body = Body()
+
+    async def handle(request: Request) -> Response:
+        request.identity = Identity("ann", expires_at=clock.now() + timedelta(seconds=10))
+        return Response(aiter(body), headers={"content-type": media_type})
+
+    call = await exchange(handle).send()
+    await call.start()
+    await clock.advance(9)
+    body.give("data: a\n\n")
+    assert await call.chunk() == b"data: a\n\n"
+
+    await clock.advance(1)
+
+    if ends:
+        assert await call.rest() == b""
+        await call.done()
+    else:
+        # It answers one request, which was let in; a reader of events stays for good.
+        body.give("data: b\n\n", None)
+        assert await call.rest() == b"data: b\n\n"

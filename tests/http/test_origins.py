@@ -8,6 +8,13 @@ from edgeagents.errors import ConfigError
 from edgeagents.http import Request
 from edgeagents.http.origins import Hosts, Origins, is_loopback
 
+pytestmark = pytest.mark.cloudflare(
+    "Agents",
+    "pages of other sites",
+    "different: a handshake, and a request that changes something, is refused with 403 unless `cors` or "
+    "`allowed_origins` let the site in; there every site may",
+)
+
 HOST = "chat.example"
 CORS = {"Access-Control-Allow-Origin": "*"}
 

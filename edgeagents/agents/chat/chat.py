@@ -129,7 +129,7 @@ class Chat(Capability):
             spawn=ctx.spawn,
             recovering=lambda: self._recovery.recovering,
         )
-        self._doors = Doors(host, self.transcript, self._logs)
+        self._doors = Doors(host, self.transcript, self._logs, self._queue.all)
 
     # Events
 

@@ -14,7 +14,7 @@ They are cursors on the same log that WebSockets read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -44,8 +44,10 @@ _DONE = b"data: [DONE]\n\n"
 class Doors:
     """Answers requests for an agent's conversation."""
 
-    def __init__(self, host: CapabilityHost, transcript: Transcript, logs: ChunkLogs) -> None:
-        self._transcript, self._logs = transcript, logs
+    def __init__(
+        self, host: CapabilityHost, transcript: Transcript, logs: ChunkLogs, turns: Callable[[], list[ChatTurn]]
+    ) -> None:
+        self._transcript, self._logs, self._turns = transcript, logs, turns
         # The path that reaches a sub-agent begins behind its own name.
         self._own = (kebab_case(host.class_name), host.name) if host.ctx.facet_name is None else ("",)
         self._streams: DurableStreams = host.find("streams")
@@ -102,7 +104,9 @@ class Doors:
         stream_id = self._logs.stream_of(request_id)
         status = None if stream_id is None else self._streams.status(stream_id)
         if only_running and (status is None or status.state in ("completed", "errored")):
-            return Response(status=204)
+            # One that was accepted and has yet to begin runs too, for whoever asks.
+            accepted = next((turn for turn in self._turns() if not turn.begun.is_set()), None)
+            return Response(status=204) if accepted is None else self.show(accepted)
         if stream_id is None or status is None:
             # As the AI SDK wants it: nothing to resume is no error.
             return Response(status=204) if request_id is None else Response("There is no such turn.", status=404)

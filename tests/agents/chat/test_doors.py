@@ -176,6 +176,15 @@ async def test_a_poll_without_news_ends_after_a_while(runtime: Runtime, clock: M
     await heard(a)
 
 
+async def test_a_turn_that_has_yet_to_begin_is_resumed_too(runtime: Runtime) -> None:
+    """No turn of the event loop between the two."""
+    posted, resumed = await asyncio.gather(post(runtime, "hi"), get(runtime, "chat/c1/stream"))
+    assert resumed.status == 200
+    assert resumed.headers["x-chat-request-id"] == posted.headers["x-chat-request-id"]
+    go_on("Hello", "")
+    assert await events(resumed) == await events(posted)
+
+
 def post(runtime: Runtime, *texts: str, **body: Any) -> Any:
     messages = [user(f"u{n}", text) for n, text in enumerate(texts)]
     text = json.dumps({"id": "c1", "messages": messages, "trigger": "submit-message", **body})

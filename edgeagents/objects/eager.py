@@ -11,9 +11,10 @@ import asyncio
 import sys
 from collections.abc import Coroutine, Generator
 from contextvars import Context, copy_context
+from sys import getrefcount
 from typing import Any, Final, TypeVar
 
-__all__ = ["Standby", "begin_now"]
+__all__ = ["Rest", "Standby", "begin_now", "is_too_deep", "should_let_others_run"]
 
 # For those who make tasks of their own: https://docs.python.org/3/library/asyncio-extending.html
 _enter = asyncio.tasks._enter_task
@@ -22,37 +23,36 @@ _leave = asyncio.tasks._leave_task
 T = TypeVar("T")
 
 _DEPTH: Final = 8
-"""How many may have begun within each other: objects that answer each other must not fill the stack."""
-
 _ROW: Final = 256
-"""How many may begin between two turns of the event loop: what calls objects in a loop must let others run."""
 
 _depth = 0
 _row = 0
-_loop_of_row: asyncio.AbstractEventLoop | None = None
 
 
 def begin_now(coroutine: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
     """Return what becomes of ``coroutine``, which has begun: done if it did not wait, else its task."""
-    global _depth, _row, _loop_of_row
-    loop = asyncio.get_running_loop()
-    if loop is not _loop_of_row:
-        _loop_of_row, _row = loop, 0
-    if _depth >= _DEPTH or _row >= _ROW:
-        return loop.create_task(coroutine)
-    if not _row:
-        loop.call_soon(_end_row)
-    _row += 1
+    global _depth, _row
     _depth += 1
+    _row += 1
     try:
-        return _begin(coroutine, loop)
+        return _begin(coroutine, asyncio.get_running_loop())
     finally:
         _depth -= 1
 
 
-def _end_row() -> None:
+def is_too_deep() -> bool:
+    """Whether so many have begun within each other that the next must not: those that answer each other at once would
+    fill the stack."""
+    return _depth >= _DEPTH
+
+
+def should_let_others_run() -> bool:
+    """Whether many have begun one after another. Who begins again and again must then give way, once it may wait."""
     global _row
+    if _row < _ROW:
+        return False
     _row = 0
+    return True
 
 
 class Standby:
@@ -127,17 +127,18 @@ if sys.version_info >= (3, 12):
 else:
 
     def _begin(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[T]:
-        begun: _Begun[T] = _Begun(coroutine)
-        context = copy_context()
-        # When it is its turn the coroutine has begun, and mostly ended.
-        task = asyncio.Task(begun, loop=loop, context=context)
+        global _spare
+        steps, _spare = _spare, None
+        if steps is None or not steps.can_be_used(loop):
+            steps = _Steps(loop)
+        task = steps.task
+        steps.context = context = copy_context()
         caller = asyncio.current_task(loop)
         if caller is not None:
             _leave(loop, caller)
         _enter(loop, task)
         try:
-            begun.waits_for = context.run(coroutine.send, None)
-            begun.has_ended = False
+            steps.go_on(coroutine, context.run(coroutine.send, None))
             return task
         except StopIteration as stop:
             ended: asyncio.Future[T] = loop.create_future()
@@ -152,40 +153,98 @@ else:
             _leave(loop, task)
             if caller is not None:
                 _enter(loop, caller)
+        if _spare is None and getrefcount(task) == steps.references:
+            # Nobody can tell that it was this one: it may be the next one's too.
+            _spare = steps
+        else:
+            steps.end()
         return ended
 
-    class _Begun(Coroutine[Any, Any, T]):
-        """The rest of a coroutine that has been run up to its first wait."""
+    class _Steps(Coroutine[Any, Any, Any]):
+        """What a task runs that coroutines are begun as: the rest of the one that has to wait, after it was begun.
 
-        __slots__ = ("_coroutine", "_is_handed_over", "has_ended", "waits_for")
+        Until there is one the task stands by.
+        """
 
-        def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
-            self._coroutine = coroutine
-            self._is_handed_over = False
-            self.has_ended = True
-            self.waits_for: Any = None
+        __slots__ = ("_coroutine", "_has_ended", "_loop", "_stands_by", "_waits_for", "context", "references", "task")
+
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            self._loop = loop
+            self._coroutine: Coroutine[Any, Any, Any] | None = None
+            self._waits_for: Any = None
+            self._stands_by: asyncio.Future[None] | None = None
+            self._has_ended = False
+            self.context = copy_context()
+            self.task = task = asyncio.Task(self, loop=loop)
+            # That it stands by when the loop is closed is no news.
+            task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
+            self.references = getrefcount(task)
+            """How many references there are to the task when only the loop and this have it."""
+
+        def can_be_used(self, loop: asyncio.AbstractEventLoop) -> bool:
+            """Whether the task still stands by, and on ``loop``."""
+            return loop is self._loop and not self.task.cancelling() and not self.task.done()
+
+        def go_on(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+            """Go on with ``coroutine`` when what it waits for is done."""
+            self._coroutine, self._waits_for = coroutine, waits_for
+            self._wake()
+
+        def end(self) -> None:
+            """End the task: there will be nothing to go on with."""
+            self._has_ended = True
+            self._wake()
+
+        def _wake(self) -> None:
+            stands_by, self._stands_by = self._stands_by, None
+            if stands_by is not None and not stands_by.done():
+                stands_by.set_result(None)
 
         def send(self, value: Any, /) -> Any:
-            if self.has_ended:
-                raise StopIteration
-            if not self._is_handed_over:
-                self._is_handed_over = True
-                if self.waits_for is not None:
-                    return self.waits_for
-            return self._coroutine.send(value)
+            coroutine = self._coroutine
+            if coroutine is None:
+                if self._has_ended:
+                    raise StopIteration
+                self._stands_by = self._loop.create_future()
+                self._stands_by._asyncio_future_blocking = True
+                return self._stands_by
+            waits_for, self._waits_for = self._waits_for, None
+            return self.context.run(coroutine.send, value) if waits_for is None else waits_for
 
         def throw(self, *error: Any) -> Any:
-            if self.has_ended:
-                raise StopIteration
-            if not self._is_handed_over:
-                self._is_handed_over = True
-                # Cancelled before the task has seen what it waits for: as from a task, that is what is cancelled.
-                if isinstance(self.waits_for, asyncio.Future) and self.waits_for.cancel():
-                    return self.waits_for
-            return self._coroutine.throw(*error)
+            coroutine = self._coroutine
+            if coroutine is None:
+                raise error[0]
+            waits_for, self._waits_for = self._waits_for, None
+            # Cancelled before the task has seen what it waits for: as from a task, that is what is cancelled.
+            if isinstance(waits_for, asyncio.Future) and waits_for.cancel():
+                return waits_for
+            return self.context.run(coroutine.throw, *error)
 
         def close(self) -> None:
-            self._coroutine.close()
+            if self._coroutine is not None:
+                self.context.run(self._coroutine.close)
 
         def __await__(self) -> Any:
-            raise TypeError("The rest of a coroutine is its task's alone.")
+            raise TypeError("The steps of a task are its own.")
+
+        # For who asks a task where it stands.
+
+        @property
+        def cr_frame(self) -> Any:
+            return getattr(self._coroutine, "cr_frame", None)
+
+        @property
+        def cr_code(self) -> Any:
+            return getattr(self._coroutine, "cr_code", None)
+
+        @property
+        def cr_await(self) -> Any:
+            return getattr(self._coroutine, "cr_await", None)
+
+        @property
+        def cr_running(self) -> bool:
+            return getattr(self._coroutine, "cr_running", False)
+
+    _spare: _Steps | None = None
+    """A task that stands by for the next coroutine that is begun."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeagents.errors import ObjectOverloaded, TooManySockets
 from edgeagents.objects.activation import Activation
-from edgeagents.objects.eager import begin_now
+from edgeagents.objects.eager import begin_now, is_too_deep, should_let_others_run
 from edgeagents.objects.events import CloseEvent, Event, MessageEvent, StartEvent
 from edgeagents.objects.expiry import watch_identity
 from edgeagents.objects.ids import ObjectId, Place
@@ -30,7 +30,17 @@ __all__ = ["Slot"]
 class Slot:
     """One id's place in this process, whether the object is awake or not."""
 
-    __slots__ = ("_events", "_in_flight", "activation", "auto_response", "directory", "facets", "id", "sockets")
+    __slots__ = (
+        "_events",
+        "_in_flight",
+        "_late",
+        "activation",
+        "auto_response",
+        "directory",
+        "facets",
+        "id",
+        "sockets",
+    )
 
     def __init__(self, directory: Directory, object_id: ObjectId) -> None:
         self.directory, self.id = directory, object_id
@@ -41,6 +51,8 @@ class Slot:
         """The facets that are awake or have sockets."""
         self._in_flight: dict[WebSocket, int] | None = None
         self._events = 0
+        self._late = 0
+        """Events that have not begun, in their order: those that come now must not overtake them."""
 
     @property
     def place(self) -> Place:
@@ -60,7 +72,11 @@ class Slot:
         The event belongs to the object: it goes on when the caller is cancelled.
         """
         task = self.begin(event, props)
-        return task.result() if task.done() else await asyncio.shield(task)
+        if not task.done():
+            return await asyncio.shield(task)
+        if should_let_others_run():
+            await asyncio.sleep(0)
+        return task.result()
 
     def begin(self, event: Event, props: Mapping[str, Any] | None = None) -> asyncio.Future[Any]:
         """Start to handle ``event``, in a task of its own. What it does before it first waits is done on return."""
@@ -69,7 +85,14 @@ class Slot:
         if self._events >= limit and not isinstance(event, CloseEvent):
             raise ObjectOverloaded(f"the {self.directory.class_name} {self.id.name or self.id!s}", limit)
         self._events += 1
+        if self._late or is_too_deep():
+            self._late += 1
+            return asyncio.get_running_loop().create_task(self._handle_late(event, props))
         return begin_now(self._handle(event, props))
+
+    async def _handle_late(self, event: Event, props: Mapping[str, Any] | None) -> Any:
+        self._late -= 1
+        return await self._handle(event, props)
 
     async def _handle(self, event: Event, props: Mapping[str, Any] | None) -> Any:
         self.directory.world.enter()
@@ -198,7 +221,7 @@ class Slot:
         task = self.begin(MessageEvent(socket, message))
         if task.done():
             self._log_failure(task)
-            return None
+            return _GIVE_WAY if should_let_others_run() else None
         in_flight = self._in_flight = self._in_flight or {}
         in_flight[socket] = in_flight.get(socket, 0) + 1
         task.add_done_callback(lambda done: self._message_done(socket, done))
@@ -241,6 +264,18 @@ class Slot:
     def _log_failure(self, done: asyncio.Future[Any]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
             self.directory.logger.error("A WebSocket handler of %s failed", self.id.name or self.id, exc_info=error)
+
+
+class _GiveWay:
+    """Awaitable: returns when others have run. May be left unawaited."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield
+
+
+_GIVE_WAY = _GiveWay()
 
 
 class _Settled:

@@ -68,6 +68,61 @@ async def test_code_has_one_task_from_its_first_line_to_its_last():
     assert asyncio.current_task() is caller
 
 
+async def test_who_has_kept_a_task_that_has_ended_does_not_meet_it_again():
+    tasks: list[asyncio.Task[None]] = []
+
+    async def keep() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+
+    async def wait() -> str:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return "done"
+
+    for _ in range(3):
+        begin_now(keep())
+    assert len(set(tasks)) == 3
+    waiting = begin_now(wait())
+    for task in tasks:
+        task.cancel()
+
+    assert await waiting == "done"
+
+
+async def test_what_is_begun_while_another_begins_has_a_task_of_its_own():
+    seen: list[object] = []
+
+    async def look(depth: int) -> None:
+        seen.append(asyncio.current_task())
+        if depth:
+            await begin_now(look(depth - 1))
+        assert asyncio.current_task() is seen[-1 - depth]
+        await asyncio.sleep(0)
+
+    await begin_now(look(2))
+
+    assert len(set(seen)) == 3
+
+
+async def test_a_task_that_stands_by_is_one_that_can_be_cancelled_and_done_without():
+    async def nothing() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    async def at_once() -> int:
+        return 2
+
+    assert begin_now(at_once()).result() == 2
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+
+    assert await begin_now(nothing()) == 1
+    assert begin_now(at_once()).result() == 2
+
+
 async def test_a_timeout_begun_before_the_first_wait_ends_that_code_alone():
     async def wait() -> str:
         try:
@@ -123,35 +178,6 @@ async def test_a_task_can_be_cancelled_however_far_it_is(steps: int):
         await begun
     assert seen == ["cancelled"]
     assert forever.cancelled()
-
-
-async def test_code_that_calls_itself_does_not_fill_the_stack():
-    async def descend(depth: int) -> int:
-        return 0 if depth == 0 else 1 + await begin_now(descend(depth - 1))
-
-    assert await begin_now(descend(2000)) == 2000
-
-
-async def test_who_begins_again_and_again_lets_others_run():
-    ticks = 0
-    ended = False
-
-    async def tick() -> None:
-        nonlocal ticks
-        while not ended:
-            ticks += 1
-            await asyncio.sleep(0)
-
-    async def nothing() -> None:
-        return
-
-    ticking = asyncio.create_task(tick())
-    for _ in range(2000):
-        await begin_now(nothing())
-    ended = True
-    await ticking
-
-    assert ticks >= 5
 
 
 class Waiter:

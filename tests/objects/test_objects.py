@@ -11,7 +11,7 @@ import pytest
 
 from edgeagents.errors import DataCloneError, ObjectError, ObjectOverloaded, ObjectReset, RemoteError
 from edgeagents.http import Request, Response
-from edgeagents.objects import DurableObject, Limits, current_namespaces
+from edgeagents.objects import DurableObject, Limits, current_namespaces, web_socket_pair
 from edgeagents.objects.rpc import crossing_error
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
@@ -33,6 +33,7 @@ pytestmark = [
 ]
 
 log: list[str] = []
+lines: list = []
 release: asyncio.Event
 
 
@@ -143,6 +144,27 @@ class Counter(DurableObject):
 
     async def peer(self, name):
         return await current_namespaces.get()[Counter].get_by_name(name).bump()
+
+    async def descend(self, name, depth):
+        if depth:
+            other = "even" if name == "odd" else "odd"
+            return 1 + await current_namespaces.get()[Counter].get_by_name(other).descend(other, depth - 1)
+        return 0
+
+    async def listen(self):
+        line, own = web_socket_pair()
+        self.ctx.accept_web_socket(own)
+        line.accept()
+        lines.append(line)
+
+    async def web_socket_message(self, ws, message):
+        log.append(message)
+
+    async def say_from(self, name, depth):
+        if depth:
+            other = "even" if name == "odd" else "odd"
+            await current_namespaces.get()[Counter].get_by_name(other).say_from(other, depth - 1)
+        lines[-1].send(f"{depth}")
 
     async def _private(self):
         return "secret"
@@ -330,6 +352,41 @@ async def test_sync_and_async_methods_do_not_overlap(counter):
 
 async def test_an_object_can_call_another(counter):
     assert await counter.peer("b") == 1
+
+
+async def test_objects_that_call_each_other_do_not_fill_the_stack(counters):
+    assert await counters.get_by_name("even").descend("even", 500) == 500
+
+
+@pytest.mark.parametrize("depth", [6, 7, 8, 9, 20])
+async def test_messages_keep_their_order_however_deep_they_come_from(counters, depth):
+    await counters.get_by_name("listener").listen()
+    for _ in range(2):  # The first time they wake.
+        log.clear()
+        await counters.get_by_name("even").say_from("even", depth)
+        await settle()
+
+    assert log == [str(n) for n in range(depth + 1)]
+
+
+async def test_who_calls_again_and_again_lets_others_run(counter):
+    await counter.memory()
+    turns = 0
+    ended = False
+
+    async def take_turns():
+        nonlocal turns
+        while not ended:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take_turns())
+    for _ in range(2000):
+        await counter.memory()
+    ended = True
+    await others
+
+    assert turns >= 5
 
 
 async def test_too_many_events_overload_an_object():

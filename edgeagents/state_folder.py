@@ -1,6 +1,7 @@
 """A state folder from outside: its agents listed, copied, carried elsewhere and set back, without a runtime.
 
-What only reads, and what makes an agent that is not there yet, works beside servers that use the folder. What replaces
+What only reads, and what makes an agent that is not there yet, works beside servers that use the folder, in a process
+of its own. What replaces
 something needs the folder for itself, and says so. A copy of an agent is its whole database, those of its facets, and
 its alarms; its history stays where it is.
 
@@ -37,6 +38,8 @@ __all__ = ["StateFolder", "StoredAgent"]
 
 _DIGITS: Final = re.compile(r"[0-9a-f]{64}")
 _IN_ARCHIVE: Final = re.compile(r"agent(\.facets/[0-9a-f]{64})*\.sqlite")
+# The objects, which are copied in their own way, and what tells servers who owns them.
+_OF_SERVERS: Final = frozenset({"objects", "owners"})
 _MANIFEST: Final = "agent.json"
 _FORMAT: Final = 1
 # What belongs to the place that a database is in, and not to what it holds.
@@ -200,30 +203,65 @@ class StateFolder:
             return made
 
     def backup(self, target: str | os.PathLike[str], agents: Iterable[StoredAgent] | None = None) -> int:
-        """Copy agents, all or the given ones, into the folder ``target``, which is a state folder then. Return how
-        many.
+        """Copy everything, or the given agents, into the folder ``target``, which is a state folder then. Return how
+        many agents there were.
 
-        Each is copied as of one commit, and synced. Those that are in ``target`` already are replaced: a backup can be
-        brought up to date.
+        Each agent, and each other database in the folder, is copied as of one commit, and synced. What is in
+        ``target`` already is replaced: a backup can be brought up to date.
         """
         other = StateFolder(target, may_be_made=True)
-        if other.path.resolve() == self.path.resolve():
+        if self.path.resolve() in (other.path.resolve(), *other.path.resolve().parents):
             raise ConfigError("A folder cannot be backed up into itself.")
+        if agents is None:
+            other._take_others(self)
         return other._take_over(self.agents() if agents is None else agents, replace=True)
 
     def restore(
         self, source: str | os.PathLike[str], agents: Iterable[StoredAgent] | None = None, *, replace: bool = False
     ) -> int:
-        """Copy agents of the state folder ``source``, all or the given ones, into this one. Return how many.
+        """Copy everything in the state folder ``source``, or the given agents of it, into this one. Return how many
+        agents there were.
 
         Raises ``ConfigError`` when one is there already, before anything is changed, unless they are to ``replace``
         those. Nobody may use this folder meanwhile.
         """
-        chosen = list(StateFolder(source).agents() if agents is None else agents)
+        backup = StateFolder(source)
+        chosen = list(backup.agents() if agents is None else agents)
         if not replace:
             for agent in chosen:
                 self._refuse_existing(self._storage.path(agent.namespace, agent.id), agent.id, agent.namespace)
-        return self._take_over(chosen, replace=replace)
+        count = self._take_over(chosen, replace=replace)
+        if agents is None:
+            with self._for_itself():
+                self._take_others(backup)
+        return count
+
+    def _take_others(self, source: StateFolder) -> None:
+        """Copy what is in ``source`` beside the objects: what bindings keep."""
+        for path in source._others():
+            target = self.path / path.relative_to(source.path)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made = target.with_name(f"{target.name}.new")
+            made.unlink(missing_ok=True)
+            if _is_database(path):
+                self._files.copy(path, made)
+                for end in ("-wal", "-shm", "-journal"):
+                    Path(f"{target}{end}").unlink(missing_ok=True)
+            else:
+                shutil.copy2(path, made)
+            sync_file(made)
+            os.replace(made, target)
+            sync_folder(target.parent)
+
+    def _others(self) -> Iterator[Path]:
+        for folder, folders, files in os.walk(self.path):
+            at = Path(folder)
+            if at == self.path:
+                folders[:] = [name for name in folders if name not in _OF_SERVERS and not name.startswith(".")]
+                files = [name for name in files if not name.startswith(("owner.lock", "alarms.sqlite"))]
+            for name in sorted(files):
+                if not name.endswith(("-wal", "-shm", "-journal", ".new")) and (at / name).is_file():
+                    yield at / name
 
     def _take_over(self, agents: Iterable[StoredAgent], *, replace: bool) -> int:
         count = 0
@@ -399,6 +437,11 @@ def _tree(path: Path) -> Iterator[Path]:
     yield path
     for facet in _facets(path):
         yield from _tree(facet)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
 
 
 def _put_in_place(made: Path, target: Path) -> None:

@@ -51,13 +51,17 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_AUTHORIZED", "Cursor", "Database", "Result"]
 
-SCHEMA_VERSION: Final = 1
-
-_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS _cf_METADATA (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    f"INSERT OR IGNORE INTO _cf_METADATA VALUES ('schema', {SCHEMA_VERSION})",
+# What brings the tables of our own from one version to the next, the first from nothing. A release that changes them
+# adds a step; none is ever changed. A database is brought up to date when it is opened, in one transaction.
+_STEPS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE IF NOT EXISTS _cf_METADATA (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    ),
 )
+SCHEMA_VERSION: Final = len(_STEPS)
+_GET_VERSION: Final = "SELECT value FROM _cf_METADATA WHERE key = 'schema'"
+_PUT_VERSION: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('schema', ?)"
 # Every text of our own that an object's code must not run has the mark in it, if only in a comment. A text with the
 # mark is compiled anew when the object runs it, and never taken from the driver's cache, where ours passed the
 # authorizer as trusted.
@@ -722,6 +726,8 @@ class Database:
                 timeline.lock.release()
 
     def _put_off(self, driver: Driver, error: Exception) -> None:
+        if self._driver is not driver:
+            return  # It was closed meanwhile.
         _log.warning("The log of %s could not be moved into the database: %s", self.path, error)
         self._untidy_from = driver.wal_pages + _CHECKPOINT_PAGES
         if self._timeline is not None:
@@ -1068,20 +1074,32 @@ class Database:
     def _prepare_schema(self, driver: Driver, is_new: bool) -> None:
         if is_new and self.path is not None:
             return
+        version = 0
         if not is_new:
             try:
-                ((version,),) = self._trusted(driver, "SELECT value FROM _cf_METADATA WHERE key = 'schema'")
-            except (*driver.errors, ValueError):
-                pass  # A SQLite file from elsewhere.
-            else:
-                if version > SCHEMA_VERSION:
-                    raise StorageError(
-                        f"{self.path} was written by a newer edgeagents (schema {version}, known: {SCHEMA_VERSION}). "
-                        "Update edgeagents."
-                    )
-                return
-        for statement in _SCHEMA:
-            self._trusted(driver, statement)
+                ((version,),) = self._trusted(driver, _GET_VERSION)
+            except (*driver.errors, ValueError) as error:
+                if isinstance(error, driver.errors) and driver.explain(error).code != "SQLITE_ERROR":
+                    raise
+                # A SQLite file from elsewhere.
+        if version == len(_STEPS):
+            return
+        if version > len(_STEPS):
+            raise StorageError(
+                f"{self.path} was written by a newer edgeagents (schema {version}, known: {len(_STEPS)}). "
+                "Update edgeagents."
+            )
+        self._trusted(driver, f"BEGIN IMMEDIATE {_MARK}")
+        try:
+            for step in _STEPS[version:]:
+                for statement in step:
+                    self._trusted(driver, statement)
+            self._trusted(driver, _PUT_VERSION, (len(_STEPS),))
+            self._trusted(driver, _COMMIT)
+        except BaseException:
+            if driver.in_transaction():
+                self._trusted(driver, _ROLLBACK)
+            raise
 
 
 @functools.cache
@@ -1091,8 +1109,10 @@ def _template(module: Any) -> bytes:
     authorizer.is_trusted = True
     driver: Driver = module.connect(":memory:", authorizer, Limits())
     try:
-        for statement in _SCHEMA:
-            driver.execute(statement, ())
+        for step in _STEPS:
+            for statement in step:
+                driver.execute(statement, ())
+        driver.execute(_PUT_VERSION, (len(_STEPS),))
         content = bytearray(driver.serialize())
     finally:
         driver.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -256,6 +258,25 @@ async def test_a_backup_is_made_beside_a_server_and_is_a_state_folder(state, tmp
         assert await book(runtime).lines() == ["title", "woken"]
 
 
+async def test_what_bindings_keep_is_backed_up_too(state, tmp_path):
+    async with serving(state) as runtime:
+        await write_a_book(runtime)
+    (state / "kv").mkdir()
+    with contextlib.closing(sqlite3.connect(state / "kv" / "things.sqlite", isolation_level=None)) as store:
+        store.execute("PRAGMA journal_mode = WAL")
+        store.execute("CREATE TABLE things (name)")
+        store.execute("INSERT INTO things VALUES ('in the log')")
+        (state / "kv" / "things.blob").write_bytes(b"bytes")
+        StateFolder(state).backup(tmp_path / "backup")
+        store.execute("DELETE FROM things")
+    (state / "kv" / "things.blob").write_bytes(b"other bytes")
+    assert StateFolder(state).restore(tmp_path / "backup", replace=True) == 1
+    with contextlib.closing(sqlite3.connect(state / "kv" / "things.sqlite")) as store:
+        assert store.execute("SELECT name FROM things").fetchall() == [("in the log",)]
+    assert (state / "kv" / "things.blob").read_bytes() == b"bytes"
+    assert not (tmp_path / "backup" / "owners").exists()
+
+
 async def test_a_backup_can_be_brought_up_to_date(state, tmp_path):
     async with serving(state) as runtime:
         await write_a_book(runtime)
@@ -343,12 +364,15 @@ async def test_what_cannot_be_set_back_stays_as_it_is(state):
     assert not list(state.rglob("restore.sqlite"))
 
 
-def test_a_server_does_not_start_while_something_is_replaced(state):
+async def test_a_server_does_not_start_while_something_is_replaced(state):
     claim = FolderClaim(state)
     claim.take_whole()
     with pytest.raises(ConfigError, match="already uses the state folder"):
-        StateFolder(state, may_be_made=True).restore(state, [], replace=True)
+        async with serving(state):
+            """It must not get here."""
     claim.release()
+    async with serving(state) as runtime:
+        await write_a_book(runtime)
 
 
 def test_a_folder_without_agents_is_named(tmp_path):

@@ -1,0 +1,1 @@
+"""Databases as each release wrote them, and what makes one more."""

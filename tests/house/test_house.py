@@ -27,6 +27,7 @@ PACKAGES = [
     "edgeagents_assets",
     "edgeagents_kv",
     "edgeagents_d1",
+    "edgeagents_r2",
     "edgeagents_workflows",
 ]
 

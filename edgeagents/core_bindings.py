@@ -1,4 +1,4 @@
-"""The bindings that need no product: objects' namespaces, and plain values.
+"""The bindings that need no product: objects' namespaces, services, and plain values.
 
 They enter ``env`` through the same hook as a stranger's, so the hook is known to be enough.
 """
@@ -12,8 +12,9 @@ from typing import Any
 from edgeagents.bindings import BindingDeclaration, BindingType
 from edgeagents.errors import ConfigError
 from edgeagents.hookspecs import hookimpl
+from edgeagents.services import Service
 
-__all__ = ["DurableObjectNamespaceType", "ValueType", "register_bindings"]
+__all__ = ["DurableObjectNamespaceType", "ServiceType", "ValueType", "register_bindings"]
 
 
 class DurableObjectNamespaceType:
@@ -43,6 +44,28 @@ class DurableObjectNamespaceType:
         return runtime.namespace_of(cls, worker=worker, has_sql=options.get("storage", "sqlite") == "sqlite")
 
 
+class ServiceType:
+    """``service``: an entrypoint of a worker. Options: ``service``, the worker's name; ``entrypoint``; ``props``."""
+
+    kind = "service"
+
+    def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
+        options = declaration.options
+        service, entrypoint = options["service"], options.get("entrypoint")
+        if service != worker.name:
+            raise ConfigError(
+                f"The binding {declaration.name!r} names another worker, {service!r}. "
+                "Several workers in one process are not supported yet."
+            )
+        if entrypoint not in (None, "default") and entrypoint not in worker.entrypoints:
+            close = difflib.get_close_matches(entrypoint, worker.entrypoints, n=1)
+            raise ConfigError(
+                f"The binding {declaration.name!r} needs an entrypoint {entrypoint!r}, which the worker does not have."
+                + (f" Did you mean {close[0]!r}?" if close else "")
+            )
+        return Service(runtime, entrypoint, options.get("props"))
+
+
 class ValueType:
     """``plain_text``, ``json`` and ``secret_text``: a value. Option: ``value``."""
 
@@ -55,4 +78,4 @@ class ValueType:
 
 @hookimpl
 def register_bindings() -> Iterable[BindingType]:
-    return [DurableObjectNamespaceType(), *map(ValueType, ("plain_text", "json", "secret_text"))]
+    return [DurableObjectNamespaceType(), ServiceType(), *map(ValueType, ("plain_text", "json", "secret_text"))]

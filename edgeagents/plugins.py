@@ -14,7 +14,7 @@ from typing import Any
 
 import pluggy
 
-from edgeagents import core_bindings, hookspecs
+from edgeagents import core_bindings, crons, hookspecs
 from edgeagents.errors import PluginError
 
 __all__ = ["GROUP", "load_plugins", "unique"]
@@ -30,6 +30,7 @@ def load_plugins(plugins: Sequence[object] = (), *, discover: bool = True) -> pl
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     _register(manager, core_bindings, "core_bindings", "edgeagents")
+    _register(manager, crons, "crons", "edgeagents")
     if discover:
         for entry_point in metadata.entry_points(group=GROUP):
             distribution = entry_point.dist.name if entry_point.dist is not None else "an unknown distribution"

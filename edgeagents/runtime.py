@@ -50,8 +50,9 @@ from edgeagents.objects import (
 from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugins import load_plugins, unique
-from edgeagents.stores import Stores
 from edgeagents.redaction import has_secret_name, hide
+from edgeagents.services import Service
+from edgeagents.stores import Stores
 from edgeagents.watchdog import Block, Watchdog
 from edgeagents.worker import Env, ExecutionContext, Worker
 
@@ -158,6 +159,7 @@ class Runtime:
         self.transports: list[Transport] = []
         self.developer_routes: list[DeveloperRoute] = []
         self.env: Env = Env()
+        self.exports: Env = Env()
         self._given_env = env
         self._plugins, self._discover = plugins, discover_plugins
         self._durability: Durability = durability
@@ -249,6 +251,7 @@ class Runtime:
             debug=self.debug,
             capabilities=tuple(capabilities),
             classes=self.worker.classes,
+            exports=self.exports,
             namespaces=self._by_class,
             renew_identity=self._renew if self.hook.renew_identity.get_hookimpls() else None,
             lease=self.placement.lease,
@@ -317,6 +320,8 @@ class Runtime:
             raise ConfigError("\n".join(str(fault) for fault in faults))
         # The objects hold this very env: it is filled in place.
         vars(self.env).update(values)
+        vars(self.exports).update({name: Service(self, name) for name in self.worker.entrypoints})
+        vars(self.exports).update({n: self._by_class[c] for n, c in self.worker.classes.items() if c in self._by_class})
         vars(self.env).update(self._given_env or {})
         hide(value for name, value in (self._given_env or {}).items() if has_secret_name(name))
 
@@ -391,9 +396,23 @@ class Runtime:
 
         Raises ``ConfigError`` when the worker has no such handler.
         """
-        current_namespaces.set(self._by_class)
-        answer = self.worker.handler(event, ExecutionContext(self._wait_until), self.env)(*args)
+        answer = self.handler(event)(*args)
         return await answer if inspect.isawaitable(answer) else answer
+
+    def handler(
+        self, event: str, *, entrypoint: str | None = None, props: Mapping[str, Any] | None = None
+    ) -> Callable[..., Any]:
+        """Return what handles ``event`` in a fresh instance of an entrypoint, by default of the main one.
+
+        For ``services``: what handles is to be called at once, in this task.
+        """
+        current_namespaces.set(self._by_class)
+        ctx = ExecutionContext(self._wait_until, props, self.exports)
+        return self.worker.handler(event, ctx, self.env, entrypoint)
+
+    async def respond(self, answer: Any, request: Request) -> Response:
+        """Return the response that the answer of a worker's ``fetch`` stands for."""
+        return await self._respond(answer, request)
 
     async def _fetch_agent(self, request: Request) -> Response:
         return await self.router.route(request) or Response("Not found", status=404)

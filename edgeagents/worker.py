@@ -50,9 +50,16 @@ class Env(Mapping[str, Any]):
 class ExecutionContext:
     """What one event of a worker may do beyond answering. ``props`` come from the caller's binding."""
 
-    def __init__(self, wait_until: Callable[[Awaitable[object]], None], props: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        wait_until: Callable[[Awaitable[object]], None],
+        props: Mapping[str, Any] | None = None,
+        exports: Env | None = None,
+    ) -> None:
         self._wait_until = wait_until
         self.props: Mapping[str, Any] = props or {}
+        self.exports: Env = exports if exports is not None else Env()
+        """The worker's own entrypoints and object classes by name, each as a binding would give it."""
 
     def wait_until(self, awaitable: Awaitable[object]) -> None:
         """Let ``awaitable`` go on after the answer was sent. Its errors are logged, not raised."""
@@ -81,22 +88,30 @@ class Worker:
     """User code, ready to run.
 
     ``classes`` are the object classes by name; ``entrypoint`` is a ``WorkerEntrypoint`` class, a module-level
-    ``fetch(request, env, ctx)``, or None when only agents answer.
+    ``fetch(request, env, ctx)``, or None when only agents answer. ``entrypoints`` are all ``WorkerEntrypoint`` classes
+    by name, ``crons`` the expressions by which ``scheduled`` is run.
     """
 
     name: str = "worker"
     classes: Mapping[str, type] = field(default_factory=dict[str, type])
     bindings: Sequence[BindingDeclaration] = ()
     entrypoint: type[WorkerEntrypoint[Any]] | FetchFunction | None = None
+    entrypoints: Mapping[str, type[WorkerEntrypoint[Any]]] = field(
+        default_factory=dict[str, type[WorkerEntrypoint[Any]]]
+    )
+    crons: Sequence[str] = ()
     compatibility_date: str | None = None
     compatibility_flags: frozenset[str] = frozenset()
 
-    def handler(self, event: str, ctx: ExecutionContext, env: Env) -> Callable[..., object]:
-        """Return the function that handles ``event`` (such as ``"fetch"``) of the default entrypoint."""
-        if isinstance(self.entrypoint, type):
-            handler = getattr(self.entrypoint(ctx, env), event, None)
+    def handler(
+        self, event: str, ctx: ExecutionContext, env: Env, entrypoint: str | None = None
+    ) -> Callable[..., object]:
+        """Return what handles ``event`` (such as ``"fetch"``) in an entrypoint, by default the main one."""
+        chosen = self.entrypoint if entrypoint in (None, "default") else self._entrypoint_named(entrypoint)
+        if isinstance(chosen, type):
+            handler = getattr(chosen(ctx, env), event, None)
             if handler is None:
-                raise ConfigError(f"{self.entrypoint.__name__} of the worker {self.name!r} has no {event}() method.")
+                raise ConfigError(f"{chosen.__name__} of the worker {self.name!r} has no {event}() method.")
             return handler
         if self.entrypoint is None or event != "fetch":
             raise ConfigError(
@@ -105,6 +120,13 @@ class Worker:
             )
         function = self.entrypoint
         return lambda request: call_relaxed(function, request, env, ctx)
+
+    def _entrypoint_named(self, name: str | None) -> type[WorkerEntrypoint[Any]]:
+        cls = self.entrypoints.get(name or "")
+        if cls is None:
+            known = ", ".join(self.entrypoints) or "none"
+            raise ConfigError(f"The worker {self.name!r} has no entrypoint {name!r}. It has: {known}.")
+        return cls
 
 
 def call_relaxed(function: Callable[..., object], *args: object) -> object:

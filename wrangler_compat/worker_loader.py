@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from edgeagents.bindings import BindingDeclaration
+from edgeagents.crons import check_cron
 from edgeagents.objects import DurableObject
 from edgeagents.worker import FetchFunction, Worker, WorkerEntrypoint
 from wrangler_compat.config import Config
@@ -123,6 +124,8 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
         classes=classes,
         bindings=tuple(bindings),
         entrypoint=_entrypoint(names, config.diagnostics.at("main"), _shown(code.file, config)),
+        entrypoints=_entrypoints(names),
+        crons=_crons(config),
         compatibility_date=date,
         compatibility_flags=flags,
     )
@@ -204,6 +207,28 @@ def _entrypoint(
         return None
     function = names.get("fetch")
     return function if callable(function) else None
+
+
+def _entrypoints(names: Mapping[str, Any]) -> dict[str, type[WorkerEntrypoint[Any]]]:
+    return {
+        name: value
+        for name, value in names.items()
+        if isinstance(value, type)
+        and issubclass(value, WorkerEntrypoint)
+        and not value.__module__.startswith("edgeagents.")
+    }
+
+
+def _crons(config: Config) -> list[str]:
+    expressions: list[str] = []
+    for number, expression in enumerate((config.values["triggers"] or {}).get("crons") or ()):
+        try:
+            check_cron(expression)
+        except ValueError as error:
+            config.at("triggers", "crons", number).error("invalid", f"{expression!r} is not a cron expression: {error}")
+        else:
+            expressions.append(expression)
+    return expressions
 
 
 def _explain_missing(error: ModuleNotFoundError, config: Config, here: Diagnostics) -> bool:

@@ -54,6 +54,7 @@ class ObjectContext:
         self.models, self.events, self.debug = world.models, world.events, world.debug
         self.capabilities: tuple[type, ...] = world.capabilities
         self.classes: Mapping[str, type] = world.classes
+        self.exports: Mapping[str, Any] = world.exports
         self.logger = activation.logger
 
     @property

@@ -96,6 +96,8 @@ class World:
     capabilities: tuple[type, ...] = ()
     classes: Mapping[str, type] = field(default_factory=dict[str, type])
     """The worker's object classes, also those without a namespace."""
+    exports: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The worker's own entrypoints and namespaces by name."""
     namespaces: dict[type, Namespace[Any]] = field(default_factory=dict[type, "Namespace[Any]"])
     renew_identity: Callable[[Identity], Awaitable[Identity | None]] | None = None
     """Returns the identity with which a WebSocket goes on whose own has ended; None closes it."""

@@ -42,7 +42,8 @@ def hosted_object(cls: type, worker: WorkerContext) -> type[DurableObject[Any]]:
     prefix = "" if "python_no_global_handlers" in worker.flags else "on_"
     for event in ("fetch", *_HANDLERS):
         handler = _handler_name(cls, event, prefix)
-        if handler is not None:
+        # An alarm can be set whatever the class has: that its handler is missing is told when it is due.
+        if handler is not None or event == "alarm":
             members[_NATIVE[event][0]] = _NATIVE[event][1](handler)
     return cast("type[DurableObject[Any]]", type(cls.__name__, (_HostedObject,), members))
 
@@ -120,8 +121,10 @@ def _fetch(handler: str) -> Callable[..., Any]:
     return fetch
 
 
-def _alarm(handler: str) -> Callable[..., Any]:
+def _alarm(handler: str | None) -> Callable[..., Any]:
     async def alarm(self: _HostedObject, info: AlarmInfo) -> None:
+        if handler is None:
+            raise TypeError(f"Method alarm does not exist on {self._cls.__name__}, which has set an alarm")
         told = JsObject(
             {
                 "retryCount": info.retry_count,
@@ -160,7 +163,7 @@ def _error(handler: str) -> Callable[..., Any]:
     return web_socket_error
 
 
-_NATIVE: dict[str, tuple[str, Callable[[str], Callable[..., Any]]]] = {
+_NATIVE: dict[str, tuple[str, Callable[[Any], Callable[..., Any]]]] = {
     "fetch": ("fetch", _fetch),
     "alarm": ("alarm", _alarm),
     "webSocketMessage": ("web_socket_message", _message),

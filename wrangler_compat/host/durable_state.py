@@ -11,6 +11,7 @@ from edgeagents.objects import WebSocketRequestResponsePair as NativePair
 from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_namespace import DurableObjectId
 from wrangler_compat.host.durable_storage import DurableObjectStorage
+from wrangler_compat.host.environment import exports_of
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.date import JsDate
@@ -41,7 +42,7 @@ class DurableObjectState(JsProxy):
     @property
     def exports(self) -> JsObject:
         """The worker's own entrypoints, as stubs."""
-        return self._worker.exports
+        return exports_of(self._ctx.exports, self._worker)
 
     def waitUntil(self, awaitable: Awaitable[Any]) -> None:
         """Stay awake until ``awaitable`` is done. Its error is logged."""

@@ -64,7 +64,8 @@ def _kept(work: Callable[[], Any]) -> JsPromise:
 
 def _list_options(options: Any) -> dict[str, Any]:
     given = properties(options)
-    named: dict[str, Any] = {native: to_text(given[name]) for name, native in _RENAMED.items() if not is_nullish(given.get(name))}
+    asked = ((native, given.get(name)) for name, native in _RENAMED.items())
+    named: dict[str, Any] = {native: to_text(value) for native, value in asked if not is_nullish(value)}
     if not is_nullish(limit := given.get("limit")):
         named["limit"] = limit
     return {**named, "reverse": truthy(given.get("reverse"))}

@@ -1,26 +1,34 @@
 """Calling a worker's handlers: classes of Cloudflare's SDK, seen as entrypoints by the runtime.
 
 An event comes in the runtime's values, is turned into JavaScript's, and goes through the SDK's own conversions to the
-user's code, which runs so that ``run_sync`` works anywhere below it.
+user's code, which runs so that ``run_sync`` works anywhere below it. ``fetch``, ``test`` and methods that are called
+through a stub are given what the SDK makes of their arguments; handlers of other events get raw values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
-from edgeagents.worker import Env, ExecutionContext, WorkerEntrypoint
+from edgeagents.worker import ExecutionContext, WorkerEntrypoint
 from wrangler_compat.host.context import WorkerContext
-from wrangler_compat.host.environment import js_env
+from wrangler_compat.host.durable_object import public_methods
+from wrangler_compat.host.entry_events import js_event
+from wrangler_compat.host.environment import exports_of, js_env
 from wrangler_compat.host.importing import sdk
+from wrangler_compat.host.model.errors import JsException
 from wrangler_compat.host.model.promise import JsPromise
-from wrangler_compat.host.model.proxy import JsObject, JsProxy
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish
+from wrangler_compat.host.rpc_errors import crossing
+from wrangler_compat.host.rpc_values import received, sent_result
 from wrangler_compat.host.running import called, native_response, run_for
 from wrangler_compat.host.web.request import Request
 
-__all__ = ["JsExecutionContext", "hosted_entrypoint", "hosted_module"]
+__all__ = ["JsExecutionContext", "hosted_entrypoint", "hosted_functions"]
+
+_EVENTS = frozenset({"scheduled", "queue", "email", "tail", "trace", "pubsub"})
 
 
 class JsExecutionContext(JsProxy):
@@ -30,12 +38,12 @@ class JsExecutionContext(JsProxy):
 
     def __init__(self, ctx: ExecutionContext, worker: WorkerContext) -> None:
         self._ctx, self._worker = ctx, worker
-        self.props = JsObject(dict(ctx.props))
+        self.props = received(dict(ctx.props))
 
     @property
     def exports(self) -> JsObject:
-        """The worker's own entrypoints, as stubs."""
-        return self._worker.exports
+        """The worker's own entrypoints and object classes, as stubs."""
+        return exports_of(self._ctx.exports, self._worker)
 
     def waitUntil(self, awaitable: Awaitable[Any]) -> None:
         """Let ``awaitable`` go on after the answer was sent."""
@@ -44,64 +52,133 @@ class JsExecutionContext(JsProxy):
     def passThroughOnException(self) -> None:
         """Do nothing: there is no server behind the worker."""
 
+    def abort(self, reason: Any = None) -> None:
+        """Leave the handler with ``reason``."""
+        raise reason if isinstance(reason, BaseException) else JsException("" if is_nullish(reason) else reason)
+
 
 def hosted_entrypoint(cls: type, worker: WorkerContext) -> type[WorkerEntrypoint[Any]]:
     """Return what the runtime takes for an entrypoint in place of ``cls``, a class of the SDK's."""
+    members = {
+        "_cls": cls,
+        "_worker": worker,
+        "_methods": frozenset(public_methods(cls)) - _EVENTS,
+        "__module__": cls.__module__,
+        "__doc__": cls.__doc__,
+    }
+    return cast("type[WorkerEntrypoint[Any]]", type(cls.__name__, (_HostedEntrypoint,), members))
 
-    class Hosted(_HostedEntrypoint):
-        _cls, _worker = cls, worker
 
-    Hosted.__name__ = Hosted.__qualname__ = cls.__name__
-    return Hosted
-
-
-class _HostedEntrypoint(WorkerEntrypoint[Any]):
-    _cls: type
+class _Hosted(WorkerEntrypoint[Any]):
     _worker: WorkerContext
 
-    def __init__(self, ctx: ExecutionContext, env: Env) -> None:
-        super().__init__(ctx, env)
+    async def _run(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await run_for(self._worker, function, *args, relaxed=False, waits=self.ctx.wait_until)
+
+    def _given(self) -> tuple[JsExecutionContext, JsObject]:
+        return JsExecutionContext(self.ctx, self._worker), js_env(self.env, self._worker)
+
+
+class _HostedEntrypoint(_Hosted):
+    _cls: type
+    _methods: frozenset[str]
 
     def __getattr__(self, event: str) -> Any:
-        if event.startswith("_") or not callable(getattr(self._cls, event, None)):
+        if event.startswith("_"):
             raise AttributeError(event)
-        handle = _HANDLERS.get(event, _raw)
+        if event in ("fetch", "test", *_EVENTS):
+            name = _handler_name(self._cls, event, self._worker)
+            if name is None:
+                raise AttributeError(event)
+            return self._raw(event, name) if event in _EVENTS else self._event(event, name)
+        return self._method(event)
+
+    def _event(self, event: str, name: str) -> Callable[..., Awaitable[Any]]:
+        handle = {"fetch": self._fetch, "test": self._test}[event]
 
         async def run(*args: Any) -> Any:
-            return await run_for(self._worker, self._handle, handle, event, args, waits=self.ctx.wait_until)
+            return await self._run(handle, name, *args)
 
         return run
 
-    async def _handle(self, handle: Callable[..., Awaitable[Any]], event: str, args: tuple[Any, ...]) -> Any:
-        worker = self._worker
-        instance = self._cls(JsExecutionContext(self.ctx, worker), js_env(self.env, worker))
-        return await handle(getattr(instance, event), *args)
+    def _raw(self, event: str, name: str) -> Callable[..., Awaitable[Any]]:
+        async def run(*args: Any) -> None:
+            given = [js_event(event, value) for value in args]
+            await self._run(self._handle, name, *given)
+
+        return run
+
+    def _method(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def run(*args: Any, **keywords: Any) -> Any:
+            try:
+                return await self._run(self._call, name, args, keywords)
+            except Exception as error:
+                raise crossing(error) from error
+
+        return run
+
+    def _instance(self) -> Any:
+        return self._cls(*self._given())
+
+    async def _fetch(self, name: str, request: NativeRequest) -> NativeResponse:
+        given: Any = Request.of(request, cf_of(request))
+        if name == "fetch":
+            given = cast("Any", sdk()).python_from_rpc(given)
+        return native_response(await called(getattr(self._instance(), name), given, None, None))
+
+    async def _test(self, name: str) -> None:
+        await called(getattr(self._instance(), name), None, None, None)
+
+    async def _handle(self, name: str, *args: Any) -> None:
+        await called(getattr(self._instance(), name), *args, None, None)
+
+    async def _call(self, name: str, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+        if name not in self._methods:
+            raise TypeError(f"Method {name} does not exist")
+        kit = cast("Any", sdk())
+        given = [kit.python_from_rpc(received(value)) for value in args]
+        named = {key: kit.python_from_rpc(received(value)) for key, value in keywords.items()}
+        result = await called(lambda: getattr(self._instance(), name)(*given, **named))
+        return sent_result(kit.python_to_rpc(result))
 
 
-async def _fetch(method: Callable[..., Any], request: NativeRequest) -> NativeResponse:
-    module = cast("Any", sdk())
-    given = module.python_from_rpc(Request.of(request, cf_of(request)))
-    return native_response(await called(method, given, None, None))
+def _handler_name(cls: type, event: str, worker: WorkerContext) -> str | None:
+    names = (event,) if "python_no_global_handlers" in worker.flags else (f"on_{event}", event)
+    return next((name for name in names if callable(getattr(cls, name, None))), None)
 
 
-async def _raw(method: Callable[..., Any], *args: Any) -> Any:
-    return await called(method, *args)
+def hosted_functions(
+    functions: Mapping[str, Callable[..., Any]], file: str, worker: WorkerContext
+) -> type[WorkerEntrypoint[Any]]:
+    """Return the entrypoint of a worker in the old form, whose handlers are ``functions`` such as ``on_fetch``."""
+    members = {"_functions": functions, "_file": file, "_worker": worker, "__module__": "worker"}
+    return cast("type[WorkerEntrypoint[Any]]", type("Default", (_HostedFunctions,), members))
 
 
-_HANDLERS: dict[str, Callable[..., Awaitable[Any]]] = {"fetch": _fetch}
+class _HostedFunctions(_Hosted):
+    _functions: Mapping[str, Callable[..., Any]]
+    _file: str
+
+    def __getattr__(self, event: str) -> Any:
+        if event not in ("fetch", "test", *_EVENTS):
+            raise AttributeError(event)
+        function = self._functions.get("test" if event == "test" else f"on_{event}")
+
+        async def run(*args: Any) -> Any:
+            if function is None:
+                raise JsException(f'Python entrypoint "{self._file}" does not export a handler named "on_{event}"')
+            ctx, env = self._given()
+            if event == "fetch":
+                request = Request.of(args[0], cf_of(args[0]))
+                return await self._run(_answer, function, request, env, ctx)
+            given = [js_event(event, value) for value in args] or [None]
+            return await self._run(called, function, *given, env, ctx)
+
+        return run
 
 
-def hosted_module(module: Any, worker: WorkerContext) -> Callable[..., Awaitable[NativeResponse]] | None:
-    """Return ``fetch`` of a worker in the old form, with functions ``on_fetch`` and the like; None if it has none."""
-    on_fetch = getattr(module, "on_fetch", None)
-    if not callable(on_fetch):
-        return None
-
-    async def fetch(request: NativeRequest, env: Env, ctx: ExecutionContext) -> NativeResponse:
-        given = Request.of(request, cf_of(request)), js_env(env, worker), JsExecutionContext(ctx, worker)
-        return native_response(await run_for(worker, on_fetch, *given, waits=ctx.wait_until))
-
-    return fetch
+async def _answer(function: Callable[..., Any], *given: Any) -> NativeResponse:
+    return native_response(await called(function, *given))
 
 
 def cf_of(request: NativeRequest) -> dict[str, Any]:

@@ -1,17 +1,20 @@
-"""``env`` as JavaScript has it: the runtime's bindings, each under its name."""
+"""``env`` and ``exports`` as JavaScript has them: the runtime's bindings, each under its name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from edgeagents.objects import Namespace
+from edgeagents.services import Service
 from edgeagents.worker import Env
 from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_namespace import DurableObjectNamespace
 from wrangler_compat.host.facade import to_js_value
 from wrangler_compat.host.model.proxy import JsObject
+from wrangler_compat.host.rpc_service import Fetcher, LoopbackFetcher
 
-__all__ = ["binding_of", "js_env"]
+__all__ = ["binding_of", "exports_of", "js_env"]
 
 
 def js_env(env: Env, worker: WorkerContext) -> JsObject:
@@ -23,6 +26,19 @@ def js_env(env: Env, worker: WorkerContext) -> JsObject:
     return worker.env
 
 
+def exports_of(exports: Mapping[str, Any], worker: WorkerContext) -> JsObject:
+    """Return the worker's own entrypoints and object classes as stubs; made once."""
+    if worker.exports._props.keys() != exports.keys():
+        worker.exports._props.clear()
+        worker.exports._props.update(
+            (name, LoopbackFetcher(value) if isinstance(value, Service) else binding_of(value))
+            for name, value in exports.items()
+        )
+    return worker.exports
+
+
 def binding_of(value: Any) -> Any:
     """Return a binding of the runtime's as JavaScript has it."""
-    return DurableObjectNamespace(value) if isinstance(value, Namespace) else to_js_value(value)
+    if isinstance(value, Namespace):
+        return DurableObjectNamespace(value)
+    return Fetcher(value) if isinstance(value, Service) else to_js_value(value)

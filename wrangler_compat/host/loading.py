@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,11 +13,13 @@ from wrangler_compat.host.importing import sdk
 
 __all__ = ["hosted_names"]
 
+_FUNCTIONS = ("on_fetch", "on_scheduled", "on_queue", "on_email", "on_alarm", "on_trace", "on_pubsub", "test")
+
 
 def hosted_names(module: ModuleType, name: str, date: str | None, flags: Iterable[str]) -> dict[str, Any]:
     """Return the public names of ``module``; classes of the SDK's are replaced by what runs them.
 
-    For a module that does not use the SDK these are its names and nothing else.
+    For a module that uses neither the SDK nor the old form these are its names and nothing else.
     """
     public = getattr(module, "__all__", None)
     names = {
@@ -24,23 +27,28 @@ def hosted_names(module: ModuleType, name: str, date: str | None, flags: Iterabl
         for key, value in vars(module).items()
         if (key in public if public is not None else not key.startswith("_"))
     }
-    kit = sdk()
-    if kit is None or (not any(_is_the_sdks(value, kit) for value in names.values()) and "on_fetch" not in names):
+    kit: Any = sdk()
+    uses_sdk = kit is not None and any(_is_the_sdks(value, kit) for value in names.values())
+    is_old = "on_fetch" in names or "on_scheduled" in names
+    if not uses_sdk and not is_old:
         return names
     from wrangler_compat.host.durable_object import hosted_object
-    from wrangler_compat.host.entry import hosted_entrypoint, hosted_module
+    from wrangler_compat.host.entry import hosted_entrypoint, hosted_functions
 
     worker = WorkerContext(name, flags_that_are_on(date, flags))
     register(worker)
-    for key, value in names.items():
+    for key, value in names.items() if kit is not None else ():
         if not isinstance(value, type) or value.__module__.partition(".")[0] == "workers":
             continue
         if issubclass(value, kit.WorkerEntrypoint):
             names[key] = hosted_entrypoint(value, worker)
         elif issubclass(value, kit.DurableObject):
             names[key] = hosted_object(value, worker)
-    if "python_no_global_handlers" not in worker.flags and "Default" not in names:
-        names["fetch"] = hosted_module(module, worker)
+    if is_old and "python_no_global_handlers" not in worker.flags:
+        if "Default" in names:
+            raise TypeError("Cannot define multiple default entrypoints")
+        functions = {key: value for key, value in names.items() if key in _FUNCTIONS and callable(value)}
+        names["Default"] = hosted_functions(functions, Path(module.__file__ or module.__name__).name, worker)
     return names
 
 

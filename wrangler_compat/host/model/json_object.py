@@ -10,6 +10,7 @@ from typing import Any
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import from_json, number, to_text
+from wrangler_compat.host.model.date import JsBoolean, JsNumber, JsString
 from wrangler_compat.host.model.errors import JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull
 
@@ -53,6 +54,8 @@ def _plain(value: Any, within: list[Any]) -> Any:
         return None
     if value is None or (callable(value) and not isinstance(value, JsObject)):
         return _left_out
+    if isinstance(value, JsNumber | JsString | JsBoolean):
+        return _plain(value.valueOf(), within)
     if any(value is outer for outer in within):
         raise JsTypeError("Converting circular structure to JSON")
     within = [*within, value]

@@ -1,0 +1,89 @@
+"""Events that are no requests, as JavaScript's handlers get them: a time that is due, a batch of messages, an email."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from wrangler_compat.host.facade import from_js, js_error, to_js_value
+from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.date import to_milliseconds
+from wrangler_compat.host.model.errors import JsException
+from wrangler_compat.host.model.proxy import JsProxy, is_nullish
+from wrangler_compat.host.web.headers import Headers
+from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
+
+__all__ = ["js_event"]
+
+
+def js_event(event: str, value: Any) -> Any:
+    """Return what the handler of ``event`` is given for the runtime's ``value``."""
+    if event == "scheduled" and isinstance(getattr(value, "scheduled_time", None), datetime):
+        return ScheduledController(value)
+    if event == "email" and hasattr(value, "raw"):
+        return ForwardableEmailMessage(value)
+    return to_js_value(value)
+
+
+class ScheduledController(JsProxy):
+    """What ``scheduled`` is told: the expression that is due, and the time for which it was, in milliseconds."""
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+        self.scheduledTime, self.cron, self.type = to_milliseconds(native.scheduled_time), native.cron, "scheduled"
+
+    def noRetry(self) -> None:
+        """Do not run the event again if it fails."""
+        self._native.no_retry()
+
+
+class ForwardableEmailMessage(JsProxy):
+    """An email that came in: its envelope, its bytes, and what may be done with it."""
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+        # ``from`` is a keyword of Python's: programs write ``from_``, or getattr(message, "from").
+        self.__dict__["from"] = native.from_
+        self.to, self.rawSize = native.to, native.raw_size
+        self.headers = Headers(dict(native.headers))
+        self._raw: ReadableStream | None = None
+
+    @property
+    def raw(self) -> ReadableStream:
+        """The whole message, to be read once."""
+        if self._raw is None:
+            self._raw = stream_of(_whole(self._native.raw))
+        return self._raw
+
+    def setReject(self, reason: Any) -> None:
+        """Do not take the email. The sending server is told ``reason``."""
+        self._native.set_reject(to_text(reason))
+
+    async def forward(self, to: Any, headers: Any = None) -> None:
+        """Send the email on to ``to``, with further ``headers``."""
+        more = None if is_nullish(headers) else dict(Headers(headers)._combined())
+        await _settled(self._native.forward(to_text(to), more))
+
+    async def reply(self, message: Any) -> None:
+        """Answer with a whole message, an ``EmailMessage``."""
+        raw = getattr(message, "raw", None)
+        if isinstance(raw, ReadableStream):
+            data = b"".join([chunk async for chunk in bytes_from(raw)])
+        else:
+            given = from_js(raw)
+            data = given.encode() if isinstance(given, str) else given
+        if not isinstance(data, bytes):
+            raise JsException("reply() takes an EmailMessage.")
+        await _settled(self._native.reply(data, from_=getattr(message, "from", None), to=getattr(message, "to", None)))
+
+
+async def _settled(work: Any) -> None:
+    try:
+        await work
+    except Exception as error:
+        raise js_error(error) from error
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content

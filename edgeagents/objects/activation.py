@@ -79,6 +79,7 @@ class Activation:
         self.database.on_write = self.output.note_write
         self.database.on_release = self._transaction_ended
         self.database.let_go = self.output.let_go
+        self.database.on_inherit = self.output.inherit
         self.alarm = world.alarms.slot(namespace, object_id, self.database, facets)
         self.storage = Storage(
             self.database,

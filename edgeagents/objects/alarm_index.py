@@ -135,8 +135,14 @@ class AlarmIndex:
                 (to_ms(now),) if among is None else (to_ms(now), among),
             )
 
-    def sync(self) -> None:
-        """Return when every change before survives a loss of power. Callers that wait together are served together."""
+    def sync(self, *, anew: bool = False) -> None:
+        """Return when every change before survives a loss of power. Callers that wait together are served together.
+
+        ``anew``: also those that other processes have made, or one that is no more.
+        """
+        if anew:
+            with self._lock:
+                self._changes += 1
         wanted = self._changes
         with self._sync_lock:
             if self._synced < wanted:

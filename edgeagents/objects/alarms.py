@@ -34,6 +34,7 @@ _RETRIES: Final = 6
 _JITTER: Final = 0.25
 _LONGEST_SLEEP: Final = 60.0
 _LONGEST_BACKOFF: Final = 1024.0
+_LOOK_AGAIN: Final = 2.0
 _CORRECTION: Final = 3 * 60 * 60.0
 
 _GET: Final = "SELECT value FROM _cf_METADATA WHERE key = 'alarm'"
@@ -161,6 +162,9 @@ class AlarmSlot:
         if alarm is not None:
             self._last_number = alarm.number
             self._entry.repair(alarm.due)
+            if not self._database.is_certain:
+                # Whoever set the alarm may not have come to sync its entry either.
+                self._database.before_sync = self._entry.sync_anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,10 @@ class _Entry:
     def sync(self) -> None:
         """Return when the entry survives a loss of power."""
         self._index.sync()
+
+    def sync_anew(self) -> None:
+        """The same for what others have written."""
+        self._index.sync(anew=True)
 
     def _bring_forward(self, due: int) -> bool:
         known = self._index.get(self._namespace, self._id, self._facets)
@@ -325,10 +333,19 @@ class AlarmScheduler:
             return  # Each wake that ends looks again.
         passed_over = len(self._running) + len(self._held_back)
         now = self._clock.now()
-        if self._was_set_back(now):
-            _log.warning("The clock was set back to %s: all who wait for a time are woken once.", now.isoformat())
-            self.index.doubt(now, self._among)
-        for hint in self.index.earliest(passed_over + self._at_once - len(self._running) + 1, self._among):
+        before = self._offset
+        try:
+            if self._was_set_back(now):
+                _log.warning("The clock was set back to %s: all who wait for a time are woken once.", now.isoformat())
+                self.index.doubt(now, self._among)
+            hints = self.index.earliest(passed_over + self._at_once - len(self._running) + 1, self._among)
+        except Exception as error:
+            # The disk may be full just now: nobody's alarm must be forgotten for that.
+            _log.error("The index of alarms cannot be read; it is tried again in %g s: %s", _LOOK_AGAIN, error)
+            self._offset = before
+            self._timer = self._clock.call_later(_LOOK_AGAIN, self._look_soon)
+            return
+        for hint in hints:
             if hint.key in self._running or hint.key in self._held_back:
                 continue
             if hint.due > now:

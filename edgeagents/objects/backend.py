@@ -21,7 +21,7 @@ import hashlib
 import re
 import shutil
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from edgeagents.objects.alarms import AlarmIndex
 from edgeagents.objects.clock import Clock, SystemClock
@@ -31,6 +31,9 @@ from edgeagents.objects.sqlite import Database
 from edgeagents.objects.timeline import DEFAULT_HISTORY, History, history_folder
 
 __all__ = ["FolderStorage", "MemoryStorage", "StorageBackend", "namespace_of_folder"]
+
+# Of so many databases that were closed it is known that they need no sync when they are opened again.
+_REMEMBERED: Final = 20_000
 
 
 class StorageBackend(Protocol):
@@ -82,6 +85,7 @@ class FolderStorage:
         self._history, self._clock = history, clock or SystemClock()
         self.handles = OpenDatabases(usual_number() if open_databases is None else open_databases)
         self._index: AlarmIndex | None = None
+        self._certain: dict[str, None] = {}
 
     def path(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Path:
         """Return the file of the database, whether it is there or not."""
@@ -94,6 +98,8 @@ class FolderStorage:
         database = Database.open(self.path(namespace, object_id, facets))
         database.set_identity(_identity(object_id, facets))
         database.handles = self.handles
+        database.root = self.root
+        database.is_certain = str(database.path) in self._certain
         database.keep_history(self._history, self._timestamp)
         return database
 
@@ -104,6 +110,12 @@ class FolderStorage:
         if discard:
             database.rollback()
         database.close()
+        key = str(database.path)
+        self._certain.pop(key, None)
+        if database.is_certain and not discard:
+            self._certain[key] = None
+            if len(self._certain) > _REMEMBERED:
+                del self._certain[next(iter(self._certain))]
 
     def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Path | None:
         path = self.path(namespace, object_id, facets)

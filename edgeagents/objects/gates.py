@@ -265,6 +265,15 @@ class OutputGate:
         else:
             self._loop.call_soon_threadsafe(self._committed)
 
+    def inherit(self) -> None:
+        """What is there may not be kept yet: whoever left it may not have come to that. Any thread may call this."""
+        with self._database.lock:
+            self._commits += 1
+        if threading.get_ident() == self._thread:
+            self._committed()
+        else:
+            self._loop.call_soon_threadsafe(self._committed)
+
     def fail(self, error: BaseException) -> None:
         """Let nothing out any more; whoever waits gets ``error``."""
         self._failure = error

@@ -100,6 +100,7 @@ _TRANSACTION_KEYWORDS: Final = frozenset({"BEGIN", "COMMIT", "END", "RELEASE", "
 _CHECKPOINT_PAGES: Final = 1_000
 _CHECKPOINT_AT_ONCE_PAGES: Final = 8_000
 _TEXTS_KEPT: Final = 1_000
+_PAGE: Final = 4096
 _NO_FOLDER: Final = "The past can be restored only where storage is a folder, as with Runtime(storage='state')."
 _NO_HISTORY: Final = "No history is kept: history=None. With History() bookmarks can be restored."
 _NO_DRIVER: Final = "Python's own sqlite3 keeps no history. Install apsw."
@@ -197,6 +198,12 @@ class Database:
         """Called within the next commit that has something to write; what it returns is called when that is kept."""
         self.before_sync: Callable[[], object] | None = None
         """Called once by the next ``sync``, before the database itself is synced."""
+        self.on_inherit: Callable[[], object] = _nothing
+        """Called when a database was opened that somebody else left, who may not have come to sync what is in it."""
+        self.is_certain = False
+        """Whether what is in the files is known to survive a loss of power, but for what was committed since."""
+        self.root: Path | None = None
+        """A folder above the database that is there for certain; None: the one that the database is in."""
         self.on_open: Callable[[], object] = _nothing
         """Called when an existing database was opened."""
         self.is_synced = path is not None
@@ -658,6 +665,8 @@ class Database:
                     _sync_folder(folder)
             except OSError as error:
                 raise StorageUnavailable(f"{self.path} could not be synced: {error}") from error
+            if folders:
+                self.is_certain = True
         if when_kept is not None:
             when_kept()
         if self._timeline is not None:
@@ -958,10 +967,12 @@ class Database:
     def _open_file(self) -> Driver:
         module = load_driver(self._driver_name)
         path = self.path
-        is_new = path is None or not _has_content(path)
+        is_new = path is None or not _is_whole(path, _template(module))
         if path is not None:
             if is_new:
                 self._create(path, _template(module))
+            elif self.is_synced and not self.is_certain:
+                self._make_certain(path, len(_template(module)))
             if self._timeline is not None:
                 self._timeline.is_untouched = is_new or _is_untouched(path, _template(module))
             with self._hand_over:
@@ -989,6 +1000,8 @@ class Database:
         if not is_new:
             if not self._was_open:
                 self.on_open()
+                if self.is_synced and not self.is_certain:
+                    self.on_inherit()
         elif self._identity is not None:
             self.fetch("INSERT OR REPLACE INTO _cf_METADATA VALUES ('name', ?)", (_stored(self._identity),))
         self._was_open = True
@@ -1034,11 +1047,26 @@ class Database:
             for (known,) in self._trusted(driver, _GET_OWNER):
                 if known > token:
                     raise OwnershipLost
+                if known < token:
+                    self.is_certain = False
             self._trusted(driver, _PUT_OWNER, (token,))
             self._trusted(driver, _COMMIT)
         except BaseException:
             self._trusted(driver, _ROLLBACK)
             raise
+
+    def _make_certain(self, path: Path, least: int) -> None:
+        """Have the next ``sync`` make sure of a file that is there, as of one that is made here."""
+        if path.stat().st_size > least or self._created is not None:
+            return  # It grows when a log is moved into it, and then SQLite syncs it.
+        descriptor = os.open(path, os.O_RDWR)
+        with self._created_lock:
+            self._created = descriptor
+        with self._hand_over:
+            folder = path.parent
+            while self.root is not None and folder != self.root and folder != folder.parent:
+                folder = folder.parent
+                self._unsynced_folders.append(folder)
 
     def _create(self, path: Path, content: bytes) -> None:
         """Put a new database at ``path``, whole or not at all. The first ``sync`` makes it last."""
@@ -1146,8 +1174,20 @@ def _has_content(path: Path) -> bool:
         return False
 
 
+def _is_whole(path: Path, template: bytes) -> bool:
+    """Whether there is a database, and not what a loss of power left of a new one, which nobody has synced."""
+    if not _has_content(path):
+        return False
+    with path.open("rb", buffering=0) as file:
+        content = file.read(len(template))
+    if content[:92] != template[:92]:
+        return len(content) >= 512  # Another database, or one into which a log was moved.
+    pages = (content[at : at + _PAGE] for at in range(0, len(template), _PAGE))
+    return len(content) == len(template) and all(any(page) for page in pages)
+
+
 def _move_to_free_place(temporary: str, path: Path) -> None:
-    if path.exists() and not _has_content(path):
+    if path.exists() and not _is_whole(path, Path(temporary).read_bytes()):
         path.unlink()
     # A link, unlike a rename, never takes the place of a file that is there.
     os.link(temporary, path)

@@ -286,3 +286,17 @@ def test_retries_double_from_two_seconds_and_end():
     delays = [retry_delay(n, rng) for n in range(1, 8)]
     assert delays[-1] is None
     assert all(2**n <= delay.total_seconds() <= 2**n * 1.25 for n, delay in enumerate(delays[:-1], 1))
+
+
+async def test_an_index_that_cannot_be_read_just_now_is_read_again(clockwork, clock, runtime, monkeypatch):
+    await clockwork.wake_in(10)
+
+    def fail(*_):
+        raise StorageError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime.alarms.index, "earliest", fail)
+        await clock.advance(11)
+        assert fired == []
+    await clock.advance(2)
+    assert [name for name, _, _ in fired] == ["a"]

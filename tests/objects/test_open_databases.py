@@ -200,7 +200,7 @@ class Counter(Agent):
 async def main():
     # The disk may take its time; that is not asked here.
     limits = Limits(idle_seconds=3600, blocked_seconds=None)
-    async with agent_runtime(Counter, storage=sys.argv[1], limits=limits) as runtime:
+    async with agent_runtime(Counter, storage=sys.argv[1], limits=limits, durability="normal") as runtime:
         counters = [runtime.namespaces["Counter"].get_by_name(str(n)) for n in range(1000)]
         for round in (1, 2):
             for first in range(0, 1000, 100):

@@ -27,8 +27,11 @@ MANY = "SELECT id, text, n FROM notes WHERE id <= 100"
 Execute = Callable[..., Any]
 
 
-def run(execute: Execute, commit: Callable[[], object], times: int) -> dict[str, float]:
-    """Return the seconds that each kind of statement takes with ``execute``, which gives an iterable of rows."""
+Fetch = Callable[..., list[Any]]
+
+
+def run(execute: Execute, tuples: Fetch, dicts: Fetch, times: int) -> dict[str, float]:
+    """Return the seconds that each kind of statement takes."""
     execute(CREATE)
     found: dict[str, float] = {}
 
@@ -38,7 +41,6 @@ def run(execute: Execute, commit: Callable[[], object], times: int) -> dict[str,
             started = time.process_time()
             work()
             best = min(best, (time.process_time() - started) / count)
-            commit()
         found[what] = best
 
     def inserts() -> None:
@@ -47,28 +49,50 @@ def run(execute: Execute, commit: Callable[[], object], times: int) -> dict[str,
 
     def selects() -> None:
         for number in range(times):
-            list(execute(ONE, number % 100 + 1))
+            tuples(ONE, number % 100 + 1)
 
-    def rows() -> None:
+    def rows(fetch: Fetch) -> None:
         for _ in range(times // 50):
-            list(execute(MANY))
+            fetch(MANY)
 
     note("insert", times, inserts)
     note("select of one row", times, selects)
-    note("row of a select of 100", times // 50 * 100, rows)
+    note("a row of 100, as a tuple", times // 50 * 100, lambda: rows(tuples))
+    note("a row of 100, as a dict", times // 50 * 100, lambda: rows(dicts))
     return found
 
 
+def run_raw(driver: Any, times: int) -> dict[str, float]:
+    """The same with nothing but a driver's connection."""
+    execute = driver.execute
+
+    def dicts(statement: str, *values: Any) -> list[Any]:
+        cursor = execute(statement, values)
+        names = ("id", "text", "n")
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    return run(
+        lambda statement, *values: execute(statement, values),
+        lambda statement, *values: execute(statement, values).fetchall(),
+        dicts,
+        times,
+    )
+
+
 class Notes(Agent):
-    """Runs the same statements through its storage."""
+    """Runs the same statements through its storage. What is written in one go is one transaction."""
 
     async def run(self, times: int) -> dict[str, float]:
-        sql = self.ctx.storage.sql
-        # What is written in one go is committed together; nothing here waits.
-        return run(sql.exec, lambda: None, times)
+        exec = self.ctx.storage.sql.exec
+        return run(
+            exec,
+            lambda statement, *values: exec(statement, *values).raw().to_array(),
+            lambda statement, *values: exec(statement, *values).to_array(),
+            times,
+        )
 
     async def run_short(self, times: int) -> dict[str, float]:
-        return run(self.sql, lambda: None, times)
+        return run(self.sql, self.sql, self.sql, times)
 
 
 async def _ours(folder: Path, times: int, method: str) -> dict[str, float]:
@@ -83,9 +107,6 @@ def measure(scale: Scale) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
-        def raw(execute: Execute) -> Execute:
-            return lambda statement, *values: execute(statement, values)
-
         plain = sqlite3.connect(folder / "sqlite3", isolation_level=None)
         driver = apsw.Connection(str(folder / "apsw"))
         for execute in (plain.execute, driver.execute):
@@ -93,8 +114,8 @@ def measure(scale: Scale) -> list[Row]:
             execute("PRAGMA synchronous = NORMAL")
             execute("BEGIN")
         found = {
-            "apsw": run(raw(driver.execute), lambda: None, times),
-            "sqlite3": run(raw(plain.execute), lambda: None, times),
+            "apsw": run_raw(driver, times),
+            "sqlite3": run_raw(plain, times),
             "`ctx.storage.sql.exec`": asyncio.run(_ours(folder / "a", times, "run")),
             "`self.sql`": asyncio.run(_ours(folder / "b", times, "run_short")),
         }

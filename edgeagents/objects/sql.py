@@ -52,7 +52,7 @@ class SqlCursor:
     def __init__(self, database: Database, query: str, result: Result) -> None:
         self._database, self._query = database, query
         self._columns, self._cursor = result.columns, result.cursor
-        self._rows: Iterator[Any] | None = None if result.rows is None else iter(result.rows)
+        self._rows: Iterator[Any] | None = iter(result.rows) if result.rows else None
         self._read = 0
         self.rows_written = result.rows_written
         """Rows that the statements inserted, changed or deleted, by foreign keys and triggers too."""
@@ -98,12 +98,23 @@ class SqlCursor:
 
     def next_row(self) -> tuple[Any, ...]:
         """Return the next row as a tuple. Raises StopIteration at the end."""
-        if self._rows is not None:
+        cursor = self._cursor
+        if cursor is None:
+            if self._rows is None:
+                raise StopIteration
             row = next(self._rows)
-        elif self._cursor is not None:
-            row = self._step()
         else:
-            raise StopIteration
+            database = self._database
+            with database.lock:
+                database.work += 1
+                try:
+                    row = next(cursor)
+                except StopIteration:
+                    self._cursor = None
+                    raise
+                except database.driver.errors as error:
+                    self._cursor = None
+                    raise database.explain(error, self._query) from error
         self._read += 1
         return row
 
@@ -125,21 +136,6 @@ class SqlCursor:
             rows = [] if self._rows is None else list(self._rows)
         self._read += len(rows)
         return rows
-
-    def _step(self) -> tuple[Any, ...]:
-        cursor = self._cursor
-        assert cursor is not None
-        database = self._database
-        with database.lock:
-            database.work += 1
-            try:
-                return next(cursor)
-            except StopIteration:
-                self._cursor = None
-                raise
-            except database.driver.errors as error:
-                self._cursor = None
-                raise database.explain(error, self._query) from error
 
     def _close(self) -> None:
         if self._cursor is not None:

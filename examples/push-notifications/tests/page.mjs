@@ -64,17 +64,20 @@ try {
   await page.getByText("A reminder was sent.").waitFor();
   tell(await page.locator("ol").innerText());
 
+  // What is delivered while the worker is being stopped or started may be lost: again, until it is shown.
+  const push = { origin: url, registrationId: await registered };
   const data = JSON.stringify({ title: "Reminder", body: "Drink", tag: "reminder-1" });
-  await devtools.send("ServiceWorker.deliverPushMessage", { origin: url, registrationId: await registered, data });
-  const shown = await page.evaluate(async () => {
-    const registration = await navigator.serviceWorker.ready;
-    for (;;) {
-      const [first] = await registration.getNotifications();
-      if (first) return { title: first.title, body: first.body, tag: first.tag };
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  });
-  tell(shown);
+  const notification = async () => {
+    const [first] = await (await navigator.serviceWorker.ready).getNotifications();
+    return first && { title: first.title, body: first.body, tag: first.tag };
+  };
+  let shown;
+  for (let attempt = 0; !shown && attempt < 200; attempt++) {
+    if (attempt % 20 === 0) await devtools.send("ServiceWorker.deliverPushMessage", { ...push, data });
+    shown = await page.evaluate(notification);
+    if (!shown) await page.waitForTimeout(50);
+  }
+  tell(shown ?? "nothing was shown");
 } finally {
   await context.close();
 }

@@ -757,7 +757,7 @@ class Database:
         self._end_reading(driver)
         if timeline is not None and timeline.is_kept:
             self._keep_log(driver, timeline)
-            timeline.write_down()
+            timeline.write_down(driver.frames)
         try:
             if self._lease is not None:
                 self._check_owner(driver, self._lease)

@@ -36,7 +36,7 @@ from weakref import WeakValueDictionary
 from edgeagents.errors import ConfigError, StorageError
 from edgeagents.objects.bookmarks import ORIGIN, Bookmark
 from edgeagents.objects.whole_files import sync_file, sync_folder
-from edgeagents.objects.write_ahead_log import LogHeader, frames_end, is_commit, log_path, read_header
+from edgeagents.objects.write_ahead_log import LogHeader, count_frames, frames_end, is_commit, log_path, read_header
 
 __all__ = ["DEFAULT_HISTORY", "History", "Timeline", "history_folder"]
 
@@ -253,10 +253,13 @@ class Timeline:
         """Whether ``note`` is to wait."""
         return self._rests_until > 0 and self._now() < self._rests_until
 
-    def write_down(self) -> None:
-        """Write down the time of the last commit: the log is about to be moved."""
+    def write_down(self, frames: int) -> None:
+        """Write down the time of the last commit, and with it how many frames the log has: it is about to be moved."""
+        if self._refusal is not None:
+            return
+        self.note(frames)
         last, self._last = self._last, None
-        if last is not None and self._refusal is None:
+        if last is not None:
             self._noted = self._now()
             self._write_time(last)
 
@@ -411,8 +414,7 @@ class Timeline:
 
     def about_to_restore(self, frames: int) -> None:
         """Remember where the database stands just before it is replaced."""
-        self.note(frames)
-        self.write_down()
+        self.write_down(frames)
         self._write_line(f"restored {self.restores} {self.here(frames)}", is_synced=True)
 
     def restored(self, restores: int, frames: int) -> None:
@@ -543,10 +545,15 @@ class Timeline:
             if not found:
                 raise _not_kept(bookmark or Bookmark(0, number, 0))
             salts, data = found[0].salts, _unpack(found[0].path.read_bytes())
-        if bookmark is None:
-            return data
         page_size = int.from_bytes(data[8:12], "big")
-        if salts != bookmark.salts or not is_commit(data, page_size, bookmark.frames):
+        frames = count_frames(data, page_size)
+        if bookmark is None:
+            # The last time that was written down for a log is that of its end.
+            noted = [time.bookmark.frames for time in self._times() if time.bookmark.log == number]
+            if frames < max(noted, default=0) or not is_commit(data, page_size, frames):
+                raise StorageError(f"The history of {self._path} is damaged: a part of the log {number} is missing.")
+            return data
+        if salts != bookmark.salts or frames < bookmark.frames or not is_commit(data, page_size, bookmark.frames):
             raise StorageError(f"The bookmark {bookmark} is not one of this object's database.")
         return data[: frames_end(page_size, bookmark.frames)]
 

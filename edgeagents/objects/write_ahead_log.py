@@ -15,7 +15,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
-__all__ = ["LogHeader", "frames_end", "is_commit", "log_path", "read_header"]
+__all__ = ["LogHeader", "count_frames", "frames_end", "is_commit", "log_path", "read_header"]
 
 _HEADER: Final = struct.Struct(">8I")
 _FRAME_HEADER: Final = 24
@@ -54,6 +54,16 @@ def read_header(file: BinaryIO) -> LogHeader | None:
 def frames_end(page_size: int, frames: int) -> int:
     """Return where in a log so many frames end."""
     return _HEADER.size + frames * (_FRAME_HEADER + page_size)
+
+
+def count_frames(log: bytes, page_size: int) -> int:
+    """Return how many frames belong to ``log``: those up to the first one with other salts."""
+    salts, size, frames = log[16:24], _FRAME_HEADER + page_size, 0
+    start = _HEADER.size
+    while len(log) >= start + size and log[start + 8 : start + 16] == salts:
+        frames += 1
+        start += size
+    return frames
 
 
 def is_commit(log: bytes, page_size: int, frames: int) -> bool:

@@ -37,6 +37,9 @@ def binding_declarations(
             if kind.kind == "durable_object_namespace":
                 options["storage"] = (storage or {}).get(entry["class_name"], "legacy-kv")
             found.append((place, BindingDeclaration(entry[kind.name], word, options)))
+    for index, consumer in enumerate((values.get("queues") or {}).get("consumers") or ()):
+        # It has no name in env: a plugin gives its messages to the worker's handler.
+        found.append((("queues", "consumers", index), BindingDeclaration("", "queue_consumer", consumer)))
     assets = values.get("assets") or {}
     if assets:
         # Without a binding they are served all the same, and have no name in env.

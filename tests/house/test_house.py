@@ -28,6 +28,7 @@ PACKAGES = [
     "edgeagents_kv",
     "edgeagents_d1",
     "edgeagents_r2",
+    "edgeagents_queues",
     "edgeagents_workflows",
 ]
 

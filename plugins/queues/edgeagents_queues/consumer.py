@@ -1,0 +1,142 @@
+"""Consumers: batches go out when they are full, or when the first message has waited long enough."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from edgeagents_queues.batch import Decision, MessageBatch
+from edgeagents_queues.producer import now_ms
+from edgeagents_queues.store import HOLD_MS, QueueStore, StoredMessage
+
+if TYPE_CHECKING:
+    from edgeagents.objects.clock import TimerHandle
+    from edgeagents.runtime import Runtime
+
+__all__ = ["Consumer", "Settings"]
+
+_POLL_MS: Final = 1_000
+"""How often to look for what another process has sent."""
+
+_log = logging.getLogger("edgeagents.queues")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a queue is consumed. The defaults are those of Cloudflare's local development."""
+
+    queue: str
+    max_batch_size: int = 5
+    max_batch_timeout: float = 1
+    max_retries: int = 2
+    dead_letter_queue: str | None = None
+    retry_delay: float = 0
+    max_concurrency: int = 1
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Settings:
+        """Return the settings that a consumer's section asks for."""
+        known = {name: options[name] for name in cls.__dataclass_fields__ if options.get(name) is not None}
+        return cls(**known)
+
+
+class Consumer:
+    """Gives the messages of a queue to the worker's ``queue`` handler. See ``Trigger``."""
+
+    def __init__(self, runtime: Runtime, store: QueueStore, settings: Settings) -> None:
+        self.name = f"consumer of the queue {settings.queue}"
+        self._runtime, self._store, self._settings = runtime, store, settings
+        self._timer: TimerHandle | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_open = False
+
+    async def start(self) -> None:
+        """Begin to take messages."""
+        self._is_open = True
+        self.look()
+
+    async def stop(self) -> None:
+        """Take no more, and wait for the batches that are out."""
+        self._is_open = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def look(self) -> None:
+        """Send out what is ready, and come back when more may be. Called when something was sent, too."""
+        if not self._is_open:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        settings = self._settings
+        wait = _POLL_MS
+        while len(self._running) < settings.max_concurrency:
+            now = now_ms(self._runtime.clock)
+            count, first, following = self._store.outlook(settings.queue, now)
+            if first is None or (count < settings.max_batch_size and now < self._goes_out(first)):
+                times = [self._goes_out(first)] if first is not None else []
+                times += [following] if following is not None else []
+                wait = min([_POLL_MS, *(max(time - now, 1) for time in times)])
+                break
+            self._send_out(now)
+        self._timer = self._runtime.clock.call_later(wait / 1000, self.look)
+
+    def _goes_out(self, first: int) -> int:
+        return first + int(self._settings.max_batch_timeout * 1000)
+
+    def _send_out(self, now: int) -> None:
+        holder = self._runtime.rng.randbytes(16).hex()
+        taken = self._store.take(self._settings.queue, holder, self._settings.max_batch_size, now)
+        if taken:
+            task = asyncio.get_running_loop().create_task(self._handle(holder, taken), name=self.name)
+            self._running.add(task)
+            task.add_done_callback(self._handled)
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("A batch of the queue %s could not be handled", self._settings.queue, exc_info=error)
+        self.look()
+
+    async def _handle(self, holder: str, taken: list[StoredMessage]) -> None:
+        queue = self._settings.queue
+        count, size, oldest = self._store.backlog(queue)
+        metrics = {"backlogCount": count, "backlogBytes": size, "oldestMessageTimestamp": oldest}
+        batch = MessageBatch(queue, taken, metrics)
+        holding = self._hold_on(holder)
+        failed = False
+        try:
+            await self._runtime.run_handler("queue", batch)
+        except Exception:
+            failed = True
+            _log.exception("The queue() handler failed for %d messages of %s", len(taken), queue)
+        finally:
+            holding.cancel()
+        for message, decision in batch.decisions(failed=failed):
+            self._settle(holder, message, decision)
+
+    def _hold_on(self, holder: str) -> asyncio.Task[None]:
+        async def hold() -> None:
+            while True:
+                await self._runtime.clock.sleep(HOLD_MS / 3000)
+                self._store.hold_on(holder, now_ms(self._runtime.clock))
+
+        return asyncio.get_running_loop().create_task(hold(), name=f"{self.name}: holding on")
+
+    def _settle(self, holder: str, message: StoredMessage, decision: Decision) -> None:
+        settings, now = self._settings, now_ms(self._runtime.clock)
+        if decision.is_acknowledged:
+            self._store.remove(holder, message.id)
+        elif message.attempts <= settings.max_retries:
+            delay = settings.retry_delay if decision.delay_seconds is None else decision.delay_seconds
+            self._store.give_back(holder, message.id, now + int(delay * 1000))
+        elif settings.dead_letter_queue is not None:
+            self._store.move(holder, message.id, settings.dead_letter_queue, now)
+        else:
+            _log.error("The message %s of %s failed %d times: dropped.", message.id, settings.queue, message.attempts)
+            self._store.remove(holder, message.id)

@@ -1,0 +1,58 @@
+"""What the entry point names: producers in ``env``, and the consumers that the worker has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from edgeagents.bindings import BindingDeclaration, BindingType
+from edgeagents.hookspecs import hookimpl
+from edgeagents_queues.consumer import Consumer, Settings
+from edgeagents_queues.producer import Queue
+from edgeagents_queues.store import QueueStore
+
+if TYPE_CHECKING:
+    from edgeagents.runtime import Runtime, Trigger
+
+_consumers: WeakKeyDictionary[Any, list[Consumer]] = WeakKeyDictionary()
+
+
+class QueueType:
+    """``queue``. Options: ``queue``, its name; ``delivery_delay`` in seconds."""
+
+    kind = "queue"
+
+    def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
+        options = declaration.options
+        name = options.get("queue") or declaration.name
+
+        def sent() -> None:
+            for consumer in _consumers.get(runtime, ()):
+                consumer.look()
+
+        store = QueueStore(runtime.stores)
+        return Queue(store, name, runtime.clock, runtime.rng, options.get("delivery_delay") or 0, sent)
+
+
+class QueueConsumerType:
+    """``queue_consumer``: has no name and is in no ``env``. Options: those of ``queues.consumers``."""
+
+    kind = "queue_consumer"
+
+    def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
+        consumer = Consumer(runtime, QueueStore(runtime.stores), Settings.of(declaration.options))
+        _consumers.setdefault(runtime, []).append(consumer)
+        return consumer
+
+
+@hookimpl
+def register_bindings() -> Iterable[BindingType]:
+    """Provide ``queue`` and ``queue_consumer``."""
+    return [QueueType(), QueueConsumerType()]
+
+
+@hookimpl
+def register_triggers(runtime: Runtime) -> Iterable[Trigger]:
+    """Let the worker's consumers take messages while it runs."""
+    return _consumers.get(runtime, [])

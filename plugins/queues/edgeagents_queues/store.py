@@ -1,0 +1,140 @@
+"""How messages are kept: one table for all queues of a state folder.
+
+A message that is out with a handler is held for half a minute, and held again while the handler runs. When the process
+ends meanwhile, the hold ends, and the message comes again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgeagents.objects.values import decode, encode
+from edgeagents.stores import Stores
+
+__all__ = ["HOLD_MS", "QueueStore", "StoredMessage", "pack_body"]
+
+HOLD_MS: Final = 30_000
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS messages (id TEXT PRIMARY KEY, queue TEXT NOT NULL, body BLOB NOT NULL, "
+    "content_type TEXT NOT NULL, sent INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL, holder TEXT)",
+    "CREATE INDEX IF NOT EXISTS messages_due ON messages (queue, due)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message that is held. ``sent`` is in milliseconds since 1970, ``attempts`` counts this one."""
+
+    id: str
+    body: Any
+    sent: int
+    attempts: int
+
+
+def pack_body(body: Any, content_type: str) -> bytes:
+    """Return the bytes of ``body``. Raises TypeError for one that is not of its type."""
+    match content_type:
+        case "json":
+            return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        case "text":
+            if not isinstance(body, str):
+                kind = "object" if body is None or isinstance(body, dict | list) else type(body).__name__
+                raise TypeError(f'Content Type "text" requires a value of type string, but received: {kind}')
+            return body.encode("utf-8", "surrogatepass")
+        case "bytes":
+            if not isinstance(body, bytes | bytearray | memoryview):
+                raise TypeError('Content Type "bytes" requires a value of type ArrayBufferView, but received another.')
+            return bytes(body)
+        case "v8":
+            return encode(body)
+        case _:
+            raise TypeError(f"Unsupported queue message content type: {content_type}")
+
+
+def _unpack_body(data: bytes, content_type: str) -> Any:
+    match content_type:
+        case "json":
+            return json.loads(data)
+        case "text":
+            return data.decode("utf-8", "surrogatepass")
+        case "bytes":
+            return data
+        case _:
+            return decode(data)
+
+
+class QueueStore:
+    """The messages of all queues. Times are in milliseconds since 1970."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    @property
+    def _database(self) -> Any:
+        return self._stores.open("queues", "queues", _SCHEMA)
+
+    def add(self, queue: str, messages: Sequence[tuple[str, bytes, str, int, int]]) -> None:
+        """Keep messages, all or none: id, body, content type, when sent, when due."""
+        database = self._database
+        with self._stores.transaction(database):
+            database.executemany(
+                "INSERT INTO messages VALUES (?, ?, ?, ?, ?, 0, ?, NULL)",
+                ((one, queue, body, kind, sent, due) for one, body, kind, sent, due in messages),
+            )
+
+    def backlog(self, queue: str) -> tuple[int, int, int | None]:
+        """Return how many messages there are, their bytes, and when the oldest was sent."""
+        query = "SELECT count(*), coalesce(sum(length(body)), 0), min(sent) FROM messages WHERE queue = ?"
+        return self._database.execute(query, (queue,)).fetchone()
+
+    def outlook(self, queue: str, now: int) -> tuple[int, int | None, int | None]:
+        """Return how many messages are due, since when the first is, and when the next will be."""
+        database = self._database
+        count, first = database.execute(
+            "SELECT count(*), min(due) FROM messages WHERE queue = ? AND due <= ?", (queue, now)
+        ).fetchone()
+        (following,) = database.execute(
+            "SELECT min(due) FROM messages WHERE queue = ? AND due > ?", (queue, now)
+        ).fetchone()
+        return count, first, following
+
+    def take(self, queue: str, holder: str, limit: int, now: int) -> list[StoredMessage]:
+        """Hold up to ``limit`` messages that are due, for ``holder``, and return them."""
+        rows = self._database.execute(
+            "UPDATE messages SET due = ?, attempts = attempts + 1, holder = ? WHERE id IN "
+            "(SELECT id FROM messages WHERE queue = ? AND due <= ? ORDER BY due, sent LIMIT ?) "
+            "RETURNING id, body, content_type, sent, attempts, rowid",
+            (now + HOLD_MS, holder, queue, now, limit),
+        ).fetchall()
+        return [
+            StoredMessage(one, _unpack_body(body, kind), sent, n)
+            for one, body, kind, sent, n, _ in sorted(rows, key=_sent)
+        ]
+
+    def hold_on(self, holder: str, now: int) -> None:
+        """Hold what ``holder`` has for another time."""
+        self._database.execute("UPDATE messages SET due = ? WHERE holder = ?", (now + HOLD_MS, holder))
+
+    def remove(self, holder: str, message_id: str) -> None:
+        """Forget a message, unless it has gone to another holder."""
+        self._database.execute("DELETE FROM messages WHERE id = ? AND holder = ?", (message_id, holder))
+
+    def give_back(self, holder: str, message_id: str, due: int) -> None:
+        """Let a message come again at ``due``."""
+        self._database.execute(
+            "UPDATE messages SET due = ?, holder = NULL WHERE id = ? AND holder = ?", (due, message_id, holder)
+        )
+
+    def move(self, holder: str, message_id: str, queue: str, now: int) -> None:
+        """Put a message into another queue, where its attempts count anew."""
+        self._database.execute(
+            "UPDATE messages SET queue = ?, attempts = 0, due = ?, holder = NULL WHERE id = ? AND holder = ?",
+            (queue, now, message_id, holder),
+        )
+
+
+def _sent(row: tuple[Any, ...]) -> tuple[int, int]:
+    return row[3], row[5]

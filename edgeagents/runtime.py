@@ -163,7 +163,7 @@ class Runtime:
         self._given_env = env
         self._plugins, self._discover = plugins, discover_plugins
         self._durability: Durability = durability
-        self._history = history
+        self.history = history
         self._model_fallback = model_fallback
         self._respond = respond or _respond
         self._by_class = Namespaces()
@@ -221,7 +221,7 @@ class Runtime:
     def _storage(self) -> StorageBackend:
         if self.location is None:
             return MemoryStorage()
-        return FolderStorage(Path(self.location), self.limits.open_databases, history=self._history, clock=self.clock)
+        return FolderStorage(Path(self.location), self.limits.open_databases, history=self.history, clock=self.clock)
 
     async def _start(self) -> None:
         providers = unique(self.hook.register_model_providers(runtime=self), "name", "model provider")

@@ -44,6 +44,7 @@ for command in (agent, backup, restore):
 @click.option("--var", multiple=True, metavar="KEY:VALUE", help="A variable that replaces all others. Repeatable.")
 @click.option("--persist-to", metavar="DIR", help="The state folder; default: .edgeagents/state beside the config.")
 @click.option("--limit", multiple=True, metavar="NAME=VALUE", help="A field of edgeagents.Limits. Repeatable.")
+@click.option("--history", metavar="DAYS", help="How long each object's past is kept; default: 30. 0 keeps none.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A host name beside this machine's own. Repeatable.")
 @click.option(
     "--log-level",
@@ -61,6 +62,7 @@ def dev(
     var: tuple[str, ...],
     persist_to: str | None,
     limit: tuple[str, ...],
+    history: str | None,
     allow_host: tuple[str, ...],
     log_level: str,
 ) -> None:
@@ -76,6 +78,7 @@ def dev(
         log_level=log_level,
         allowed_hosts=(*allow_host, *hosts_in(os.environ)),
         limits={**limits_in(os.environ), **limits_in({"EDGEAGENTS_LIMITS": ",".join(limit)})},
+        history=history or os.environ.get("EDGEAGENTS_HISTORY") or None,
     )
     configure_logging(log_level)
     folders, wished_port, wished_ip = _wishes(options)

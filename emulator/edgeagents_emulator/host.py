@@ -17,10 +17,10 @@ from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Message, Receive, Scope, Send
 from edgeagents.asgi.websocket import serve_websocket
 from edgeagents.asgi.worker_app import WorkerApp
-from edgeagents.errors import ClientDisconnected, EdgeAgentsError, HttpError, StorageUnavailable
+from edgeagents.errors import ClientDisconnected, ConfigError, EdgeAgentsError, HttpError, StorageUnavailable
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts
-from edgeagents.objects import Limits
+from edgeagents.objects import History, Limits
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.runtime import Runtime
 from edgeagents_emulator.access_log import with_request_lines
@@ -146,6 +146,7 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         hook = load_plugins().hook
         kinds = unique(hook.register_bindings(runtime=Runtime(storage=None)), "kind", "binding type")
         limits = Limits.read(options.limits)
+        history = _history(options.history)
         project = load_project(options, process, kinds)
     except EdgeAgentsError as error:
         raise BootFailed(str(error)) from error
@@ -155,6 +156,7 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         project.worker,
         storage=project.state_folder,
         limits=limits,
+        history=history,
         model_fallback="offline",
         respond=respond,
         debug=False,
@@ -168,6 +170,18 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
     if project.config.diagnostics.warnings:
         _log.warning("%s", project.config.diagnostics.render(project.config.title))
     return _Session(project, runtime, Hosts(options.allowed_hosts))
+
+
+def _history(days: str | None) -> History | None:
+    if days is None:
+        return History()
+    try:
+        number = float(days)
+    except ValueError:
+        raise ConfigError(
+            f"The history is kept for a number of days, not {days!r}: --history, EDGEAGENTS_HISTORY."
+        ) from None
+    return History(days=number) if number else None
 
 
 async def _refuse_to_start(message: str, send: Send) -> None:

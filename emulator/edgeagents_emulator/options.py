@@ -21,6 +21,7 @@ class Options:
     ``allowed_hosts`` are names beside this machine's own that the worker answers to when it is reached over loopback.
     ``environment`` is None when nobody said; an empty one is the top level, whatever ``CLOUDFLARE_ENV`` says.
     ``limits`` are fields of ``edgeagents.Limits`` as text.
+    ``history`` is for how many days each object's past is kept, as text; 0 for none of it.
     ``serves_when_broken`` has a worker that cannot start answer with what is wrong, for a session that reloads.
     """
 
@@ -34,6 +35,7 @@ class Options:
     log_level: str = "info"
     allowed_hosts: tuple[str, ...] = ()
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
+    history: str | None = None
     serves_when_broken: bool = False
 
     @classmethod
@@ -51,6 +53,7 @@ class Options:
             log_level=process.get("EDGEAGENTS_LOG_LEVEL") or "info",
             allowed_hosts=hosts_in(process),
             limits=limits_in(process),
+            history=process.get("EDGEAGENTS_HISTORY") or None,
         )
 
     def to_json(self) -> str:

@@ -14,10 +14,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
-from edgeagents_emulator.host import EmulatorApp
+from edgeagents_emulator.host import BootFailed, EmulatorApp
 from edgeagents_emulator.options import Options
 from websockets.sync.client import connect
 
+from edgeagents import History
 from tests.servers import ROOT, Server, serving, until
 
 MakeProject = Callable[..., Path]
@@ -214,6 +215,20 @@ async def test_limits_are_given_in_the_environment(project: MakeProject, monkeyp
     limits = app._session.runtime.limits
     assert (limits.json_depth, limits.sql_rows) == (7, None)
     await app.stop()
+
+
+@pytest.mark.parametrize(("days", "kept"), [("7", History(days=7)), ("0", None), (None, History())])
+async def test_how_long_the_past_is_kept_is_given(project: MakeProject, days: str | None, kept: History | None) -> None:
+    app = EmulatorApp(Options(directory=str(project()), history=days))
+    await app._ready()
+    assert app._session is not None
+    assert app._session.runtime.history == kept
+    await app.stop()
+
+
+async def test_a_history_of_no_number_of_days_fails_the_start(project: MakeProject) -> None:
+    with pytest.raises(BootFailed, match="number of days"):
+        await EmulatorApp(Options(directory=str(project()), history="long"))._ready()
 
 
 async def test_a_limit_that_there_is_not_fails_the_start(project: MakeProject) -> None:

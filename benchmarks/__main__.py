@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -23,13 +24,16 @@ from tests.servers import ROOT, SERVERS
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
-async def on_server(server: str, names: Sequence[str], scale: Scale, *, typescript: bool) -> str:
+async def on_server(
+    server: str, names: Sequence[str], scale: Scale, more_flags: Sequence[str], *, typescript: bool
+) -> str:
     """Run the measures on ``server`` and return their part of the report."""
-    parts = [f"## {server}", f"`{server} {' '.join(options(server))}`"]
+    flags = [*options(server), *more_flags]
+    parts = [f"## {server}", f"`{server} {' '.join(flags)}`"]
     with ExitStack() as stack:
         storage = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
         began = time.perf_counter()
-        ways = variants(stack, server, storage, typescript=typescript)
+        ways = variants(stack, server, storage, flags, typescript=typescript)
         print(f"{server}: {len(ways)} variants, up after {time.perf_counter() - began:.1f} s", file=sys.stderr)
         for name in names:
             measure = MEASURES[name]
@@ -63,6 +67,7 @@ def main() -> None:
     parser.add_argument("--server", default=",".join(SERVERS), help="which servers, with commas (default: all three)")
     parser.add_argument("--only", default=",".join(known), help=f"which measures, with commas: {', '.join(known)}")
     parser.add_argument("--output", type=Path, default=None, help="where the report goes besides standard output")
+    parser.add_argument("--flags", default="", help="more flags for the server, to see what they give")
     parser.add_argument("--no-typescript", action="store_true", help="leave out the TypeScript Agent on workerd")
     given = parser.parse_args()
     names = given.only.split(",")
@@ -80,7 +85,8 @@ def main() -> None:
         report.append(inside(alone, quick=given.quick))
     if served := [name for name in names if name in MEASURES]:
         servers = given.server.split(",")
-        report += [asyncio.run(on_server(server, served, scale, typescript=typescript)) for server in servers]
+        flags = shlex.split(given.flags)
+        report += [asyncio.run(on_server(server, served, scale, flags, typescript=typescript)) for server in servers]
     text = "\n\n".join(report) + "\n"
     print(text)
     output = given.output or (None if given.quick else RESULTS)

@@ -40,8 +40,8 @@ class Variant:
         return self.prefix.format(name=name, of=of) + rest
 
 
-def variants(stack: ExitStack, server: str, storage: Path, *, typescript: bool) -> list[Variant]:
-    """Start the apps on ``server`` and return the ways to an answer."""
+def variants(stack: ExitStack, server: str, storage: Path, flags: Sequence[str], *, typescript: bool) -> list[Variant]:
+    """Start the apps on ``server`` with ``flags`` and return the ways to an answer."""
 
     def start(app: str) -> Server:
         folder = storage / app
@@ -49,7 +49,7 @@ def variants(stack: ExitStack, server: str, storage: Path, *, typescript: bool) 
         running = Server(
             f"benchmarks.apps:{app}",
             server=server,
-            options=options(server),
+            options=flags,
             env={"BENCH_STORAGE": str(folder)},
             # What this process was given, the server has too.
             pythonpath=[Path(each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each],

@@ -120,6 +120,7 @@ class BodyMixin(JsProxy):
             (name, File([file.read()], file.filename or "blob", {"type": file.content_type or ""}))
             for name, file in form.files.items(multi=True)
         ]
+        form.close()
         return form_of([*form.items(multi=True), *files])
 
     def _copy_body(self) -> Any:

@@ -1,0 +1,16 @@
+"""The host's modules are in place, as a worker that imports the SDK finds them."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from wrangler_compat.host.platform import install_platform
+
+
+@pytest.fixture(autouse=True, scope="session")
+def host() -> None:
+    if importlib.util.find_spec("workers") is None:
+        pytest.skip("workers-runtime-sdk is not installed")
+    install_platform()

@@ -1,0 +1,146 @@
+"""A page that passes is changed where a handler says so, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+PAGE = (
+    "<!DOCTYPE html><html><head><meta property='og:title' content=\"x\"><title>T&amp;T</title></head>"
+    "<body CLASS=a><p id=one>hi <b>you</b><br/>x</p><!-- c --><ul><li>1<li>2<li>3</ul>"
+    "<script>if (a<b) {}</script></body></html>\n"
+)
+
+
+async def rewritten(
+    *handlers: tuple[str, dict[str, Callable[..., Any]]], page: str = PAGE, cut: int = 7, **document: Any
+) -> str:
+    import js
+
+    rewriter = js.HTMLRewriter.new()
+    for selector, each in handlers:
+        rewriter.on(selector, each)
+    if document:
+        rewriter.onDocument(document)
+    data = page.encode()
+    pieces = [data[n : n + cut] for n in range(0, len(data), cut)]
+    response = js.Response.new(
+        js.ReadableStream.from_(pieces), headers=[("content-type", "text/html"), ("x-kept", "1")]
+    )
+    changed = rewriter.transform(response)
+    assert changed.headers.get("x-kept") == "1"
+    return await changed.text()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 1000])
+async def test_what_no_handler_touches_comes_out_byte_for_byte(cut):
+    assert await rewritten(("nothing", {"element": lambda element: element.remove()}), cut=cut) == PAGE
+    looked = await rewritten(("*", {"element": lambda element: None, "text": lambda text: None}), cut=cut)
+    assert looked == PAGE
+
+
+@pytest.mark.parametrize(
+    ("selector", "matched"),
+    [
+        ("p", ["p"]),
+        ("*", ["html", "head", "meta", "title", "body", "p", "b", "br", "ul", "li", "li", "li", "script"]),
+        ("#one", ["p"]),
+        (".a", ["body"]),
+        ("[property^='og:']", ["meta"]),
+        ("[content=X i]", ["meta"]),
+        ("[content]", ["meta"]),
+        ("body > p", ["p"]),
+        ("html p b", ["b"]),
+        ("head > b", []),
+        ("li:nth-child(1)", ["li"]),
+        ("p:not(#two)", ["p"]),
+        ("meta, title", ["meta", "title"]),
+        ("body :first-child", ["p", "b", "li"]),
+    ],
+)
+async def test_selectors_mean_what_they_say(selector, matched):
+    seen: list[str] = []
+    await rewritten((selector, {"element": lambda element: seen.append(element.tagName)}))
+    assert seen[: len(matched)] == matched
+
+
+@pytest.mark.parametrize("selector", ["", "a >", "a + b", "a::before", "a:hover", ":nth-child(x)", "a ! b"])
+async def test_selectors_that_are_not_known_are_refused(selector):
+    with pytest.raises(Exception, match="TypeError"):
+        await rewritten((selector, {}))
+
+
+async def test_content_goes_before_in_and_after():
+    def change(element: Any) -> None:
+        element.before("<", html=False)
+        element.prepend("<i>1</i>", html=True)
+        element.prepend("<i>0</i>", html=True)
+        element.append("&", html=False)
+        element.after("A").after("B")
+
+    page = await rewritten(("b", {"element": change}))
+    assert "hi &lt;<b><i>0</i><i>1</i>you&amp;</b>BA<br/>" in page
+
+
+async def test_elements_are_replaced_emptied_and_unwrapped():
+    assert "<p id=one>hi X<br/>" in await rewritten(("b", {"element": lambda element: element.replace("X")}))
+    assert "<p id=one>hi <br/>" in await rewritten(("b", {"element": lambda element: element.remove()}))
+    assert "<p id=one>hi you<br/>" in await rewritten(("b", {"element": lambda e: e.removeAndKeepContent()}))
+    assert "<p id=one>new</p>" in await rewritten(("p", {"element": lambda element: element.setInnerContent("new")}))
+
+
+async def test_attributes_change_and_the_others_stay_as_they_were_written():
+    def change(element: Any) -> None:
+        assert [tuple(pair) for pair in element.attributes] == [("property", "og:title"), ("content", "x")]
+        element.setAttribute("content", 'a"b')
+        element.setAttribute("new", "1")
+        assert element.getAttribute("CONTENT") == 'a"b'
+        assert element.hasAttribute("nope") is False
+
+    page = await rewritten(("meta", {"element": change}))
+    assert '<meta property=\'og:title\' content="a&quot;b" new="1">' in page
+    assert "<body>" in await rewritten(("body", {"element": lambda element: element.removeAttribute("class")}))
+
+
+async def test_tags_are_renamed_and_ends_are_heard_of():
+    def change(element: Any) -> None:
+        element.tagName = "em"
+        element.onEndTag(lambda end: end.before(f"/{end.name}"))
+
+    assert "<em>you/em</em>" in await rewritten(("b", {"element": change}))
+
+
+async def test_text_comes_in_pieces_with_an_end():
+    seen: list[tuple[str, bool]] = []
+
+    async def text(chunk: Any) -> None:
+        seen.append((chunk.text, chunk.lastInTextNode))
+        if chunk.text == "you":
+            chunk.replace("<we>")
+
+    page = await rewritten(("p b", {"text": text}), cut=1000)
+    assert seen == [("you", False), ("", True)]
+    assert "<b>&lt;we&gt;</b>" in page
+
+
+async def test_the_document_has_handlers_of_its_own():
+    names: list[Any] = []
+
+    def comment(one: Any) -> None:
+        one.text = "changed"
+
+    page = await rewritten(
+        doctype=lambda doctype: names.append(doctype.name), comments=comment, end=lambda end: end.append("END")
+    )
+    assert names == ["html"]
+    assert "<!--changed-->" in page
+    assert page.endswith("\nEND")
+
+
+async def test_what_is_kept_past_its_handler_is_of_no_use():
+    kept: list[Any] = []
+    await rewritten(("p", {"element": kept.append}))
+    with pytest.raises(Exception, match="no longer valid"):
+        kept[0].remove()

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
 from edgeagents.agents.jobs import Jobs
-from edgeagents.objects import alarms, gates
+from edgeagents.objects import alarms, gates, sqlite
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.sqlite import Database
 
-__all__ = ["MUTATIONS"]
+__all__ = ["MUTATIONS", "POWER_MUTATIONS"]
 
 MUTATIONS: dict[str, Callable[[], None]] = {}
+
+
+POWER_MUTATIONS: dict[str, Callable[[], None]] = {}
+
+
+def power_mutation(plant: Callable[[], None]) -> Callable[[], None]:
+    POWER_MUTATIONS[plant.__name__] = plant
+    return plant
 
 
 def mutation(plant: Callable[[], None]) -> Callable[[], None]:
@@ -133,3 +143,37 @@ def a_failed_commit_is_taken_for_one() -> None:
         self._on_failure = lambda error: None
 
     gates.OutputGate.__init__ = make_deaf  # type: ignore[method-assign]
+
+
+# Bugs that only a loss of power shows.
+
+
+@power_mutation
+def the_log_is_not_synced() -> None:
+    sqlite._sync_path = lambda path: None
+
+
+@power_mutation
+def new_files_are_not_synced() -> None:
+    def sync_path(path: str) -> None:
+        with contextlib.suppress(FileNotFoundError), open(path, "rb+") as file:
+            os.fsync(file)
+
+    sqlite._sync_path = sync_path
+    sqlite._sync_file = lambda descriptor: None
+
+
+@power_mutation
+def folders_are_not_synced() -> None:
+    sqlite._sync_folder = lambda folder: None
+
+
+@power_mutation
+def what_others_left_is_not_synced() -> None:
+    gates.OutputGate.inherit = lambda self: None  # type: ignore[method-assign]
+
+
+@power_mutation
+def entries_of_alarms_are_not_synced() -> None:
+    alarms._Entry.sync = lambda self: None  # type: ignore[method-assign]
+    alarms._Entry.sync_anew = lambda self: None  # type: ignore[method-assign]

@@ -3,7 +3,8 @@
 ``run(seed)`` lets clients load some ledgers, ends the process a few times in mid-step, lets commits, syncs and files
 fail, sets the wall clock ahead and back, evicts and wakes. When all is quiet it compares what there is with what the
 clients were told. ``python -m tests.durability.simulation --seeds 0:500`` runs many and writes a line of JSON for
-each; ``--mutation NAME`` plants a bug first (see ``mutations``).
+each; ``--mutation NAME`` plants a bug first (see ``mutations``); with ``--power`` it is not only the process that ends:
+the power goes (see ``disk``).
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from edgeagents.objects.sqlite import Database
 from edgeagents.placement import SingleProcess
 from edgeagents.runtime import Runtime
 from edgeagents.testing import TestSocket, connect
+from tests.durability.disk import Disk
 from tests.durability.ledger import HTTP_KINDS, Ledger, Timer
 from tests.durability.load import faults_of
-from tests.durability.mutations import MUTATIONS
+from tests.durability.mutations import MUTATIONS, POWER_MUTATIONS
 from tests.durability.virtual import Crash, VirtualClock, VirtualLoop, pause, simulate_locks
 
 __all__ = ["Outcome", "run"]
@@ -119,7 +121,9 @@ class SimulatedStorage(FolderStorage):
 class Simulation:
     """One seed: the clients' memory over all lives of the server."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, disk: Disk | None = None) -> None:
+        self.disk = disk
+        self.power_cuts = self.harmed = 0
         self.rng = random.Random(seed)
         self.seed, self.folder = seed, folder
         self.agents = [f"a{number}" for number in range(AGENTS)]
@@ -148,13 +152,17 @@ class Simulation:
 
     def run(self) -> Any:
         """Run all lives, and return the reports of the last one."""
+        root = self.folder / "life0"
+        root.mkdir()
+        if self.disk is not None:
+            self.disk.settle(root)
         for self.life in range(LIVES):
             is_last = self.life == LIVES - 1
             crash_after = None if is_last else self.rng.randrange(20, 500)
             self.loop = VirtualLoop(self.rng, self.now, crash_after)
             self.clock = VirtualClock(self.loop)
             faults = Faults(self.rng, self.rng.choice([0, 0.003, 0.01]))
-            storage = SimulatedStorage(self.folder / f"life{self.life}", faults)
+            storage = SimulatedStorage(root, faults)
             asyncio.set_event_loop(self.loop)
             try:
                 reports = self.loop.run_until_complete(self._live(storage, faults, is_last=is_last))
@@ -170,16 +178,22 @@ class Simulation:
             finally:
                 self.disk_faults += faults.count
                 asyncio.set_event_loop(None)
-            # What the process has written is there when it is gone, whatever it was about to do.
-            shutil.copytree(storage.root, self.folder / f"life{self.life + 1}", dirs_exist_ok=True)
+            if self.disk is None:
+                # What the process has written is there when it is gone, whatever it was about to do.
+                root = self.folder / f"life{self.life + 1}"
+                shutil.copytree(storage.root, root)
+            elif self.rng.random() < 0.7:
+                self.power_cuts += 1
+                root = self.folder / f"life{self.life + 1}"
+                self.harmed += self.disk.image(storage.root, root, self.rng)
+                self.disk.settle(root)
+            # Else the process alone was killed: what it wrote is there, and what is synced of it is what was.
             self.now = self.loop.now + self.rng.random()
             self.loop.abandon()
             storage.vanish()
         raise AssertionError
 
     async def _live(self, storage: SimulatedStorage, faults: Faults, *, is_last: bool) -> Any:
-        storage.root.mkdir(exist_ok=True)
-
         class Plugin:
             @hookimpl
             def storage_backend(self, runtime: Any, location: str | None) -> Any:
@@ -195,7 +209,7 @@ class Simulation:
             discover_plugins=False,
             clock=self.clock,
             rng=self.rng,
-            durability=self.rng.choice(["full", "full", "normal"]),
+            durability="full" if self.disk is not None else self.rng.choice(["full", "full", "normal"]),
             limits=Limits(idle_seconds=self.rng.choice([0.005, 0.02, 1.0])),
         )
         await runtime.start()
@@ -354,7 +368,10 @@ class Simulation:
 def is_expected(error: BaseException) -> bool:
     """Whether ``error`` is the disk's, or that of an object that started anew for it."""
     seen: BaseException | None = error
-    while seen is not None:
+    # A chain of causes may lead back to where it began.
+    for _ in range(8):
+        if seen is None:
+            break
         if FAULT in str(seen) or isinstance(seen, ObjectReset) or "has left memory" in str(seen):
             return True
         seen = seen.__cause__
@@ -365,14 +382,14 @@ class Outcome(dict[str, Any]):
     """What came of a seed; ``faults`` is empty when all is well."""
 
 
-def run(seed: int, scratch: Path) -> Outcome:
-    """Run one seed."""
+def run(seed: int, scratch: Path, disk: Disk | None = None) -> Outcome:
+    """Run one seed; with a ``disk`` the power goes too, and not only the process."""
     folder = scratch / f"seed{seed}"
     folder.mkdir(parents=True)
     # Objects that wait for the collector must not end at another time in another process.
     gc.collect()
     gc.disable()
-    simulation = Simulation(seed, folder)
+    simulation = Simulation(seed, folder, disk)
     try:
         try:
             reports = simulation.run()
@@ -388,6 +405,8 @@ def run(seed: int, scratch: Path) -> Outcome:
         seed=seed,
         faults=simulation.faults,
         crashes=simulation.crashes,
+        power_cuts=simulation.power_cuts,
+        harmed=simulation.harmed,
         disk_faults=simulation.disk_faults,
         acknowledged=sum(map(len, simulation.acknowledged.values())),
         events=simulation.events,
@@ -399,8 +418,9 @@ def run(seed: int, scratch: Path) -> Outcome:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", default="0:1", help="FIRST:END or one seed")
-    parser.add_argument("--mutation", choices=sorted(MUTATIONS))
+    parser.add_argument("--mutation", choices=sorted({**MUTATIONS, **POWER_MUTATIONS}))
     parser.add_argument("--until-found", action="store_true")
+    parser.add_argument("--power", action="store_true", help="let the power go, and not only the process")
     parser.add_argument("--log", action="store_true")
     options = parser.parse_args(arguments)
     first, _, end = options.seeds.partition(":")
@@ -411,11 +431,15 @@ def main(arguments: list[str]) -> None:
         threading.excepthook = lambda _: None
     simulate_locks()
     if options.mutation:
-        MUTATIONS[options.mutation]()
+        (MUTATIONS | POWER_MUTATIONS)[options.mutation]()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as scratch:
+        disk = None
+        if options.power:
+            disk = Disk(Path(scratch))
+            disk.install()
         for seed in range(int(first), int(end or int(first) + 1)):
-            outcome = run(seed, Path(scratch))
+            outcome = run(seed, Path(scratch), disk)
             print(json.dumps(outcome), flush=True)
             if options.until_found and outcome["faults"]:
                 break

@@ -53,10 +53,15 @@ def parts(count: int) -> Iterator[str]:
             yield f"{begin}:{end}"
 
 
+async def simulate_all(count: int, *options: str) -> list[dict[str, Any]]:
+    """Run so many seeds, side by side."""
+    side_by_side = await asyncio.gather(*(simulate("--seeds", part, *options) for part in parts(count)))
+    return list(itertools.chain(*side_by_side))
+
+
 async def test_no_seed_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    side_by_side = await asyncio.gather(*(simulate("--seeds", part) for part in parts(SEEDS)))
-    outcomes = list(itertools.chain(*side_by_side))
+    outcomes = await simulate_all(SEEDS)
     failed = {outcome["seed"]: outcome["faults"] for outcome in outcomes if outcome["faults"]}
 
     def total(what: str) -> int:

@@ -22,7 +22,7 @@ __all__ = ["Crash", "Deadlock", "VirtualClock", "VirtualLoop", "pause", "simulat
 
 _STEP_SECONDS = 0.0002
 _THREAD_SECONDS = 0.003
-_MOST_STEPS = 100_000
+_MOST_STEPS = 30_000
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -134,6 +134,9 @@ class _Lock:
         self._owner, self._work = me, getattr(_current, "work", None)
         self._depth += 1
         return True
+
+    def locked(self) -> bool:
+        return self._owner is not None
 
     def release(self) -> None:
         self._depth -= 1

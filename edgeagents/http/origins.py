@@ -28,6 +28,7 @@ AllowedOrigins = Iterable[str] | Literal["*"] | None
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _OWN = frozenset({"same-origin", "none"})
+_LENGTHS = frozenset(map(len, ("origin", "sec-fetch-site", "host", "cookie")))
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -57,18 +58,20 @@ class Origins:
         origin = site = host = None
         has_cookies = False
         for name, value in request.headers:
-            match name.lower():
-                case "origin":
-                    origin = value.lower()
-                case "sec-fetch-site":
-                    site = value.lower()
-                case "host":
-                    host = value.lower()
-                case "cookie":
-                    has_cookies = True
-                case _:
-                    pass
-        if site in _OWN or (site is None and origin is None) or origin in self._allowed:
+            if len(name) not in _LENGTHS:
+                continue
+            name = name.lower()
+            if name == "sec-fetch-site":
+                if value in _OWN:
+                    return None
+                site = value.lower()
+            elif name == "origin":
+                origin = value.lower()
+            elif name == "host":
+                host = value.lower()
+            elif name == "cookie":
+                has_cookies = True
+        if (site is None and origin is None) or origin in self._allowed:
             return None
         if host is None:
             host = request.url.partition("://")[2].partition("/")[0].lower()

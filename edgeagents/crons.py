@@ -1,7 +1,7 @@
 """Cron triggers: what runs a worker's ``scheduled`` by the clock, or by hand.
 
-The expressions are Cloudflare's: five fields, in UTC, with ``L`` and ``#``; weekdays are numbered from 1 for Sunday to 7,
-or named. Each expression that is due is an event of its own. An event that fails is logged and not repeated.
+The expressions are Cloudflare's: five fields, in UTC, with ``L`` and ``#``; weekdays are named, or numbered from 1 for
+Sunday to 7. Each expression that is due is an event of its own. An event that fails is logged and not repeated.
 """
 
 from __future__ import annotations
@@ -149,4 +149,5 @@ def register_triggers(runtime: Any) -> Iterable[CronTrigger]:
 
 @hookimpl
 def register_developer_routes(runtime: Any) -> Iterable[ScheduledRoute]:
-    return [ScheduledRoute(path, runtime) for path in _PATHS]
+    # A worker that is agents alone has nothing to schedule.
+    return [ScheduledRoute(path, runtime) for path in _PATHS] if runtime.worker.entrypoint is not None else []

@@ -59,7 +59,7 @@ def installed(monkeypatch):
 def test_our_own_bindings_come_through_the_hook():
     manager = load_plugins(discover=False)
     kinds = {t.kind for group in manager.hook.register_bindings(runtime=None) for t in group}
-    assert kinds == {"durable_object_namespace", "plain_text", "json", "secret_text"}
+    assert kinds == {"durable_object_namespace", "service", "plain_text", "json", "secret_text"}
 
 
 def test_an_installed_plugin_is_found(installed):

@@ -37,8 +37,8 @@ def hosted_names(module: ModuleType, name: str, date: str | None, flags: Iterabl
 
     worker = WorkerContext(name, flags_that_are_on(date, flags))
     register(worker)
-    for key, value in names.items() if kit is not None else ():
-        if not isinstance(value, type) or value.__module__.partition(".")[0] == "workers":
+    for key, value in names.items():
+        if kit is None or not isinstance(value, type) or value.__module__.partition(".")[0] == "workers":
             continue
         if issubclass(value, kit.WorkerEntrypoint):
             names[key] = hosted_entrypoint(value, worker)

@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import RunWorker
 
-pytestmark = pytest.mark.cloudflare("Python Workers", "Durable Objects of the SDK: calls, fetch, ids", "same")
+pytestmark = pytest.mark.cloudflare("Workers", "Python: Durable Objects of the SDK, called by method and by fetch", "same")
 
 COUNTER = """
     from urllib.parse import urlparse

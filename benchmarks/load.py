@@ -39,11 +39,13 @@ class Figures:
 
 
 class Exchange(asyncio.Protocol):
-    """One connection that does its exchange again and again until ``stop_at``."""
+    """One connection. When it is opened and told to begin, it does its exchange again and again until ``stop_at``."""
 
-    def __init__(self, figures: Figures, stop_at: float) -> None:
-        self.figures, self.stop_at = figures, stop_at
-        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, figures: Figures) -> None:
+        self.figures, self.stop_at = figures, math.inf
+        loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self.finished: asyncio.Future[None] = loop.create_future()
         self.transport: asyncio.Transport
         self._sent = 0.0
 
@@ -51,13 +53,21 @@ class Exchange(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._peer: tuple[str, int] = transport.get_extra_info("peername")[:2]
-        self.begin()
+        if self._sent:
+            self.begin()
+        else:
+            self.open()
+
+    def open(self) -> None:
+        """Do what comes before the first exchange."""
+        self.opened.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.finished.done():
             return
         if exc is not None or not self._sent:
-            self.finished.set_exception(exc or ConnectionError("The server closed the connection at once."))
+            error = exc or ConnectionError("The server closed the connection at once.")
+            (self.finished if self.opened.done() else self.opened).set_exception(error)
         else:
             # Hypercorn ends a connection after a thousand requests: the one that was lost with it is not counted.
             loop = asyncio.get_running_loop()
@@ -101,8 +111,8 @@ def post_json(path: str, body: bytes) -> bytes:
 class HttpExchange(Exchange):
     """Send one request after another, until there are no more."""
 
-    def __init__(self, figures: Figures, stop_at: float, requests: Iterator[bytes]) -> None:
-        super().__init__(figures, stop_at)
+    def __init__(self, figures: Figures, requests: Iterator[bytes]) -> None:
+        super().__init__(figures)
         self._requests = requests
         self._received = bytearray()
 
@@ -139,33 +149,31 @@ class HttpExchange(Exchange):
 class EchoExchange(Exchange):
     """Send a text frame and wait for it to come back, again and again."""
 
-    def __init__(self, figures: Figures, stop_at: float, path: str, text: bytes = b"x" * 32) -> None:
-        super().__init__(figures, stop_at)
+    def __init__(self, figures: Figures, path: str, text: bytes = b"x" * 32) -> None:
+        super().__init__(figures)
         self._hello = upgrade(path)
         self._frame = text_frame(text)
         self._answer_size = 2 + len(text)
         self._received = bytearray()
-        self._is_open = False
+
+    def open(self) -> None:
+        self.transport.write(self._hello)
 
     def begin(self) -> None:
-        if self._is_open:
-            self.send(self._frame)
-        else:
-            self.transport.write(self._hello)
+        self.send(self._frame)
 
     def data_received(self, data: bytes) -> None:
         received = self._received
         received += data
-        if not self._is_open:
+        if not self.opened.done():
             head = received.find(HEAD_END)
             if head < 0:
                 return
             if not received.startswith(b"HTTP/1.1 101"):
-                self.finished.set_exception(ConnectionError(bytes(received[:200]).decode(errors="replace")))
+                self.opened.set_exception(ConnectionError(bytes(received[:200]).decode(errors="replace")))
                 return
             del received[: head + len(HEAD_END)]
-            self._is_open = True
-            self.begin()
+            self.opened.set_result(None)
         elif received[0] == 0x89:
             del received[: 2 + received[1]]
         elif len(received) >= self._answer_size:
@@ -187,17 +195,21 @@ def text_frame(text: bytes) -> bytes:
     return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
 
 
-MakeExchange = Callable[[Figures, float], Exchange]
-
-
-async def exchanges(make: MakeExchange, port: int, *, connections: int, seconds: float = math.inf) -> Figures:
-    """Keep ``connections`` busy for ``seconds``, or until there is nothing left to do, and return what they saw."""
+async def exchanges(
+    make: Callable[[Figures], Exchange], port: int, *, connections: int, seconds: float = math.inf
+) -> Figures:
+    """Open ``connections``, keep them busy for ``seconds`` or until there is nothing left to do, and return what they
+    saw."""
     figures, loop = Figures(), asyncio.get_running_loop()
-    started = time.perf_counter()
     made: list[Exchange] = []
     for _ in range(connections):
-        _, exchange = await loop.create_connection(lambda: make(figures, started + seconds), "127.0.0.1", port)
+        _, exchange = await loop.create_connection(lambda: make(figures), "127.0.0.1", port)
         made.append(exchange)
+    await asyncio.gather(*(exchange.opened for exchange in made))
+    started = time.perf_counter()
+    for exchange in made:
+        exchange.stop_at = started + seconds
+        exchange.begin()
     await asyncio.gather(*(exchange.finished for exchange in made))
     figures.seconds = time.perf_counter() - started
     return figures

@@ -58,7 +58,7 @@ async def _new_agents(variants: Sequence[Variant], scale: Scale, rest: str) -> l
     async def run(variant: Variant) -> load.Figures:
         requests = iter([load.get(variant.path(rest, f"fresh-{next(_numbers)}")) for _ in range(scale.fresh)])
         return await load.exchanges(
-            lambda figures, stop_at: load.HttpExchange(figures, stop_at, requests),
+            lambda figures: load.HttpExchange(figures, requests),
             variant.server.port,
             connections=min(scale.connections, 8),
         )
@@ -72,7 +72,7 @@ async def _for_a_while(
     def run(variant: Variant) -> Awaitable[load.Figures]:
         each = requests(variant)
         return load.exchanges(
-            lambda figures, stop_at: load.HttpExchange(figures, stop_at, each),
+            lambda figures: load.HttpExchange(figures, each),
             variant.server.port,
             connections=scale.connections,
             seconds=scale.seconds,

@@ -33,7 +33,7 @@ async def _echo(variants: Sequence[Variant], scale: Scale, connections: int) -> 
     def run(variant: Variant) -> Awaitable[load.Figures]:
         path = variant.path("/ws", "echo")
         return load.exchanges(
-            lambda figures, stop_at: load.EchoExchange(figures, stop_at, path),
+            lambda figures: load.EchoExchange(figures, path),
             variant.server.port,
             connections=connections,
             seconds=scale.seconds,
@@ -113,9 +113,7 @@ async def idle(variants: Sequence[Variant], scale: Scale) -> list[Row]:
         await asyncio.sleep(15 if variant.is_agent else 0)
         asleep = memory.resident(pid)
         one = iter([load.get(variant.path("/hello"))])
-        answered = await load.exchanges(
-            lambda figures, stop_at, one=one: load.HttpExchange(figures, stop_at, one), port, connections=1
-        )
+        answered = await load.exchanges(lambda figures, one=one: load.HttpExchange(figures, one), port, connections=1)
         rows.append(
             {
                 "variant": variant.label,

@@ -54,10 +54,12 @@ function open(stage, { agent = "Chat", chat = {}, name = stage.name, useAgentCha
 const said = ({ role, parts }) => [role, ...parts.filter((part) => part.type !== "step-start").map((part) => (part.type === "text" ? part.text : told(part)))];
 const told = ({ type, state, text, output, errorText, approval, data }) => [type, state, text ?? output ?? errorText ?? approval?.approved ?? data].filter((x) => x !== undefined).join(" ");
 
-// A page whose connection stands and whose history is there.
+// A page whose connection stands, whose history is there, and that was told whether there is a stream to resume. (One
+// that sends before it knows that is "ready" for the hook when it learns it, whatever it waits for.)
 async function ready(stage, options) {
   const page = open(stage, options);
   await until(() => page.chat && page.agent.readyState === 1 && page.agent.identified, "the page to be ready");
+  await page.agent.call("ping");
   return page;
 }
 
@@ -81,9 +83,14 @@ function ask(page, words, body) {
 
 export async function hook_sends_a_message(stage) {
   const page = await ready(stage);
-  await ask(page, "hi");
+  const asked = ask(page, "hi", { before: "g" });
+  // A page that gets the whole answer at once is never seen waiting for it.
+  await until(() => /submitted|streaming/.test(page.chat.status), "the page to wait");
+  await page.agent.call("open", ["g"]);
+  await asked;
   await idle(page);
   await settled(page);
+  await says(page, "Hello world");
   const server = await page.agent.call("history");
   return {
     said: page.said(),
@@ -199,6 +206,7 @@ export async function hook_gets_plain_text(stage) {
   const page = await ready(stage);
   await ask(page, "hi", { form: "text", script: [{ text: "plain " }, { text: "é😀" }] });
   await idle(page);
+  await says(page, "é😀");
   return page.said();
 }
 
@@ -337,12 +345,17 @@ export async function hook_sees_an_approved_call(stage) {
   const request = { type: "tool-approval-request", toolCallId: "call-1", approvalId: "ap1" };
   const output = { type: "tool-output-available", toolCallId: "call-1", output: "done" };
   const [start, ...rest] = reply(...text("so ", "be it"));
-  await ask(page, "do it", { script: reply(call, request), then: [start, { gate: "g" }, output, ...rest] });
+  await ask(page, "do it", { script: reply(call, request), then: [start, { gate: "g" }, output, { gate: "h" }, ...rest] });
   await says(page, "approval-requested");
   await idle(page);
+  let follows = false;
+  page.agent.addEventListener("message", ({ data }) => (follows ||= data.includes('"replayComplete":true')));
   page.chat.addToolApprovalResponse({ id: "ap1", approved: true });
   await page.agent.call("reached", ["g"]);
+  await until(() => follows, "the page to follow the continuation");
   await page.agent.call("open", ["g"]);
+  await page.agent.call("reached", ["h"]);
+  await page.agent.call("open", ["h"]);
   await says(page, "so be it");
   await idle(page);
   await settled(page);

@@ -51,6 +51,7 @@ class Spending(Capability):
         super().__init__(host)
         self.budget: Budget | None = host.options.budget or host.ctx.limits.budget
         self._loop = asyncio.get_running_loop()
+        self._has_warned = False
 
     # For whoever watches or decides
 
@@ -119,6 +120,14 @@ class Spending(Capability):
         budget = self.budget
         if budget is None:
             return
+        if usage == Usage() and not self._has_warned:
+            self._has_warned = True
+            self.host.ctx.logger.warning(
+                "The provider of %s does not say what it used: only the turns of the budget of %s %r are counted.",
+                model,
+                self.host.class_name,
+                self.host.name,
+            )
         kept = self._kept()
         tokens = kept.get("tokens", 0) + _tokens(usage)
         money = kept.get("money", 0.0) + _cost(budget, model, usage)

@@ -34,12 +34,16 @@ class Meter:
     def __init__(self) -> None:
         self.asked = 0
         self.calls = 0
+        self.is_silent = False
 
     async def stream(
         self, request: ModelRequest, *, env: Mapping[str, Any], signal: AbortSignal | None
     ) -> AsyncIterator[Part]:
         self.asked += 1
-        if self.calls:
+        if self.is_silent:
+            yield TextDelta("t", f"answer {self.asked}")
+            yield FinishStep("stop")
+        elif self.calls:
             self.calls -= 1
             yield tool_call(f"c{self.asked}", "look", "{}")
             yield FinishStep("tool-calls", Usage(60, 40, 100))
@@ -277,6 +281,16 @@ async def test_a_model_without_a_price_is_not_asked(meter):
         with pytest.raises(AgentError, match=r"no price for 'meter:m'. Give one"):
             await writer(runtime).write()
         assert meter.asked == 0
+
+
+async def test_a_provider_that_does_not_say_what_it_used_is_counted_by_turns(meter, caplog):
+    meter.is_silent = True
+    async with run(meter, Budget(tokens=1, turns=3)) as runtime:
+        for n in (1, 2, 3):
+            assert await writer(runtime).write() == f"answer {n}"
+        with pytest.raises(BudgetExceeded, match="3 turns"):
+            await writer(runtime).write()
+    assert caplog.text.count("does not say what it used") == 1
 
 
 async def test_a_class_has_a_budget_of_its_own(meter):

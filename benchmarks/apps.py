@@ -161,8 +161,8 @@ class Bench(Agent):
 
     has_table = False
 
-    def should_send_protocol_messages(self, connection: Connection, ctx: Any) -> bool:
-        # The bare echo sends nothing on its own, so neither does this one.
+    async def should_send_protocol_messages(self, connection: Connection, ctx: Any) -> bool:
+        # The bare echo sends nothing on its own, so neither does this one. A sync handler would run in a thread.
         return False
 
     async def on_message(self, connection: Connection, message: str | bytes) -> None:

@@ -7,10 +7,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeagents import Agent, AgentsMiddleware
 from edgeagents.errors import ConfigError, HeadTooLarge, JsonTooDeep, ObjectOverloaded, WebSocketClosed
 from edgeagents.http import Request, Response
+from edgeagents.http.json_values import is_too_deep
 from edgeagents.objects import DurableObject, Limits, web_socket_pair
 from edgeagents.testing import TestSocket, agent_runtime
 from tests.asgi.client import Exchange, http_scope, websocket_scope
@@ -96,6 +99,24 @@ class TestBodies:
         assert (await answer(exchange, reads_json, limits, body=b"12345"))[0] == 200
         assert (await answer(exchange, reads_json, limits, body=b"123456"))[1].endswith("buffered_body_bytes=...).")
         assert (await answer(exchange, reads_json, limits, body=b"1" * 11))[1].endswith(": Limits(body_bytes=...).")
+
+
+JSON = st.recursive(
+    st.sampled_from([None, 1, "[[{", '"\\', "]"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("a[}"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def levels(value: object) -> int:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, dict | list) + max(map(levels, items), default=0)
+
+
+@given(value=JSON, depth=st.integers(1, 6))
+def test_depth_is_counted_and_not_guessed(value, depth):
+    text = json.dumps(value)
+    assert is_too_deep(text, value, depth) == is_too_deep(text.encode(), value, depth) == (levels(value) > depth)
 
 
 class Quiet(Agent):

@@ -30,6 +30,7 @@ PACKAGES = [
     "edgeagents_r2",
     "edgeagents_queues",
     "edgeagents_workflows",
+    "edgeagents_ai",
 ]
 
 

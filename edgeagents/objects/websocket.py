@@ -149,6 +149,11 @@ class WebSocket:
 
     # What the code that has this end does.
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether somebody receives at this end: its code, an object or a network."""
+        return self._early is None
+
     def accept(self) -> None:
         """Begin to receive at this end, for listeners and ``receive()``."""
         if self._early is None:

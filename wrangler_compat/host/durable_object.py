@@ -14,6 +14,7 @@ from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from edgeagents.objects import AlarmInfo, DurableObject, ObjectContext
 from edgeagents.objects import WebSocket as NativeWebSocket
+from wrangler_compat.host.aborting import is_abort, until_aborted
 from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_state import DurableObjectState
 from wrangler_compat.host.environment import js_env
@@ -24,7 +25,7 @@ from wrangler_compat.host.model.errors import JsException
 from wrangler_compat.host.model.proxy import JsObject
 from wrangler_compat.host.rpc_errors import crossing, received_error
 from wrangler_compat.host.rpc_values import received, sent_result
-from wrangler_compat.host.running import called, is_abort, native_response, run_for, until_aborted
+from wrangler_compat.host.running import called, native_response, run_for
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.websocket import WebSocket
 

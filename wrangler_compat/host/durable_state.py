@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeagents.objects import ObjectContext
 from edgeagents.objects import WebSocketRequestResponsePair as NativePair
+from wrangler_compat.host.aborting import is_abort, until_aborted
 from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_namespace import DurableObjectId
 from wrangler_compat.host.durable_storage import DurableObjectStorage
@@ -20,7 +21,7 @@ from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull
 from wrangler_compat.host.rpc_errors import received_error
 from wrangler_compat.host.run_sync import Suspendable
-from wrangler_compat.host.running import called, is_abort, until_aborted
+from wrangler_compat.host.running import called
 from wrangler_compat.host.web.websocket import WebSocket, WebSocketRequestResponsePair
 
 __all__ = ["DurableObjectState"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.run_sync import Suspendable
 from wrangler_compat.host.web.response import Response
 
-__all__ = ["called", "is_abort", "native_response", "run_for", "until_aborted"]
+__all__ = ["called", "native_response", "run_for"]
 
 
 async def run_for(
@@ -36,16 +35,6 @@ async def called(function: Callable[..., Any], *args: Any, relaxed: bool = True)
     """Call ``function`` and await what it returns, if it can be."""
     result = call_relaxed(function, *args) if relaxed else function(*args)
     return await result if inspect.isawaitable(result) else result
-
-
-def is_abort(error: BaseException) -> bool:
-    """Whether ``error`` is how the SDK leaves a handler that has called ``ctx.abort()``."""
-    return not isinstance(error, Exception) and type(error).__name__ == "DurableObjectAbort"
-
-
-async def until_aborted() -> None:
-    """Wait for the reset that ``ctx.abort()`` has asked for: it comes a moment later and cancels whoever waits."""
-    await asyncio.get_running_loop().create_future()
 
 
 def native_response(result: Any) -> NativeResponse:

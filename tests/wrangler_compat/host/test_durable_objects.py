@@ -6,7 +6,9 @@ import pytest
 
 from .conftest import RunWorker
 
-pytestmark = pytest.mark.cloudflare("Workers", "Python: Durable Objects of the SDK, called by method and by fetch", "same")
+pytestmark = pytest.mark.cloudflare(
+    "Workers", "Python: Durable Objects of the SDK, called by method and by fetch", "same"
+)
 
 COUNTER = """
     from urllib.parse import urlparse

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from wrangler_compat.host.aborting import is_abort
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull, properties
@@ -29,7 +30,7 @@ def schedule(result: Any) -> None:
 
 def _ended(future: asyncio.Future[Any]) -> None:
     _running.discard(future)
-    if not future.cancelled() and (error := future.exception()) is not None:
+    if not future.cancelled() and (error := future.exception()) is not None and not is_abort(error):
         _log.error("A callback failed", exc_info=error)
 
 
@@ -105,7 +106,14 @@ class EventTarget(JsProxy):
             if once:
                 self.removeEventListener(event.type, listener)
             call: Callable[..., Any] = listener if callable(listener) else listener.handleEvent
-            schedule(call_relaxed(call, event))
+            try:
+                schedule(call_relaxed(call, event))
+            except Exception as error:
+                # The others are told all the same.
+                _log.error("A listener of %r failed", event.type, exc_info=error)
+            except BaseException as error:
+                if not is_abort(error):
+                    raise
             if getattr(event, "_stopped", False):
                 break
         return not event.defaultPrevented

@@ -17,6 +17,7 @@ import websockets
 from edgeagents.errors import WebSocketClosed, WebSocketError
 from edgeagents.objects import WebSocket as NativeWebSocket
 from edgeagents.objects import web_socket_pair
+from wrangler_compat.host.context import wait_until
 from wrangler_compat.host.model.buffers import JsArrayBuffer, bytes_of
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import DomException, JsException, JsSyntaxError, JsTypeError
@@ -64,7 +65,7 @@ class WebSocket(EventTarget):
         EventTarget.__init__(self)
         self._native = native
         WebSocket._known[native] = self
-        self._is_accepted = self._is_connecting = False
+        self._is_accepted, self._is_connecting = native.is_accepted, False
         self.url: Any = native.url or ""
         self.protocol, self.extensions, self.binaryType = native.protocol or "", "", "blob"
 
@@ -79,7 +80,9 @@ class WebSocket(EventTarget):
             return
         self._is_connecting = False
         self.protocol = connection.subprotocol or ""
-        schedule(_carry(connection, theirs))
+        # A connection to elsewhere keeps the object that made it in memory, and ends with it.
+        keep = wait_until.get() or schedule
+        keep(asyncio.ensure_future(_carry(connection, theirs)))
         self.accept()
         self.dispatchEvent(Event("open"))
 
@@ -119,6 +122,8 @@ class WebSocket(EventTarget):
 
     def close(self, code: Any = None, reason: Any = None) -> None:
         """Close the connection."""
+        if not self._is_connecting and self.readyState >= WebSocket.CLOSING:
+            return
         number, text = (None if is_nullish(code) else code), ("" if is_nullish(reason) else to_text(reason))
         if number is None and text:
             raise JsTypeError("If you specify a WebSocket close reason, you must also specify a code.")
@@ -200,6 +205,9 @@ async def _carry(connection: websockets.ClientConnection, end: NativeWebSocket) 
             end.send(message)
     except (websockets.ConnectionClosed, WebSocketError):
         pass
+    except asyncio.CancelledError:
+        schedule(connection.close(1001))
+        raise
     finally:
         sending.cancel()
     code, reason = connection.close_code, connection.close_reason or ""

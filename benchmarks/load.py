@@ -27,6 +27,8 @@ class Figures:
     count: int = 0
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list[float])
+    processor: float = 0.0
+    """How much time of the processor the server had meanwhile."""
 
     @property
     def rate(self) -> float:

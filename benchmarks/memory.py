@@ -1,4 +1,4 @@
-"""How much memory a server takes: all processes of its group, from /proc."""
+"""How much memory and time of the processor a server takes: all processes of its group, from /proc."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import os
 from pathlib import Path
 
 PROC = Path("/proc")
+
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def processor(leader: int) -> float:
+    """Return the seconds of the processor that the group has had so far."""
+    ticks = 0
+    for pid in group(leader):
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS
 
 
 def group(leader: int) -> list[int]:

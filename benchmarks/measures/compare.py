@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from benchmarks import load
+from benchmarks import load, memory
 from benchmarks.report import Row
 from benchmarks.variants import Variant
 
@@ -27,6 +27,7 @@ def compare(runs: Mapping[str, Iterable[load.Figures]]) -> list[Row]:
                 "variant": label,
                 "per second": f"{rate:,.0f}",
                 "ratio": f"{rate / base:.2f}",
+                "server us each": f"{statistics.median(f.processor / f.count for f in made) * 1e6:,.1f}",
                 "p50 ms": f"{statistics.median(f.quantile(0.5) for f in made):.2f}",
                 "p99 ms": f"{statistics.median(f.quantile(0.99) for f in made):.2f}",
             }
@@ -46,7 +47,9 @@ async def interleaved(
     figures: dict[str, list[load.Figures]] = {variant.label: [] for variant in variants}
     for round_number in range(rounds + 1):
         for variant in variants:
+            before = memory.processor(variant.server.pid)
             seen = await run(variant)
+            seen.processor = memory.processor(variant.server.pid) - before
             if round_number:
                 figures[variant.label].append(seen)
     return figures

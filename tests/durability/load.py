@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 
 from tests.durability.ledger import HTTP_KINDS
 
-__all__ = ["Load", "faults_of"]
+__all__ = ["Load", "exchange", "faults_of"]
 
 PATIENCE = 60.0
 
@@ -91,7 +91,7 @@ class Load:
             is_first = False
             try:
                 async with asyncio.timeout(PATIENCE):
-                    status, answer = await _exchange(self._port(), method, f"/agents/ledger/{agent}/{path}", body)
+                    status, answer = await exchange(self._port(), method, f"/agents/ledger/{agent}/{path}", body)
             except (OSError, EOFError):
                 continue
             self.statuses[status] += 1
@@ -164,7 +164,7 @@ class Load:
         return self.rng.choice(self.ports)
 
 
-async def _exchange(port: int, method: str, path: str, body: Any) -> tuple[int, bytes]:
+async def exchange(port: int, method: str, path: str, body: Any) -> tuple[int, bytes]:
     content = b"" if body is None else json.dumps(body).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:

@@ -208,7 +208,7 @@ class Runtime:
         folder = None if self.location is None else Path(self.location)
         # Only our own storage is known to be fit for several processes.
         makes_default = default_placement if isinstance(backend, FolderStorage) else SingleProcess
-        self.placement: Placement = self.hook.placement(runtime=self) or makes_default(folder)
+        self.placement: Placement = self.hook.placement(runtime=self) or makes_default(folder, self.worker.name)
         await self.placement.start(self)
         try:
             await self._start()
@@ -257,6 +257,7 @@ class Runtime:
             lease=self.placement.lease,
         )
         self._make_env()
+        self.alarms.serve(self._directories)
         self.transports = list(unique(self.hook.register_transports(runtime=self), "name", "transport").values())
         self.developer_routes = list(
             unique(self.hook.register_developer_routes(runtime=self), "path", "developer route").values()
@@ -513,9 +514,6 @@ class Runtime:
         return directory
 
     async def _wake_for_alarm(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> None:
-        if namespace.partition(":")[0] not in self._directories:
-            _log.warning("An alarm of %s is due, but the worker has no such class any more. It is dropped.", namespace)
-            return
         await self._deliver(Address(namespace, object_id), AlarmEvent(facets), None)
 
 

@@ -21,7 +21,7 @@ from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.sqlite_driver import DriverName
 
-__all__ = ["AlarmHint", "AlarmIndex", "from_ms", "to_ms"]
+__all__ = ["AlarmHint", "AlarmIndex", "Among", "from_ms", "to_ms"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -29,6 +29,12 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS _cf_ALARMS (namespace TEXT, id TEXT, name TEXT, due INTEGER NOT NULL, "
     "PRIMARY KEY (namespace, id)) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS _cf_ALARMS_due ON _cf_ALARMS (due)",
+)
+
+# A jurisdiction, behind a colon, is a part of its namespace.
+_IS_AMONG: Final = (
+    "(?1 IS NULL OR instr(?1, substr(id, 1, 2) || ',')) AND "
+    "(?2 IS NULL OR instr(?2, ',' || substr(namespace, 1, instr(namespace || ':', ':') - 1) || ','))"
 )
 
 
@@ -60,6 +66,21 @@ class AlarmHint:
     def key(self) -> tuple[str, str]:
         """What the entry is found by."""
         return self.namespace, entry_id(self.object_id, self.facets)
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Whom one scheduler wakes: objects of these shards and of these namespaces; None stands for all."""
+
+    shards: frozenset[int] | None = None
+    namespaces: frozenset[str] | None = None
+
+    @property
+    def parameters(self) -> tuple[str | None, str | None]:
+        """The two as text, for SQL to look into."""
+        shards = None if self.shards is None else "".join(f"{shard:02x}," for shard in sorted(self.shards))
+        namespaces = None if self.namespaces is None else f",{','.join(sorted(self.namespaces))},"
+        return shards, namespaces
 
 
 class AlarmIndex:
@@ -111,28 +132,24 @@ class AlarmIndex:
         )
         return from_ms(rows[0][0]) if rows else None
 
-    def earliest(self, limit: int, among: str | None = None) -> list[AlarmHint]:
-        """Return the ``limit`` entries that are due first, in order.
-
-        With ``among``, which names shards in hexadecimal, as ``"00,3f,"``, only those of objects in them.
-        """
-        columns = "SELECT namespace, id, name, due FROM _cf_ALARMS"
-        if among is None:
-            rows = self._read(f"{columns} ORDER BY due LIMIT ?", (limit,))
-        else:
-            rows = self._read(f"{columns} WHERE instr(?, substr(id, 1, 2) || ',') ORDER BY due LIMIT ?", (among, limit))
+    def earliest(self, limit: int, among: Among | None = None) -> list[AlarmHint]:
+        """Return the ``limit`` entries that are due first, in order, of those ``among`` which one scheduler wakes."""
+        shards, namespaces = (among or Among()).parameters
+        rows = self._read(
+            f"SELECT namespace, id, name, due FROM _cf_ALARMS WHERE {_IS_AMONG} ORDER BY due LIMIT ?3",
+            (shards, namespaces, limit),
+        )
         return [_hint(*row) for row in rows]
 
-    def doubt(self, now: datetime, among: str | None = None) -> None:
+    def doubt(self, now: datetime, among: Among | None = None) -> None:
         """The clock was set back to ``now``: have everybody woken who waits for a later time, to think again.
 
-        With ``among`` only objects of these shards.
+        Only of those ``among`` which one scheduler wakes.
         """
         if self._database.exists:
-            is_ours = "" if among is None else "AND instr(?2, substr(id, 1, 2) || ',')"
+            shards, namespaces = (among or Among()).parameters
             self._change(
-                f"UPDATE _cf_ALARMS SET due = ?1 WHERE due > ?1 {is_ours}",
-                (to_ms(now),) if among is None else (to_ms(now), among),
+                f"UPDATE _cf_ALARMS SET due = ?3 WHERE due > ?3 AND {_IS_AMONG}", (shards, namespaces, to_ms(now))
             )
 
     def sync(self, *, anew: bool = False) -> None:

@@ -16,12 +16,12 @@ import functools
 import logging
 import random
 import threading
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from edgeagents.objects.alarm_index import AlarmHint, AlarmIndex, entry_id, from_ms, to_ms
+from edgeagents.objects.alarm_index import AlarmHint, AlarmIndex, Among, entry_id, from_ms, to_ms
 from edgeagents.objects.clock import Clock, TimerHandle
 from edgeagents.objects.events import AlarmInfo
 from edgeagents.objects.ids import ObjectId
@@ -259,7 +259,7 @@ class AlarmScheduler:
         self.index = index
         self._clock, self._rng, self._wake, self._at_once = clock, rng, wake, at_once
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._among: str | None = None
+        self._among = Among()
         self._looks_soon = False
         self._timer: TimerHandle | None = None
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -272,10 +272,14 @@ class AlarmScheduler:
         """Return the alarm of the object, or the facet of it, whose database this is."""
         return AlarmSlot(database, _Entry(self, namespace, object_id, facets), self._clock, self._rng)
 
-    def limit_to(self, shards: list[int] | None) -> None:
+    def limit_to(self, shards: Iterable[int] | None) -> None:
         """Wake objects of these shards only; None for all."""
-        self._among = None if shards is None else "".join(f"{shard:02x}," for shard in shards)
+        self._among = replace(self._among, shards=None if shards is None else frozenset(shards))
         self._look_soon()
+
+    def serve(self, namespaces: Iterable[str]) -> None:
+        """Wake objects of these namespaces only: others in the index are another worker's."""
+        self._among = replace(self._among, namespaces=frozenset(namespaces))
 
     async def start(self) -> None:
         """Begin to wake objects."""

@@ -25,10 +25,13 @@ from edgeagents.placement.single_process import SingleProcess
 __all__ = ["Address", "FolderClaim", "Lease", "Local", "Placement", "SingleProcess", "default_placement"]
 
 
-def default_placement(folder: Path | None) -> Placement:
-    """Return what shares ``folder`` with other processes; for memory, and on Windows, what needs one for itself."""
+def default_placement(folder: Path | None, worker: str = "") -> Placement:
+    """Return what shares ``folder`` with other processes; for memory, and on Windows, what needs one for itself.
+
+    The processes that run one ``worker`` share its objects; workers of other names are not asked for them.
+    """
     if folder is None or sys.platform == "win32":
-        return SingleProcess(folder)
+        return SingleProcess(folder, worker)
     from edgeagents.placement.shared_folder import SharedFolder
 
-    return SharedFolder(folder)
+    return SharedFolder(folder, worker)

@@ -1,6 +1,7 @@
 """Members: the processes that serve one state folder, and how each knows of the others' life and death.
 
-    <folder>/owners/<number>.member
+    <state>/owners/<number>.member
+    <state>/owners/<worker>/<number>.member     of a worker that has a name
 
 A member keeps its file locked while it lives, so its death is seen at once, however it came. In the file stands until
 when the member's leases hold, which a thread renews: a member that is frozen does not, and after that time the others
@@ -24,8 +25,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import quote
 
-__all__ = ["Member", "Peer", "Standing", "peers"]
+__all__ = ["Member", "Peer", "Standing", "find", "owners_folder", "peers"]
 
 Standing = Literal["alive", "lapsed", "dead"]
 
@@ -115,7 +117,7 @@ class Peer:
 
 def peers(folder: Path) -> Iterator[Peer]:
     """Yield the members of ``folder`` whose files are there, the dead ones too."""
-    for path in sorted(owners(folder).glob("*.member")):
+    for path in sorted(folder.glob("*.member")):
         peer = find(folder, int(path.stem))
         if peer is not None:
             yield peer
@@ -130,17 +132,17 @@ def find(folder: Path, number: int) -> Peer | None:
     return Peer(folder, number, about["pid"], about["socket"], about["pids"] == _pid_namespace())
 
 
-def owners(folder: Path) -> Path:
-    """Return where the members of ``folder`` meet."""
-    return folder / "owners"
+def owners_folder(state: Path, worker: str) -> Path:
+    """Return where the processes that run ``worker`` meet, in the folder ``state``."""
+    return state / "owners" / quote(worker, safe="") if worker else state / "owners"
 
 
 def _file(folder: Path, number: int) -> Path:
-    return owners(folder) / f"{number}.member"
+    return folder / f"{number}.member"
 
 
 def _mark(folder: Path, number: int) -> Path:
-    return owners(folder) / f"{number}.deposed"
+    return folder / f"{number}.deposed"
 
 
 def _pid_namespace() -> int | None:

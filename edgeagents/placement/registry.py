@@ -1,6 +1,6 @@
 """The registry: which member owns which shard of the objects, and the tokens that prove it.
 
-    <folder>/owners/registry.db
+    <owners>/registry.db, in the folder that the members have in common
 
 Every change is one transaction of a SQLite file that all members share. A shard is taken when nobody has it, or when
 its owner is dead or has lapsed. Tokens only grow: when no member is left, which is how a loss of power ends, they leap
@@ -17,7 +17,7 @@ from typing import Final
 
 from edgeagents.errors import StorageUnavailable
 from edgeagents.objects import SHARDS, Lease
-from edgeagents.placement.members import Member, Peer, find, owners, peers
+from edgeagents.placement.members import Member, Peer, find, peers
 
 __all__ = ["Registry"]
 
@@ -34,8 +34,8 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        owners(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = owners(folder) / "registry.db"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / "registry.db"
         path.touch(mode=0o600)
         self._database = sqlite3.connect(path, isolation_level=None, timeout=0.5)
         self._database.execute("PRAGMA journal_mode = WAL")

@@ -27,7 +27,7 @@ from edgeagents.objects import SHARDS, Address, Event, Lease
 from edgeagents.placement.contract import Local
 from edgeagents.placement.folder_claim import FolderClaim
 from edgeagents.placement.link import Link, LinkLost
-from edgeagents.placement.members import Member, Peer, owners
+from edgeagents.placement.members import Member, Peer, owners_folder
 from edgeagents.placement.owners_end import OwnersEnd
 from edgeagents.placement.registry import Registry
 from edgeagents.placement.remote_call import Moved, call
@@ -42,14 +42,16 @@ _log = logging.getLogger("edgeagents.placement")
 
 
 class SharedFolder:
-    """Any number of processes share ``folder``. A lease holds for ``lease_seconds`` and is renewed four times in it.
+    """Any number of processes that run ``worker`` share its part of ``folder``.
+
+    A lease holds for ``lease_seconds`` and is renewed four times in it.
 
     A process that dies is replaced at once, one that is frozen when its leases have ended. What a process does while it
     is frozen is refused; when it goes on, its objects are dropped and its clients told to come back.
     """
 
-    def __init__(self, folder: Path, *, lease_seconds: float = 2.0) -> None:
-        self._folder, self._seconds = folder, lease_seconds
+    def __init__(self, folder: Path, worker: str = "", *, lease_seconds: float = 2.0) -> None:
+        self._owners_folder, self._seconds = owners_folder(folder, worker), lease_seconds
         self._claim = FolderClaim(folder)
         self._leases: list[Lease | None] = [None] * SHARDS
         self._owners: dict[int, Peer] = {}
@@ -71,14 +73,14 @@ class SharedFolder:
         self._socket = self._socket_path()
         self._server = await asyncio.start_unix_server(self._connected, self._socket)
         os.chmod(self._socket, 0o600)
-        self._registry = Registry(self._folder)
+        self._registry = Registry(self._owners_folder)
         self._member = self._join()
         self._beat = threading.Thread(target=self._renew, name="edgeagents leases", daemon=True)
         self._beat.start()
 
     def _socket_path(self) -> str:
         name = f"{os.getpid()}-{secrets.token_hex(4)}.sock"
-        folder = owners(self._folder).absolute()
+        folder = self._owners_folder.absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if len(os.fsencode(folder / name)) > _SOCKET_PATH_BYTES:
             # The operating system bounds the path of a socket.

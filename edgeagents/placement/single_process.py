@@ -19,7 +19,7 @@ class SingleProcess:
     Its databases need no locks of their own, which makes a commit a little cheaper than where processes share a folder.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, worker: str = "") -> None:
         self._claim = FolderClaim(folder) if folder is not None else None
         self._lease = Lease(1)
         self._local: Local | None = None

@@ -143,8 +143,8 @@ class StdlibDriver:
 
     def accept_double_quoted_text(self) -> None:
         if self._setconfig is not None:
-            self._setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DML, True)
-            self._setconfig(sqlite3.SQLITE_DBCONFIG_DQS_DDL, True)
+            for option in ("DQS_DML", "DQS_DDL"):
+                self._setconfig(getattr(sqlite3, f"SQLITE_DBCONFIG_{option}"), True)
 
     def checkpoint(self) -> bool:
         ((_, logged, moved),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -1,0 +1,1 @@
+"""JavaScript's object model: proxies, plain values, errors, promises, and conversions from and to Python."""

@@ -1,0 +1,1 @@
+"""The web platform: the classes that a worker finds in the global scope."""

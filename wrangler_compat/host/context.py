@@ -29,6 +29,7 @@ class WorkerContext:
     exports: JsObject = field(default_factory=JsObject)
     native_env: Any = None
     """The runtime's environment that ``env`` was made of."""
+    native_exports: Any = None
 
 
 _current: ContextVar[WorkerContext | None] = ContextVar("edgeagents_worker", default=None)

@@ -17,7 +17,7 @@ from edgeagents.objects import WebSocket as NativeWebSocket
 from wrangler_compat.host.aborting import is_abort, until_aborted
 from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_state import DurableObjectState
-from wrangler_compat.host.environment import js_env
+from wrangler_compat.host.environment import exports_of, js_env
 from wrangler_compat.host.importing import sdk
 from wrangler_compat.host.model.buffers import JsArrayBuffer
 from wrangler_compat.host.model.date import to_milliseconds
@@ -70,6 +70,7 @@ class _HostedObject(DurableObject[Any]):
         self._instance: Any = None
 
     async def _activate(self, props: Mapping[str, Any] | None) -> None:
+        exports_of(self.ctx.exports, self._worker)
         state = DurableObjectState(self.ctx, self._worker, props)
         self._instance = await self._run(self._cls, state, js_env(self.env, self._worker))
 

@@ -76,6 +76,7 @@ class _Hosted(WorkerEntrypoint[Any]):
         return await run_for(self._worker, function, *args, relaxed=False, waits=self.ctx.wait_until)
 
     def _given(self) -> tuple[JsExecutionContext, JsObject]:
+        exports_of(self.ctx.exports, self._worker)
         return JsExecutionContext(self.ctx, self._worker), js_env(self.env, self._worker)
 
 

@@ -28,7 +28,8 @@ def js_env(env: Env, worker: WorkerContext) -> JsObject:
 
 def exports_of(exports: Mapping[str, Any], worker: WorkerContext) -> JsObject:
     """Return the worker's own entrypoints and object classes as stubs; made once."""
-    if worker.exports._props.keys() != exports.keys():
+    if worker.native_exports is not exports:
+        worker.native_exports = exports
         worker.exports._props.clear()
         worker.exports._props.update(
             (name, LoopbackFetcher(value) if isinstance(value, Service) else binding_of(value))

@@ -123,7 +123,8 @@ async def test_several_keys_are_read_and_deleted_at_once(run: RunWorker) -> None
     work = """
         await self.storage.put({"a": 1, "b": 2})
         found = await self.storage.get(["b", "a", "c"])
-        return [[[key, value] for key, value in found.items()], await self.storage.delete(["a", "c"]), await self.storage.delete("b")]
+        pairs = [[key, value] for key, value in found.items()]
+        return [pairs, await self.storage.delete(["a", "c"]), await self.storage.delete("b")]
     """
     assert await result(run, work) == '[[["a", 1], ["b", 2]], 1, true]'
 

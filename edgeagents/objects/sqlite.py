@@ -60,7 +60,7 @@ _STEPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
 )
 SCHEMA_VERSION: Final = len(_STEPS)
-_GET_VERSION: Final = "SELECT value FROM _cf_METADATA WHERE key = 'schema'"
+_GET_VERSIONS: Final = "SELECT key, value FROM _cf_METADATA WHERE key IN ('schema', 'restores')"
 _PUT_VERSION: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('schema', ?)"
 # Every text of our own that an object's code must not run has the mark in it, if only in a comment. A text with the
 # mark is compiled anew when the object runs it, and never taken from the driver's cache, where ours passed the
@@ -84,7 +84,6 @@ _SIZE: Final = (
 )
 _GET_OWNER: Final = "SELECT value FROM _cf_METADATA WHERE key = 'owner'"
 _PUT_OWNER: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('owner', ?)"
-_GET_RESTORES: Final = "SELECT value FROM _cf_METADATA WHERE key = 'restores'"
 _PUT_METADATA: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES (?, ?)"
 NOT_AUTHORIZED: Final = "not authorized: SQLITE_AUTH"
 _NO_TRANSACTION_STATEMENTS: Final = (
@@ -101,6 +100,7 @@ _CHECKPOINT_PAGES: Final = 1_000
 _CHECKPOINT_AT_ONCE_PAGES: Final = 8_000
 _TEXTS_KEPT: Final = 1_000
 _PAGE: Final = 4096
+_BINARY: Final = getattr(os, "O_BINARY", 0)
 _NO_FOLDER: Final = "The past can be restored only where storage is a folder, as with Runtime(storage='state')."
 _NO_HISTORY: Final = "No history is kept: history=None. With History() bookmarks can be restored."
 _NO_DRIVER: Final = "Python's own sqlite3 keeps no history. Install apsw."
@@ -967,14 +967,17 @@ class Database:
     def _open_file(self) -> Driver:
         module = load_driver(self._driver_name)
         path = self.path
-        is_new = path is None or not _is_whole(path, _template(module))
+        is_new = True
         if path is not None:
+            template = _template(module)
+            content = _start(path, len(template) + 1)
+            is_new = not _is_whole(content, template)
             if is_new:
-                self._create(path, _template(module))
+                self._create(path, template)
             elif self.is_synced and not self.is_certain:
-                self._make_certain(path, len(_template(module)))
+                self._make_certain(path, len(template))
             if self._timeline is not None:
-                self._timeline.is_untouched = is_new or _is_untouched(path, _template(module))
+                self._timeline.is_untouched = is_new or _is_untouched(content, template)
             with self._hand_over:
                 self._unsynced_folders.append(path.parent)  # The log will be a new entry in it.
         driver: Driver | None = None
@@ -1014,8 +1017,6 @@ class Database:
         driver.measure_log()
         if is_new:
             return
-        for (restores,) in self._trusted(driver, _GET_RESTORES):
-            timeline.restores = restores
         timeline.opened(driver.frames)
         if timeline.has_restore():
             self._restore(driver, timeline)
@@ -1105,11 +1106,14 @@ class Database:
         version = 0
         if not is_new:
             try:
-                ((version,),) = self._trusted(driver, _GET_VERSION)
-            except (*driver.errors, ValueError) as error:
-                if isinstance(error, driver.errors) and driver.explain(error).code != "SQLITE_ERROR":
+                known = dict(self._trusted(driver, _GET_VERSIONS))
+            except driver.errors as error:
+                if driver.explain(error).code != "SQLITE_ERROR":
                     raise
-                # A SQLite file from elsewhere.
+                known = {}  # A SQLite file from elsewhere.
+            version = known.get("schema", 0)
+            if self._timeline is not None:
+                self._timeline.restores = known.get("restores", 0)
         if version == len(_STEPS):
             return
         if version > len(_STEPS):
@@ -1156,38 +1160,46 @@ class _Tools(WholeFiles):
         return _template(self._module)
 
 
-def _is_untouched(path: Path, template: bytes) -> bool:
-    with path.open("rb", buffering=0) as file:
-        content = file.read(len(template) + 1)
+def _has_content(path: Path) -> bool:
+    # After a loss of power a file that was never synced may be there with its size and without its content.
+    return any(_start(path, 16))
+
+
+def _start(path: Path, length: int) -> bytes:
+    """Return the first bytes of the file, none if it is not there. SQLite must not have it open."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _BINARY)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise StorageUnavailable(f"The database {path} cannot be opened: {error}") from error
+    try:
+        return os.read(descriptor, length)
+    finally:
+        os.close(descriptor)
+
+
+def _is_untouched(content: bytes, template: bytes) -> bool:
     # Another release of SQLite writes its own number there.
     return content[:92] == template[:92] and content[100:] == template[100:]
 
 
-def _has_content(path: Path) -> bool:
-    try:
-        if not path.stat().st_size:
-            return False
-        with path.open("rb") as file:
-            # After a loss of power a file that was never synced may be there with its size and without its content.
-            return any(file.read(16))
-    except FileNotFoundError:
-        return False
+def _is_whole(content: bytes, template: bytes) -> bool:
+    """Whether there is a database, and not what a loss of power left of a new one, which nobody has synced.
 
-
-def _is_whole(path: Path, template: bytes) -> bool:
-    """Whether there is a database, and not what a loss of power left of a new one, which nobody has synced."""
-    if not _has_content(path):
+    ``content`` is the start of the file, as far as the template goes and one byte more.
+    """
+    if not any(content[:16]):
         return False
-    with path.open("rb", buffering=0) as file:
-        content = file.read(len(template))
     if content[:92] != template[:92]:
         return len(content) >= 512  # Another database, or one into which a log was moved.
     pages = (content[at : at + _PAGE] for at in range(0, len(template), _PAGE))
-    return len(content) == len(template) and all(any(page) for page in pages)
+    return len(content) >= len(template) and all(page.count(0) < len(page) for page in pages)
 
 
 def _move_to_free_place(temporary: str, path: Path) -> None:
-    if path.exists() and not _is_whole(path, Path(temporary).read_bytes()):
+    template = Path(temporary).read_bytes()
+    if path.exists() and not _is_whole(_start(path, len(template) + 1), template):
         path.unlink()
     # A link, unlike a rename, never takes the place of a file that is there.
     os.link(temporary, path)

@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -186,6 +187,7 @@ class _DriverModule(Protocol):
     def connect(self, path: str, authorizer: Authorizer, limits: Limits) -> Driver: ...
 
 
+@functools.cache
 def load_driver(name: DriverName | None = None) -> _DriverModule:
     """Return the module of the driver ``name``; without a name the best that is installed."""
     if name is None:

@@ -29,6 +29,7 @@ import threading
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 from weakref import WeakValueDictionary
@@ -142,8 +143,6 @@ class Timeline:
         self.is_untouched = False
         """Whether the file is that of a new database, so that all that was ever written is in the log."""
         self._path, self._settings, self._now, self._tools, self._guard = path, settings, now, tools, guard
-        self._folder = history_folder(path)
-        self._log_path = log_path(path)
         self._live: _Live | None = None
         self._is_moved = False
         self._kept: _Kept | None = None
@@ -159,6 +158,14 @@ class Timeline:
         self._refusal: str | None = None
         self._rests_until = 0.0
 
+    @cached_property
+    def _folder(self) -> Path:
+        return history_folder(self._path)
+
+    @cached_property
+    def _log_path(self) -> Path:
+        return log_path(self._path)
+
     # What the database tells
 
     def opened(self, frames: int) -> None:
@@ -167,7 +174,7 @@ class Timeline:
         self._live, self._frames = None, 0
         if frames:
             with contextlib.suppress(FileNotFoundError):
-                self._found = (self._log_path.stat().st_mtime, frames)
+                self._found = (os.stat(f"{self._path}-wal").st_mtime, frames)
 
     def closed(self) -> None:
         """The database was closed. Its own lock is held."""
@@ -395,7 +402,8 @@ class Timeline:
 
     def has_restore(self) -> bool:
         """Whether the database is to be replaced."""
-        return os.path.exists(f"{self._folder}/restore.sqlite")
+        stem, _ = os.path.splitext(self._path)
+        return os.path.exists(f"{stem}.history/restore.sqlite")
 
     def prepare_restore(self, bookmark: Bookmark, finish: Callable[[Path], None]) -> None:
         """Have the database replaced at the next start. ``finish`` is given what it is replaced with."""

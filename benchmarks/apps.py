@@ -202,4 +202,5 @@ class Shared(Agent):
     initial_state = {"n": 0}
 
 
-agents = AgentsMiddleware(bare, agents=[Bench, Shared], storage=os.environ.get("BENCH_STORAGE"))
+# Without the plugins that happen to be installed: what they cost is theirs.
+agents = AgentsMiddleware(bare, agents=[Bench, Shared], storage=os.environ.get("BENCH_STORAGE"), discover_plugins=False)

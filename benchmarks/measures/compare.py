@@ -9,7 +9,7 @@ from benchmarks import load, memory
 from benchmarks.report import Row
 from benchmarks.variants import Variant
 
-__all__ = ["compare", "growth", "interleaved", "rate_only"]
+__all__ = ["compare", "growth", "interleaved"]
 
 MIB = 1 << 20
 
@@ -33,11 +33,6 @@ def compare(runs: Mapping[str, Iterable[load.Figures]]) -> list[Row]:
             }
         )
     return rows
-
-
-def rate_only(runs: Mapping[str, Iterable[load.Figures]]) -> list[Row]:
-    """The same without latencies, where there are none."""
-    return [{key: row[key] for key in ("variant", "per second", "ratio")} for row in compare(runs)]
 
 
 async def interleaved(

@@ -22,7 +22,7 @@ from edgeagents.agents import AgentEvent, AgentRouter, EventBus
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, UnknownBinding
 from edgeagents.http import Identity, Request, Response, to_response
-from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins
+from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
 from edgeagents.models import ModelRegistry
 from edgeagents.objects import (
     DEFAULT_HISTORY,
@@ -154,6 +154,8 @@ class Runtime:
             on_before_connect=on_before_connect,
             on_before_request=on_before_request,
         )
+        # Open CORS is for agents.
+        self._own_pages = Origins(allowed_origins)
         self.events = EventBus()
         self.stores = Stores(None if self.location is None else Path(self.location))
         self.transports: list[Transport] = []
@@ -378,7 +380,7 @@ class Runtime:
         for route in self.developer_routes:
             if request.path == route.path or request.path.startswith(f"{route.path}/"):
                 # Also with GET: such a route makes things happen, and nobody but the developer should.
-                return self.router.origins.refusal(request) or await route.serve(request)
+                return self._own_pages.refusal(request) or await route.serve(request)
         transport = self._transport_of(request)
         if transport is not None:
             return await self._carry(transport, request, self._fetch_worker)

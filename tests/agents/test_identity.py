@@ -351,7 +351,7 @@ async def test_developer_routes_ask_too(clock: ManualClock):
 
     route.serve = serve
     plugin = SimpleNamespace(__name__="mail", register_developer_routes=hookimpl(lambda: [route]))
-    async with agent_runtime(Room, plugins=[Guard(), plugin]) as runtime:
+    async with agent_runtime(Room, plugins=[Guard(), plugin], cors=True) as runtime:
         assert (await runtime.fetch(Request("/cdn-cgi/mail"))).status == 401
         assert await (await runtime.fetch(Request("/cdn-cgi/mail", headers={"key": "b"}))).text() == "mail for bob"
         foreign = {"key": "b", "sec-fetch-site": "cross-site"}

@@ -31,6 +31,7 @@ PACKAGES = [
     "edgeagents_queues",
     "edgeagents_workflows",
     "edgeagents_ai",
+    "edgeagents_vectorize",
 ]
 
 
@@ -104,7 +105,7 @@ def test_a_plugin_that_is_only_installed_imports_no_vendors_package():
         "import importlib, sys\n"
         "from importlib.metadata import entry_points\n"
         "for found in entry_points(group='edgeagents'): found.load()\n"
-        "vendors = {'openai', 'anthropic', 'pydantic_ai', 'litellm', 'mcp'}\n"
+        "vendors = {'openai', 'anthropic', 'pydantic_ai', 'litellm', 'mcp', 'numpy', 'PIL'}\n"
         "assert not vendors & sys.modules.keys(), vendors & sys.modules.keys()\n"
     )
     run(sys.executable, "-c", code)

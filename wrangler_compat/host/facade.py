@@ -8,7 +8,7 @@ a binding is the name of its class in JavaScript.
 | from JavaScript | to the plugin | | from the plugin | to JavaScript |
 |---|---|---|---|---|
 | null, undefined | None | | None | null; undefined where the method is annotated ``-> None`` |
-| buffers, Blob | bytes | | bytes | ArrayBuffer |
+| buffers, Blob | bytes (of floats: ``FloatBytes``) | | bytes | ArrayBuffer |
 | Array, Set | list | | list, tuple | Array |
 | plain object, Map | dict | | dict | plain object, names unchanged, that reads as a Map too |
 | Date | datetime in UTC | | datetime | Date |
@@ -25,7 +25,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
@@ -43,7 +43,7 @@ from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
 from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
 
-__all__ = ["camel_case", "from_js", "js_error", "snake_case", "to_js_value"]
+__all__ = ["FloatBytes", "camel_case", "from_js", "js_error", "snake_case", "to_js_value"]
 
 _PLAIN = (str, bool, int, float)
 
@@ -61,12 +61,25 @@ def camel_case(name: str) -> str:
     return first + "".join(part.capitalize() for part in others)
 
 
+class FloatBytes(bytes):
+    """The bytes of an array of floats; ``format`` is that of ``struct``: ``f`` or ``d``."""
+
+    format: str
+
+    def __new__(cls, content: bytes, form: str) -> Self:
+        made = super().__new__(cls, content)
+        made.format = form
+        return made
+
+
 def from_js(value: Any) -> Any:
     """Return what a plugin is given for a value of JavaScript."""
     if value is None or value is jsnull:
         return None
     if isinstance(value, Buffer):
-        return value.to_bytes()
+        content = value.to_bytes()
+        form = getattr(value, "_format", "B")
+        return FloatBytes(content, form) if form in "fd" else content
     if isinstance(value, Blob):
         return value._content
     if isinstance(value, ReadableStream):

@@ -22,4 +22,11 @@ async def test_the_readmes_commands_do_what_it_says(emulator: Server, model: Ven
     asked, decided = [await asyncio.to_thread(run_command, each, emulator) for each in commands_of("human-in-the-loop")]
 
     assert asked == "approval-requested\n"
-    assert decided == "What is the weather in Paris?\nstep-start\nThe weather in Paris is sunny.\nstep-start\nSunny it is.\n"
+    parts = [
+        "What is the weather in Paris?",
+        "step-start",
+        "The weather in Paris is sunny.",
+        "step-start",
+        "Sunny it is.",
+    ]
+    assert decided.splitlines() == parts

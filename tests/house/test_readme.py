@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 from asgiref.testing import ApplicationCommunicator
+from edgeagents_emulator.options import Options
+from edgeagents_emulator.project import load_project
 
 from edgeagents import Request, hookimpl
 from edgeagents.models import FinishStep, TextDelta, ToolCall
+from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, connect
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -53,7 +56,7 @@ async def test_the_first_example_counts(tmp_path, monkeypatch):
 
 
 async def test_the_assistant_is_reminded_and_speaks_up():
-    (_, code) = blocks("python")
+    (_, code, *_) = blocks("python")
     names: dict[str, object] = {"__name__": "readme"}
     exec(compile(code, "README.md", "exec"), names)
     vendor = ScriptedModel()
@@ -67,6 +70,29 @@ async def test_the_assistant_is_reminded_and_speaks_up():
         assert texts(await history(runtime)) == [("user", "Remind me to stretch."), ("assistant", "I will.")]
         await clock.advance(2)
         assert texts(await history(runtime))[2:] == [("user", "stretch"), ("assistant", "Time to stretch!")]
+
+
+async def test_the_python_worker_runs_as_it_is(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "entry.py").write_text(blocks("python")[2])
+    config = {
+        "name": "notes",
+        "main": "src/entry.py",
+        "compatibility_date": "2026-06-01",
+        "kv_namespaces": [{"binding": "NOTES", "id": "notes"}],
+        "d1_databases": [{"binding": "DB", "database_name": "notes", "database_id": "notes"}],
+    }
+    (tmp_path / "wrangler.json").write_text(json.dumps(config))
+    kinds = ("kv_namespace", "d1", "plain_text")
+    project = load_project(Options(directory=str(tmp_path)), {}, kinds)
+    try:
+        async with Runtime(project.worker, storage=None) as runtime:
+            await runtime.env.DB.exec("CREATE TABLE notes (text); INSERT INTO notes VALUES ('one')")
+            answer = await runtime.fetch(Request("/", method="POST", body="remember"))
+            assert await answer.json() == {"n": 1}
+            assert await runtime.env.NOTES.get("last") == "remember"
+    finally:
+        project.code.unload()
 
 
 class ScriptedModel:

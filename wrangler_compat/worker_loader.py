@@ -22,8 +22,11 @@ from edgeagents.objects import DurableObject
 from edgeagents.worker import FetchFunction, Worker, WorkerEntrypoint
 from wrangler_compat.config import Config
 from wrangler_compat.diagnostics import Diagnostics, did_you_mean
+from wrangler_compat.host.context import WorkerContext, register, running_for, unregister
+from wrangler_compat.host.flags import flags_that_are_on
 from wrangler_compat.host.importing import HostFinder
 from wrangler_compat.host.loading import hosted_names
+from wrangler_compat.host.model.proxy import JsObject
 
 __all__ = ["WorkerModule", "import_main", "make_worker"]
 
@@ -38,12 +41,15 @@ class WorkerModule:
 
     module: ModuleType
     file: Path
+    context: WorkerContext
+    """What the host's modules know of the worker."""
     _paths: list[str] = field(default_factory=list[str])
     _before: frozenset[str] = frozenset()
     _finder: HostFinder | None = None
 
     def unload(self) -> None:
         """Forget the module and what it imported from its own folders, so that the next worker finds its own."""
+        unregister(self.context)
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         for path in self._paths:
@@ -56,9 +62,12 @@ class WorkerModule:
                 del sys.modules[name]
 
 
-def import_main(config: Config, script: Path | None = None) -> WorkerModule | None:
+def import_main(
+    config: Config, script: Path | None = None, variables: Mapping[str, Any] | None = None
+) -> WorkerModule | None:
     """Import the worker's ``main``, or ``script`` in its place; None when it cannot be, which the diagnostics tell.
 
+    ``variables`` are those that its code finds in ``workers.env`` while it is imported, before there are bindings.
     What the code itself raises passes through.
     """
     here = config.diagnostics.at("main")
@@ -84,10 +93,13 @@ def import_main(config: Config, script: Path | None = None) -> WorkerModule | No
         return None
     paths = _add_paths(file, config)
     finder = HostFinder(paths)
-    worker = WorkerModule(ModuleType(file.stem), file, paths, frozenset(sys.modules), finder)
+    context = _context(config, variables)
+    worker = WorkerModule(ModuleType(file.stem), file, context, paths, frozenset(sys.modules), finder)
     sys.meta_path.insert(0, finder)
+    register(context)
     try:
-        worker.module = _import_file(file)
+        with running_for(context):
+            worker.module = _import_file(file)
     except ModuleNotFoundError as error:
         if not _explain_missing(error, config, here):
             raise
@@ -105,7 +117,7 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
     What the configuration asks for and the code lacks goes into the diagnostics.
     """
     date, flags = config.values.get("compatibility_date"), frozenset(config.values["compatibility_flags"])
-    names = hosted_names(code.module, config.name, date, flags)
+    names = hosted_names(code.module, code.context)
     own = dict(_object_classes(names))
     classes = dict(own)
     for place, declaration in config.bindings:
@@ -141,7 +153,12 @@ def _no_code(config: Config) -> WorkerModule | None:
                 "is for the worker's code, and there is none: name its Python file in main, or leave this out",
             )
             return None
-    return WorkerModule(ModuleType("assets"), config.directory / assets.get("directory", ""))
+    return WorkerModule(ModuleType("assets"), config.directory / assets.get("directory", ""), _context(config, None))
+
+
+def _context(config: Config, variables: Mapping[str, Any] | None) -> WorkerContext:
+    date, flags = config.values.get("compatibility_date"), config.values["compatibility_flags"]
+    return WorkerContext(config.name, flags_that_are_on(date, flags), JsObject(variables))
 
 
 def _add_paths(file: Path, config: Config) -> list[str]:
@@ -204,6 +221,9 @@ def _entrypoint(
         return default
     if default is not None:
         here.error("class", f"Default in {file} is no entrypoint: derive it from edgeagents.WorkerEntrypoint")
+        return None
+    if callable(names.get("on_fetch")):
+        here.error("class", f"on_fetch() in {file} is no handler any more: write a class Default(WorkerEntrypoint)")
         return None
     function = names.get("fetch")
     return function if callable(function) else None

@@ -76,7 +76,7 @@ def _with_code(
     title = config.title
     if any(d.code == "parse" for d in config.diagnostics.errors):
         config.diagnostics.raise_errors(title)
-    code = import_main(config, script)
+    code = import_main(config, script, {d.name: d.options["value"] for d in bindings if "value" in d.options})
     if code is None:
         config.diagnostics.raise_errors(title)
         raise AssertionError("a worker without code has a diagnostic")

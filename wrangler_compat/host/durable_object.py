@@ -73,6 +73,7 @@ class _HostedObject(DurableObject[Any]):
         exports_of(self.ctx.exports, self._worker)
         state = DurableObjectState(self.ctx, self._worker, props)
         self._instance = await self._run(self._cls, state, js_env(self.env, self._worker))
+        await state._constructed()
 
     def _find_part_method(self, part: str | None, method: str) -> Callable[..., Any] | None:
         async def refuse(*_: Any, **__: Any) -> Any:

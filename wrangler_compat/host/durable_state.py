@@ -39,6 +39,7 @@ class DurableObjectState(JsProxy):
         self.props = JsObject(dict(props or {}))
         self.container = jsnull
         self._longest_event: Any = None
+        self._sections: list[JsPromise] | None = []
 
     @property
     def exports(self) -> JsObject:
@@ -52,7 +53,7 @@ class DurableObjectState(JsProxy):
     def blockConcurrencyWhile(self, function: Callable[[], Any]) -> JsPromise:
         """Run ``function`` while no other event of this object runs; return a promise of what it returns.
 
-        An error in it, or more than 30 seconds, resets the object.
+        An error in it, or more than 30 seconds, resets the object. In the constructor it delays the first event.
         """
 
         async def section() -> Any:
@@ -69,7 +70,16 @@ class DurableObjectState(JsProxy):
             except Exception as error:
                 raise received_error(error) from error
 
-        return JsPromise.of(run())
+        promise = JsPromise.of(run())
+        if self._sections is not None:
+            self._sections.append(promise)
+        return promise
+
+    async def _constructed(self) -> None:
+        """Return when all is done that the constructor has blocked for. Raises what that raises."""
+        sections, self._sections = self._sections or [], None
+        for section in sections:
+            await section
 
     def abort(self, reason: Any = None) -> None:
         """Reset the object: memory and unconfirmed writes are lost, all who wait get ``reason``."""

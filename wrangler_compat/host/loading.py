@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wrangler_compat.host.context import WorkerContext, register
-from wrangler_compat.host.flags import flags_that_are_on
+from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.importing import sdk
 
 __all__ = ["hosted_names"]
@@ -16,8 +14,8 @@ __all__ = ["hosted_names"]
 _FUNCTIONS = ("on_fetch", "on_scheduled", "on_queue", "on_email", "on_alarm", "on_trace", "on_pubsub", "test")
 
 
-def hosted_names(module: ModuleType, name: str, date: str | None, flags: Iterable[str]) -> dict[str, Any]:
-    """Return the public names of ``module``; classes of the SDK's are replaced by what runs them.
+def hosted_names(module: ModuleType, worker: WorkerContext) -> dict[str, Any]:
+    """Return the public names of ``module``, the code of ``worker``, with what runs them in place of the SDK's classes.
 
     For a module that uses neither the SDK nor the old form these are its names and nothing else.
     """
@@ -35,8 +33,6 @@ def hosted_names(module: ModuleType, name: str, date: str | None, flags: Iterabl
     from wrangler_compat.host.durable_object import hosted_object
     from wrangler_compat.host.entry import hosted_entrypoint, hosted_functions
 
-    worker = WorkerContext(name, flags_that_are_on(date, flags))
-    register(worker)
     for key, value in names.items():
         if kit is None or not isinstance(value, type) or value.__module__.partition(".")[0] == "workers":
             continue

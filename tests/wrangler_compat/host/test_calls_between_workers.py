@@ -247,7 +247,7 @@ async def test_a_worker_finds_its_own_entrypoints_in_exports(run: RunWorker) -> 
 
 
 async def test_a_service_that_is_not_there_is_named(run: RunWorker) -> None:
-    with pytest.raises(ConfigError, match="needs an entrypoint 'Servise'.* Did you mean 'Service'"):
+    with pytest.raises(ConfigError, match=r"needs an entrypoint 'Servise'.* Did you mean 'Service'"):
         await result(run, "return 1", services=[{"binding": "S", "service": "under-test", "entrypoint": "Servise"}])
     with pytest.raises(ConfigError, match="names another worker, 'elsewhere'"):
         await result(run, "return 1", services=[{"binding": "S", "service": "elsewhere"}])

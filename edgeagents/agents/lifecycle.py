@@ -130,7 +130,7 @@ class Lifecycle:
             except Exception as error:
                 await self._hooks.report(error, connection)
         except Exception as error:
-            self._logger.error("A client could not connect to %s", self._host.name, exc_info=error)
+            self._logger.error("A client could not connect to %r", self._host.name, exc_info=error)
             return self._refuse(connection, error)
         finally:
             current_agent.reset(token)

@@ -86,7 +86,7 @@ class EventBus:
                 try:
                     listener(event)
                 except Exception:
-                    _log.exception("A listener failed at %s of %s %s.", event.type, event.agent, event.name)
+                    _log.exception("A listener failed at %s of %s %r.", event.type, event.agent, event.name)
 
 
 def log_events(logger: logging.Logger = _log, level: int = logging.INFO) -> Listener:
@@ -94,6 +94,8 @@ def log_events(logger: logging.Logger = _log, level: int = logging.INFO) -> List
 
     def write(event: AgentEvent) -> None:
         details = " ".join(f"{name}={value!r}" for name, value in event.payload.items())
-        logger.log(level, "%s", redact(f"{event.type} {event.agent} {event.name} {details}"))
+        # A name is a client's own choice, and must not make a line of its own.
+        agent = event.name if event.name.isprintable() else repr(event.name)
+        logger.log(level, "%s", redact(f"{event.type} {event.agent} {agent} {details}"))
 
     return write

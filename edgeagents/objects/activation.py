@@ -338,7 +338,7 @@ class Activation:
                 takes_info = bool(inspect.signature(handler).parameters)
                 await self.invoke(handler, *((info,) if takes_info else ()))
         except Exception:
-            self.logger.exception("alarm() of %s failed (retry %d)", self.id.name or self.id, info.retry_count)
+            self.logger.exception("alarm() of %r failed (retry %d)", self.id.name or str(self.id), info.retry_count)
             self.alarm.failed()
         else:
             self.alarm.done()

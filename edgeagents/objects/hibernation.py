@@ -263,7 +263,8 @@ class Slot:
 
     def _log_failure(self, done: asyncio.Future[Any]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
-            self.directory.logger.error("A WebSocket handler of %s failed", self.id.name or self.id, exc_info=error)
+            name = self.id.name or str(self.id)
+            self.directory.logger.error("A WebSocket handler of %r failed", name, exc_info=error)
 
 
 class _GiveWay:

@@ -1,10 +1,11 @@
 import json
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
 from edgeagents import Agent, callable
-from edgeagents.agents import Capability, log_events
+from edgeagents.agents import AgentEvent, Capability, log_events
 from edgeagents.testing import agent_runtime, connect, settle
 
 pytestmark = pytest.mark.cloudflare(
@@ -119,3 +120,11 @@ async def test_events_can_be_written_to_a_log(caplog):
         "rpc Counter x method='fail'",
         "rpc:error Counter x method='fail' error='no'",
     ]
+
+
+def test_a_name_makes_no_line_of_its_own(caplog: pytest.LogCaptureFixture):
+    event = AgentEvent("rpc", "Room", "a\n[error] all is lost", {"method": "x\ny"}, datetime(2026, 1, 1, tzinfo=UTC))
+    with caplog.at_level(logging.INFO, "edgeagents.events"):
+        log_events()(event)
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()

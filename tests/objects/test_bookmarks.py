@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeagents.errors import ConfigError, ObjectReset, StorageError
-from edgeagents.objects import DurableObject, History
+from edgeagents.errors import ConfigError, ObjectReset, OwnershipLost, StorageError
+from edgeagents.objects import DurableObject, History, Lease
 from edgeagents.objects.sqlite import Database
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
@@ -586,6 +586,28 @@ def test_damage_is_found_before_anything_is_restored(moment):
         moment.database.restore_at_next_start(bookmark)
     moment.reopen()
     assert moment.content() == content
+
+
+def test_going_back_does_not_give_a_displaced_owner_its_right_again(moment):
+    def claimed(token: int, displace=None) -> Database:
+        moment.reopen()
+        moment.database.claim(Lease(token, is_shared=True, displace=displace))
+        return moment.database
+
+    claimed(3)
+    moment.write(1)
+    bookmark = moment.bookmark()
+    claimed(5, displace=lambda: None)
+    moment.write(2)
+    moment.database.restore_at_next_start(bookmark)
+    claimed(5)
+    assert len(moment.content()) == 1
+    moment.write(3)
+    claimed(3)
+    with pytest.raises(OwnershipLost):
+        moment.write(4)
+    claimed(5)
+    assert [n for _, n, _ in moment.content()] == [1, 3]
 
 
 def test_a_log_that_lacks_its_end_is_found_out(moment):

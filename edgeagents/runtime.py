@@ -348,6 +348,10 @@ class Runtime:
                 key, cls, self._deliver, self.rng, exported_names(cls, self._world.capabilities)
             )
             self._by_class[cls].name_bytes = self.limits.object_name_bytes
+            # Programs may know the class by another one, in whose place it runs.
+            other = getattr(cls, "_stands_for", None)
+            if other is not None:
+                self._by_class[other] = self._by_class[cls]
         return self._by_class[cls]
 
     def _tell_blocked(self, block: Block) -> None:

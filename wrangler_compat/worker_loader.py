@@ -58,7 +58,9 @@ class WorkerModule:
         roots = tuple(Path(path) for path in self._paths)
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
-            if name not in self._before and file and any(root in Path(file).parents for root in roots):
+            if name == "agents" and file is None:
+                del sys.modules[name]  # Ours: the next project may have its own.
+            elif name not in self._before and file and any(root in Path(file).parents for root in roots):
                 del sys.modules[name]
 
 
@@ -255,9 +257,6 @@ def _explain_missing(error: ModuleNotFoundError, config: Config, here: Diagnosti
     """Tell what to do about a module that is not there. False when a library lacks something of its own."""
     name = (error.name or "").partition(".")[0]
     place = _place_in_own_code(error, config)
-    if name == "agents":
-        here.error("module", f"{place} imports 'agents'. Write: from edgeagents import Agent")
-        return True
     if not name or name in sys.modules:
         return False
     here.error("module", f"{place} imports {name!r}, which is not installed. Install it: pip install {name}")

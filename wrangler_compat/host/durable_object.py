@@ -36,7 +36,7 @@ _HANDLERS = ("alarm", "webSocketMessage", "webSocketClose", "webSocketError")
 
 def hosted_object(cls: type, worker: WorkerContext) -> type[DurableObject[Any]]:
     """Return what the runtime takes for an object class in place of ``cls``, a class of the SDK's."""
-    members: dict[str, Any] = {"_cls": cls, "_worker": worker, "_is_hosted": True, "__doc__": cls.__doc__}
+    members: dict[str, Any] = {"_cls": cls, "_stands_for": cls, "_worker": worker, "__doc__": cls.__doc__}
     members["__module__"] = cls.__module__
     for name in public_methods(cls):
         members[name] = _remote(name)

@@ -35,7 +35,15 @@ class HostFinder:
         if name in _SDK:
             # The SDK's, whatever the worker calls its own files.
             return _find_outside(name, self._folders)
+        if name == "agents" and not self._is_there(name):
+            from wrangler_compat.host.agents_module import agents_module
+
+            return ModuleSpec(name, cast("Any", _Ready(agents_module())))
         return None
+
+    def _is_there(self, name: str) -> bool:
+        finders = [finder for finder in sys.meta_path if not isinstance(finder, HostFinder)]
+        return any(finder.find_spec(name, None) is not None for finder in finders)
 
 
 class _Ready:

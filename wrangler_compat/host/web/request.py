@@ -68,7 +68,7 @@ class Request(BodyMixin):
     def to_native(self) -> NativeRequest:
         """Return it for an object, or for another worker. The body goes with it."""
         native = self._native
-        return NativeRequest(
+        made = NativeRequest(
             self.url,
             method=self.method,
             headers=list(self.headers._fields),
@@ -77,6 +77,10 @@ class Request(BodyMixin):
             scope=None if native is None else native.scope,
             signal=None if native is None else native.signal,
         )
+        if native is not None:
+            made.identity = native.identity
+            made.buffer_limit, made.json_depth = native.buffer_limit, native.json_depth
+        return made
 
     def _given_away(self) -> Any:
         if self.method in _BODILESS:

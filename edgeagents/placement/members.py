@@ -42,6 +42,8 @@ class Member:
         self.holds_until = time.monotonic() + seconds
         """Until when, by ``time.monotonic()``, what this member owns is its own."""
         path = _file(folder, number)
+        # What is there was left by a process that was killed while it joined: its number was never given to it.
+        path.unlink(missing_ok=True)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         about = json.dumps({"pid": os.getpid(), "pids": _pid_namespace(), "socket": socket}).encode()

@@ -255,6 +255,16 @@ async def test_many_messages_come_in_order(two):
     assert [await end.receive() for _ in range(1000)] == [f"'{n}' to d" for n in range(1000)]
 
 
+async def test_a_process_that_was_killed_while_it_joined_keeps_nobody_out(tmp_path):
+    async with agent_runtime(Desk, storage=tmp_path, durability="normal") as first:
+        assert await desk(first).add(5) == 5
+        (last,) = (tmp_path / "owners").glob("*.member")
+    # Its file was there, with nothing in it yet, and its number not kept.
+    (tmp_path / "owners" / f"{int(last.stem) + 1}.member").touch()
+    async with agent_runtime(Desk, storage=tmp_path, durability="normal") as next_one:
+        assert await desk(next_one).add(5) == 10
+
+
 async def test_when_the_owner_stops_the_other_takes_over(tmp_path):
     async with agent_runtime(Desk, storage=tmp_path, durability="normal") as other:
         async with agent_runtime(Desk, storage=tmp_path, durability="normal") as first:

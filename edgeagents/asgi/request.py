@@ -73,6 +73,15 @@ class ServerRequest(Request):
         wanted = _encoded(prefixes)
         return any(name.lower().startswith(wanted) for name, _ in self._scope.get("headers") or ())
 
+    def headers_named(self, names: tuple[str, ...]) -> dict[str, str]:
+        """The same, without making the headers: it is asked for every request that changes something."""
+        wanted = _encoded(names)
+        return {
+            lower.decode("latin-1"): value.decode("latin-1")
+            for name, value in self._scope.get("headers") or ()
+            if (lower := name.lower()) in wanted
+        }
+
     @property
     def content_length(self) -> int | None:
         """How many bytes the client says that the body has, if it does."""

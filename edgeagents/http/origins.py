@@ -28,7 +28,7 @@ AllowedOrigins = Iterable[str] | Literal["*"] | None
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _OWN = frozenset({"same-origin", "none"})
-_LENGTHS = frozenset(map(len, ("origin", "sec-fetch-site", "host", "cookie")))
+_TELLING = ("sec-fetch-site", "origin", "host", "cookie")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+")
 
 
@@ -55,26 +55,16 @@ class Origins:
         return None if self.allows_all else self._refusal(request)
 
     def _refusal(self, request: Request) -> Response | None:
-        origin = site = host = None
-        has_cookies = False
-        for name, value in request.headers:
-            if len(name) not in _LENGTHS:
-                continue
-            name = name.lower()
-            if name == "sec-fetch-site":
-                if value in _OWN:
-                    return None
-                site = value.lower()
-            elif name == "origin":
-                origin = value.lower()
-            elif name == "host":
-                host = value.lower()
-            elif name == "cookie":
-                has_cookies = True
-        if (site is None and origin is None) or origin in self._allowed:
+        told = request.headers_named(_TELLING)
+        site, origin = told.get("sec-fetch-site"), told.get("origin")
+        if site in _OWN or (site is None and origin is None):
             return None
-        if host is None:
-            host = request.url.partition("://")[2].partition("/")[0].lower()
+        if origin is not None:
+            origin = origin.lower()
+            if origin in self._allowed:
+                return None
+        host = told["host"] if "host" in told else request.url.partition("://")[2].partition("/")[0]
+        host = host.lower()
         if origin is not None and site != "cross-site":
             from_host = origin.partition("://")[2]
             if site is None and from_host == host:
@@ -82,7 +72,7 @@ class Origins:
             # Two servers of one machine, as a front end's development server and this one.
             if is_loopback(from_host) and is_loopback(host):
                 return None
-        if self._is_open_without_cookies and not has_cookies:
+        if self._is_open_without_cookies and "cookie" not in told:
             return None
         return Response(f"Pages of {_shown(origin)} may not use this agent.", status=403)
 

@@ -172,6 +172,10 @@ class Request:
         """Return whether the name of a header field begins with one of ``prefixes``, which are in lower case."""
         return any(name.lower().startswith(prefixes) for name, _ in self.headers)
 
+    def headers_named(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return the header fields that have one of these names, which are in lower case; of several the last."""
+        return {lower: value for name, value in self.headers if (lower := name.lower()) in names}
+
     @property
     def query_string(self) -> str:
         """What stands behind the question mark, as it was sent."""

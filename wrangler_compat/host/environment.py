@@ -12,6 +12,7 @@ from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_namespace import DurableObjectNamespace
 from wrangler_compat.host.facade import to_js_value
 from wrangler_compat.host.model.proxy import JsObject
+from wrangler_compat.host.native_fetcher import NativeFetcher
 from wrangler_compat.host.rpc_service import Fetcher, LoopbackFetcher
 
 __all__ = ["binding_of", "exports_of", "js_env"]
@@ -42,4 +43,6 @@ def binding_of(value: Any) -> Any:
     """Return a binding of the runtime's as JavaScript has it."""
     if isinstance(value, Namespace):
         return DurableObjectNamespace(value)
-    return Fetcher(value) if isinstance(value, Service) else to_js_value(value)
+    if isinstance(value, Service):
+        return Fetcher(value)
+    return NativeFetcher(value) if getattr(value, "js_name", None) == "Fetcher" else to_js_value(value)

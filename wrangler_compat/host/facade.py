@@ -168,6 +168,13 @@ class Facade(JsProxy):
         """The class, with its ``name``."""
         return JsClass.of(type(self))
 
+    def __getattr__(self, name: str) -> Any:
+        # What a plugin's object has of its own, besides what its class says.
+        own = vars(self._native) if name[:1] != "_" and hasattr(self._native, "__dict__") else {}
+        if snake_case(name) in own:
+            return to_js_value(own[snake_case(name)])
+        return super().__getattr__(name)
+
     def _keys(self) -> list[str]:
         return [camel_case(name) for name in self._fields]
 

@@ -32,6 +32,7 @@ def hosted_names(module: ModuleType, worker: WorkerContext) -> dict[str, Any]:
         return names
     from wrangler_compat.host.durable_object import hosted_object
     from wrangler_compat.host.entry import hosted_entrypoint, hosted_functions
+    from wrangler_compat.host.workflow import hosted_workflow
 
     for key, value in names.items():
         if kit is None or not isinstance(value, type) or value.__module__.partition(".")[0] == "workers":
@@ -40,6 +41,8 @@ def hosted_names(module: ModuleType, worker: WorkerContext) -> dict[str, Any]:
             names[key] = hosted_entrypoint(value, worker)
         elif issubclass(value, kit.DurableObject):
             names[key] = hosted_object(value, worker)
+        elif issubclass(value, kit.WorkflowEntrypoint):
+            names[key] = hosted_workflow(value, worker)
     if is_old and "python_no_global_handlers" not in worker.flags:
         if "Default" in names:
             raise TypeError("Cannot define multiple default entrypoints")

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 from edgeagents.http import Headers, Request, Response
@@ -21,6 +22,8 @@ _SAFE = "/:@!$&'()*+,;=~-._"
 
 class Assets:
     """The assets of one worker, as ``env.ASSETS`` and as what answers before the worker does."""
+
+    js_name: ClassVar[str] = "Fetcher"
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, TypeAlias, TypedDict
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypedDict
 
 from edgeagents.objects import Namespace, uuid4
 from edgeagents_workflows.durations import Duration, milliseconds
@@ -62,6 +62,8 @@ class InstanceStatus(TypedDict):
 
 class Workflow:
     """All instances of one workflow."""
+
+    js_name: ClassVar[str] = "WorkflowImpl"
 
     def __init__(
         self,
@@ -132,6 +134,8 @@ class Workflow:
 
 class WorkflowInstance:
     """A handle of one instance. All of its methods raise ``InstanceNotFound`` once it is not kept any more."""
+
+    js_name: ClassVar[str] = "WorkflowInstance"
 
     def __init__(self, id: str, namespace: Namespace[InstanceObject]) -> None:
         self.id = id

@@ -35,6 +35,7 @@ from edgeagents.placement.remote_call import Moved, call
 __all__ = ["SharedFolder"]
 
 _PATIENCE: Final = 10.0
+_SHARING_SECONDS: Final = 1.0
 _PAUSE: Final = 0.02
 _SOCKET_PATH_BYTES: Final = 100
 
@@ -50,7 +51,7 @@ class SharedFolder:
     is frozen is refused; when it goes on, its objects are dropped and its clients told to come back.
     """
 
-    def __init__(self, folder: Path, worker: str = "", *, lease_seconds: float = 2.0) -> None:
+    def __init__(self, folder: Path, worker: str = "", *, lease_seconds: float = 5.0) -> None:
         self._owners_folder, self._seconds = owners_folder(folder, worker), lease_seconds
         self._claim = FolderClaim(folder)
         self._leases: list[Lease | None] = [None] * SHARDS
@@ -161,7 +162,7 @@ class SharedFolder:
 
     async def _keep_sharing(self) -> None:
         while True:
-            await asyncio.sleep(self._seconds / 2)
+            await asyncio.sleep(min(self._seconds / 2, _SHARING_SECONDS))
             try:
                 self._share()
             except (StorageError, OSError) as error:

@@ -32,6 +32,7 @@ PACKAGES = [
     "edgeagents_workflows",
     "edgeagents_ai",
     "edgeagents_vectorize",
+    "edgeagents_images",
 ]
 
 

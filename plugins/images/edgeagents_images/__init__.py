@@ -1,0 +1,17 @@
+"""Images: pictures that are resized, turned, drawn on each other and written in another format.
+
+| to | look in |
+|---|---|
+| see what a binding does | `binding.py` |
+| see what an operation makes of a picture | `operations.py`, `fitting.py` |
+| read and write files | `codec.py` |
+| see what is refused | `errors.py` |
+| see how it comes into ``env`` | `plugin.py` |
+
+Pillow is imported when a picture is first asked for.
+"""
+
+from edgeagents_images.binding import Images, ImageTransformer, TransformationResult
+from edgeagents_images.errors import ImagesError
+
+__all__ = ["ImageTransformer", "Images", "ImagesError", "TransformationResult"]

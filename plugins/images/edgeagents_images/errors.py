@@ -1,0 +1,19 @@
+"""What goes wrong, by Cloudflare's numbers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edgeagents.errors import EdgeAgentsError
+
+__all__ = ["ImagesError", "Operation"]
+
+Operation = Literal["INFO", "TRANSFORM"]
+
+
+class ImagesError(EdgeAgentsError):
+    """A picture could not be read, changed or written. ``code`` is Cloudflare's number for the reason."""
+
+    def __init__(self, operation: Operation, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(f"IMAGES_{operation}_ERROR {code}: {message}")

@@ -25,6 +25,7 @@ WINDOW: Final = 256 * 1024
 _LINK: Final = 0
 """The channel of the link itself."""
 _PIECE: Final = 64 * 1024
+_MOST_WAITING: Final = 64 * 1024 * 1024
 _LONGEST_FRAME: Final = 512 * 1024 * 1024
 
 
@@ -82,9 +83,17 @@ class Link:
         self._channels.pop(number, None)
 
     def send(self, number: int, kind: str, *content: Any) -> None:
-        """Send a frame. Never blocks; what is sent after the end is dropped."""
-        if not self.is_lost:
-            self._writer.write(dump([number, kind, *content]))
+        """Send a frame. Never blocks; what is sent after the end is dropped.
+
+        A process that takes nothing any more, while more than 64 MiB wait for it, has lost the link.
+        """
+        if self.is_lost:
+            return
+        self._writer.write(dump([number, kind, *content]))
+        if self._writer.transport.get_write_buffer_size() > _MOST_WAITING:
+            _log.warning("Another process does not take what is sent to it: the link to it is closed.")
+            self._writer.transport.abort()
+            self.close()
 
     async def drain(self) -> None:
         """Return when what was sent has left, more or less."""

@@ -265,18 +265,16 @@ async def test_a_process_that_was_killed_while_it_joined_keeps_nobody_out(tmp_pa
         assert await desk(next_one).add(5) == 10
 
 
-async def test_when_the_owner_stops_the_other_takes_over(tmp_path):
-    async with agent_runtime(Desk, storage=tmp_path, durability="normal") as other:
-        async with agent_runtime(Desk, storage=tmp_path, durability="normal") as first:
-            # All shards are with the one that was there first; one that has begun since asks it.
-            assert await desk(first).add(5) == 5
-            end = await socket(first)
-            await frames(end, 3)
-            await other.stop()
-            with pytest.raises(WebSocketClosed) as closed:
-                await end.receive()
-            assert closed.value.code == 1012
-            assert await desk(first).add(5) == 10
+async def test_when_the_owner_stops_the_other_takes_over(two):
+    owner, other = two
+    assert await desk(other).add(5) == 5
+    end = await socket(other)
+    await frames(end, 3)
+    await owner.stop()
+    with pytest.raises(WebSocketClosed) as closed:
+        await end.receive()
+    assert closed.value.code == 1012
+    assert await desk(other).add(5) == 10
 
 
 async def test_an_owner_whose_lease_has_ended_commits_nothing(two):

@@ -2,9 +2,8 @@
 
 A plugin writes its binding for Python: methods in snake_case, options as keyword-only parameters, plain values,
 dataclasses for what has fields, exceptions. Here that becomes what Cloudflare's SDK and its users expect: names in
-camelCase, options as one trailing object (or keywords; those that a method does not name are dropped, unless it takes
-``**others``), promises, null, ``Error``s with the ``code`` of the exception, if it has one. The class attribute
-``js_name`` of a binding is the name of its class in JavaScript.
+camelCase, options as one trailing object (or keywords), promises, null, ``Error``s with the ``code`` of the exception,
+if it has one. The class attribute ``js_name`` of a binding is the name of its class in JavaScript.
 
 | from JavaScript | to the plugin | | from the plugin | to JavaScript |
 |---|---|---|---|---|
@@ -213,7 +212,6 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     options = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     takes_rest = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    takes_any_option = any(p.kind is p.VAR_KEYWORD for p in parameters)
     is_silent = function.__annotations__.get("return") in (None, "None") and "return" in function.__annotations__
 
     def arguments(args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -233,7 +231,7 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
             chosen = given[room] or {}
         named = {snake_case(name): from_js(value) for name, value in {**chosen, **keywords}.items()}
         names = {p.name for p in positional[len(given[:room]) :]} | options
-        return given[:room], {name: value for name, value in named.items() if takes_any_option or name in names}
+        return given[:room], {name: value for name, value in named.items() if name in names}
 
     def convert(result: Any) -> Any:
         return None if is_silent and result is None else to_js_value(result)

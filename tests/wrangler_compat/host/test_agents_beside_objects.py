@@ -82,9 +82,15 @@ async def test_a_worker_of_the_sdk_routes_requests_to_its_agents(run: RunWorker)
 
 
 async def test_a_project_that_has_its_own_module_of_that_name_keeps_it(start: RunWorker, tmp_path: Path) -> None:
-    folder = write_worker(tmp_path, "import agents\nfrom workers import Response, WorkerEntrypoint\n\n"
-                                    "class Default(WorkerEntrypoint):\n"
-                                    "    async def fetch(self, request):\n        return Response(agents.WORD)\n")  # fmt: skip
+    source = """
+        import agents
+        from workers import Response, WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                return Response(agents.WORD)
+    """
+    folder = write_worker(tmp_path, source)
     (folder / "src" / "agents.py").write_text("WORD = 'its own'")
     worker = await start(folder)
     assert await (await worker.runtime.fetch(Request("/"))).text() == "its own"

@@ -50,7 +50,8 @@ class WebSocket(EventTarget):
         ours, theirs = web_socket_pair()
         self._begin(ours)
         self._is_connecting, self.url = True, to_text(url)
-        schedule(self._connect(address._replace(scheme=address.scheme.replace("http", "ws")).geturl(), offered, theirs))
+        target = address._replace(scheme=address.scheme.replace("http", "ws")).geturl()
+        _keep(asyncio.ensure_future(self._connect(target, offered, theirs)))
 
     @classmethod
     def of(cls, native: NativeWebSocket) -> WebSocket:
@@ -80,9 +81,7 @@ class WebSocket(EventTarget):
             return
         self._is_connecting = False
         self.protocol = connection.subprotocol or ""
-        # A connection to elsewhere keeps the object that made it in memory, and ends with it.
-        keep = wait_until.get() or schedule
-        keep(asyncio.ensure_future(_carry(connection, theirs)))
+        _keep(asyncio.ensure_future(_carry(connection, theirs)))
         self.accept()
         self.dispatchEvent(Event("open"))
 
@@ -194,6 +193,11 @@ async def connect(url: str, headers: list[tuple[str, str]]) -> tuple[WebSocket, 
     connection = await websockets.connect(url, additional_headers=headers, max_size=None)
     schedule(_carry(connection, theirs))
     return WebSocket.of(ours), connection.subprotocol
+
+
+def _keep(work: asyncio.Future[Any]) -> None:
+    """Let a connection go on. It keeps the object that made it in memory, and ends with it."""
+    (wait_until.get() or schedule)(work)
 
 
 async def _carry(connection: websockets.ClientConnection, end: NativeWebSocket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -35,6 +36,13 @@ def pairs_of(init: Any) -> Iterable[tuple[Any, Any]]:
     return pairs
 
 
+@functools.lru_cache(maxsize=1024)
+def _lower(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise JsTypeError(f"Invalid header name: {name!r}.")
+    return name.lower()
+
+
 class Headers(JsProxy):
     """``Headers``: in lower case, sorted, several of one name as one; cookies that are set stay apart."""
 
@@ -43,18 +51,19 @@ class Headers(JsProxy):
         for name, value in init._fields if isinstance(init, Headers) else pairs_of(init):
             self.append(name, value)
 
-    def _name(self, name: Any) -> str:
-        text = to_text(name)
-        if not _NAME.fullmatch(text):
-            raise JsTypeError(f"Invalid header name: {text!r}.")
-        return text.lower()
+    @classmethod
+    def of(cls, fields: Iterable[tuple[str, str]]) -> Headers:
+        """Return the headers that came with a message: they were checked where they came in."""
+        headers = cls.__new__(cls)
+        headers._fields = [(name.lower(), value) for name, value in fields]
+        return headers
 
     def append(self, name: Any, value: Any) -> None:
         """Add a value."""
         text = to_text(value).strip(" \t\r\n")
         if any(letter in text for letter in "\r\n\0"):
             raise JsTypeError(f"Invalid header value of {to_text(name)}.")
-        self._fields.append((self._name(name), text))
+        self._fields.append((_lower(name if isinstance(name, str) else to_text(name)), text))
 
     def set(self, name: Any, value: Any) -> None:
         """Set the value, in place of those there are."""
@@ -63,18 +72,18 @@ class Headers(JsProxy):
 
     def delete(self, name: Any) -> None:
         """Remove every value."""
-        wanted = self._name(name)
+        wanted = _lower(name if isinstance(name, str) else to_text(name))
         self._fields = [field for field in self._fields if field[0] != wanted]
 
     def get(self, name: Any) -> Any:
         """Return the values, with commas between, or null."""
-        wanted = self._name(name)
+        wanted = _lower(name if isinstance(name, str) else to_text(name))
         values = [value for known, value in self._fields if known == wanted]
         return ", ".join(values) if values else jsnull
 
     def getAll(self, name: Any) -> JsArray:
         """Return the values of ``Set-Cookie``."""
-        if self._name(name) != _COOKIES:
+        if _lower(name if isinstance(name, str) else to_text(name)) != _COOKIES:
             raise JsTypeError('getAll() can only be used with the header name "Set-Cookie".')
         return self.getSetCookie()
 
@@ -84,7 +93,7 @@ class Headers(JsProxy):
 
     def has(self, name: Any) -> bool:
         """Whether there is a value."""
-        wanted = self._name(name)
+        wanted = _lower(name if isinstance(name, str) else to_text(name))
         return any(known == wanted for known, _ in self._fields)
 
     def _combined(self) -> list[tuple[str, str]]:

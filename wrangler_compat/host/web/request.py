@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from edgeagents.http import Request as NativeRequest
@@ -11,7 +12,7 @@ from wrangler_compat.host.model.proxy import JsObject, is_nullish, jsnull, prope
 from wrangler_compat.host.web.body import BodyMixin
 from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.streams import stream_of
-from wrangler_compat.host.web.url import URL, normal_url
+from wrangler_compat.host.web.url import normal_url
 
 __all__ = ["Request"]
 
@@ -24,45 +25,49 @@ class Request(BodyMixin):
 
     _js_name = "Request"
 
+    redirect: str = "follow"
+    cf: Any = None
+    integrity: str = ""
+    cache: Any = None
+    keepalive = isHistoryNavigation = False
+    credentials, mode, destination = "same-origin", "cors", ""
+    referrer, referrerPolicy = "about:client", ""
+    fetcher: Any = jsnull
+    _signal: Any = None
+    _native: NativeRequest | None = None
+
     def __init__(self, resource: Any, init: Any = None) -> None:
         options = properties(init)
         other = resource if isinstance(resource, Request) else None
-        self.url = (
-            other.url if other is not None else normal_url(resource.href if isinstance(resource, URL) else resource)
-        )
+        self.url = resource.url if isinstance(resource, Request) else normal_url(to_text(resource))
         method = to_text(_given(options, "method", other.method if other is not None else "GET"))
         self.method = method.upper() if method.upper() in _NORMAL else method
         self.headers = Headers(_given(options, "headers", other.headers if other is not None else None))
-        self.redirect = to_text(_given(options, "redirect", other.redirect if other is not None else "follow"))
-        if self.redirect not in ("follow", "manual"):
+        redirect = to_text(_given(options, "redirect", other.redirect if other is not None else "follow"))
+        if redirect not in ("follow", "manual"):
             raise JsTypeError(
-                f'Invalid redirect value, must be one of "follow" or "manual" ("{self.redirect}" won\'t be implemented '
+                f'Invalid redirect value, must be one of "follow" or "manual" ("{redirect}" won\'t be implemented '
                 'since it does not make sense at the edge; use "manual" and check the response status code).'
             )
+        self.redirect = redirect
         self.cf = _given(options, "cf", other.cf if other is not None else None)
         self._signal = _given(options, "signal", other._signal if other is not None else None)
         self.integrity = to_text(_given(options, "integrity", ""))
         self.cache = _given(options, "cache", None)
-        self.keepalive, self.isHistoryNavigation = False, False
-        self.credentials, self.mode, self.destination = "same-origin", "cors", ""
-        self.referrer, self.referrerPolicy = "about:client", ""
         self.fetcher = _given(options, "fetcher", jsnull)
-        self._native: NativeRequest | None = None
         body = options.get("body")
         if not is_nullish(body) and self.method in _BODILESS:
             raise JsTypeError(f"Request with a {self.method} or HEAD method cannot have a body.")
         self._take_body(body if "body" in options or other is None else other._given_away())
 
     @classmethod
-    def of(cls, native: NativeRequest, cf: dict[str, Any] | None = None) -> Request:
+    def of(cls, native: NativeRequest, cf: Mapping[str, Any] | None = None) -> Request:
         """Return the request that came in as ``native``."""
         request = cls.__new__(cls)
-        request.__init__(native.url, {"method": native.method, "headers": list(native.headers)})
-        request.cf = JsObject(cf)
-        request._native = native
-        request.redirect = "manual"
-        if native.method not in _BODILESS:
-            request._take_body(stream_of(native.stream()))
+        request.url, request.method = normal_url(native.url), native.method
+        request.headers = Headers.of(native.headers)
+        request.redirect, request.cf, request._native = "manual", JsObject(cf), native
+        request._take_body(None if native.method in _BODILESS else stream_of(native.stream()))
         return request
 
     def to_native(self) -> NativeRequest:

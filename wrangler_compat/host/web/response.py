@@ -43,7 +43,7 @@ class Response(BodyMixin):
             """Send the client to ``url``."""
             if status not in _REDIRECTS:
                 raise JsRangeError(f"{to_text(status)} is not a valid redirect status code.")
-            return Response(None, {"status": status, "headers": {"location": normal_url(url)}})
+            return Response(None, {"status": status, "headers": {"location": normal_url(to_text(url))}})
 
         def error() -> Response:
             """Return a response that says that there is none."""

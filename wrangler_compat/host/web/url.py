@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +18,8 @@ from wrangler_compat.host.web.headers import pairs_of
 __all__ = ["URL", "URLSearchParams", "normal_url"]
 
 
-def normal_url(url: Any) -> str:
+@functools.lru_cache(maxsize=1024)
+def normal_url(url: str) -> str:
     """Return ``url`` as it is written after parsing. Raises ``TypeError``."""
     return URL(url).href
 

@@ -18,9 +18,11 @@ __all__ = ["DurableObjectNamespaceType", "ServiceType", "ValueType", "register_b
 
 
 class DurableObjectNamespaceType:
-    """``durable_object_namespace``: all objects of one class of the worker.
+    """``durable_object_namespace``: all objects of one class of the worker, or of the neighbour ``script_name``.
 
-    Options: ``class_name``; ``storage``: ``sqlite`` (default), or ``legacy-kv``, whose objects have no SQL.
+    Without a name the worker's neighbours can reach them, and ``env`` does not have them.
+    Options: ``class_name``; ``script_name``; ``storage``: ``sqlite`` (default), or ``legacy-kv``, whose objects have no
+    SQL.
     """
 
     kind = "durable_object_namespace"
@@ -29,10 +31,7 @@ class DurableObjectNamespaceType:
         options = declaration.options
         script = options.get("script_name")
         if script not in (None, worker.name):
-            raise ConfigError(
-                f"The binding {declaration.name!r} names the class of another worker, {script!r}. "
-                "Several workers in one process are not supported yet."
-            )
+            return runtime.neighbour_namespace(script, options["class_name"])
         class_name = options["class_name"]
         cls = worker.classes.get(class_name)
         if cls is None:
@@ -53,10 +52,7 @@ class ServiceType:
         options = declaration.options
         service, entrypoint = options["service"], options.get("entrypoint")
         if service != worker.name:
-            raise ConfigError(
-                f"The binding {declaration.name!r} names another worker, {service!r}. "
-                "Several workers in one process are not supported yet."
-            )
+            return runtime.neighbours.service(service, entrypoint, options.get("props"))
         if entrypoint not in (None, "default") and entrypoint not in worker.entrypoints:
             close = difflib.get_close_matches(entrypoint, worker.entrypoints, n=1)
             raise ConfigError(

@@ -26,6 +26,7 @@
     - HeadTooLarge           414 or 431; has .setting and .limit
     - BudgetExceeded         429; the agent has used up its budget, or was frozen
     - TooManySockets         429 or 503; has .setting and .limit
+    - WorkerNotFound         503; a binding names a worker that does not run here
   + ClientDisconnected       the client of a request has gone (also a ConnectionError)
   + ModelError               a model provider failed; has .status, .retryable and .retry_after
     - NoObjectGeneratedError its answer is not the object that was asked for; has .text, .finish_reason and .usage
@@ -81,6 +82,7 @@ __all__ = [
     "UnknownBinding",
     "WebSocketClosed",
     "WebSocketError",
+    "WorkerNotFound",
 ]
 
 
@@ -282,6 +284,15 @@ class TooManySockets(HttpError):
         self.setting, self.limit = setting, limit
         whose, status = ("This address", 429) if setting == "sockets_per_address" else ("This object", 503)
         super().__init__(f"{whose} has {limit} WebSockets open: Limits({setting}={limit}).", status)
+
+
+class WorkerNotFound(HttpError):
+    """A binding names another worker, and none of that name runs in this process."""
+
+    status = 503
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'Worker "{name}" not found. Make sure it is running locally.')
 
 
 class ClientDisconnected(EdgeAgentsError, ConnectionError):

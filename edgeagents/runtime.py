@@ -24,6 +24,7 @@ from edgeagents.errors import ConfigError, UnknownBinding
 from edgeagents.http import Identity, Request, Response, to_response
 from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
 from edgeagents.models import ModelRegistry
+from edgeagents.neighbours import Neighbours
 from edgeagents.objects import (
     DEFAULT_HISTORY,
     Activation,
@@ -111,6 +112,7 @@ class Runtime:
     much of each object's past can be restored, None for nothing of it.
     ``events`` is where its agents tell what they do: ``runtime.events.subscribe("agents:rpc", print)``.
     ``model_fallback`` names the model provider that answers when the one asked for lacks its key.
+    ``neighbours`` are the runtimes of other workers that bindings of this one may name.
     ``allowed_origins`` are the web pages that may use the agents beside the server's own, ``"*"`` for all.
     Raises ``ConfigError`` and ``PluginError`` at ``start()``.
     """
@@ -136,9 +138,12 @@ class Runtime:
         history: History | None = DEFAULT_HISTORY,
         model_fallback: str | None = None,
         respond: Callable[[Any, Request], Awaitable[Response]] | None = None,
+        neighbours: Neighbours | None = None,
         debug: bool = False,
     ) -> None:
         self.worker = worker if worker is not None else _worker_of(agents)
+        self.neighbours = neighbours if neighbours is not None else Neighbours()
+        self.neighbours.add(self)
         self.location = None if storage in (None, ":memory:") else str(storage)
         self.clock: Clock = clock or SystemClock()
         self.rng = rng or random.SystemRandom()
@@ -315,8 +320,8 @@ class Runtime:
                 values[declaration.name] = value
                 if declaration.kind == "secret_text" or has_secret_name(declaration.name):
                     hide([value])
-            if isinstance(value, Namespace):
-                self.namespaces[declaration.name] = value
+                if isinstance(value, Namespace):
+                    self.namespaces[declaration.name] = value
         if len(faults) == 1:
             raise faults[0]
         if faults:
@@ -353,6 +358,10 @@ class Runtime:
             if other is not None:
                 self._by_class[other] = self._by_class[cls]
         return self._by_class[cls]
+
+    def neighbour_namespace(self, name: str, class_name: str) -> Namespace[Any]:
+        """Return the objects of a class of the worker ``name``, which this process may run too."""
+        return self.neighbours.namespace(name, class_name, self.rng, self._world.capabilities)
 
     def _tell_blocked(self, block: Block) -> None:
         if not self.events.is_silent:
@@ -414,6 +423,8 @@ class Runtime:
         For ``services``: what handles is to be called at once, in this task.
         """
         current_namespaces.set(self._by_class)
+        if event == "fetch" and self.worker.entrypoint is None and entrypoint in (None, "default"):
+            return self._fetch_agent
         ctx = ExecutionContext(self._wait_until, props, self.exports)
         return self.worker.handler(event, ctx, self.env, entrypoint)
 

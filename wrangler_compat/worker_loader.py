@@ -27,6 +27,7 @@ from wrangler_compat.host.flags import flags_that_are_on
 from wrangler_compat.host.importing import HostFinder
 from wrangler_compat.host.loading import hosted_names
 from wrangler_compat.host.model.proxy import JsObject
+from wrangler_compat.own_modules import OwnModules
 
 __all__ = ["WorkerModule", "import_main", "make_worker"]
 
@@ -46,10 +47,14 @@ class WorkerModule:
     _paths: list[str] = field(default_factory=list[str])
     _before: frozenset[str] = frozenset()
     _finder: HostFinder | None = None
+    own: OwnModules | None = None
+    """Where its modules are when it runs beside other workers."""
 
     def unload(self) -> None:
         """Forget the module and what it imported from its own folders, so that the next worker finds its own."""
         unregister(self.context)
+        if self.own is not None:
+            self.own.close()
         if self._finder in sys.meta_path:
             sys.meta_path.remove(self._finder)
         for path in self._paths:
@@ -65,11 +70,16 @@ class WorkerModule:
 
 
 def import_main(
-    config: Config, script: Path | None = None, variables: Mapping[str, Any] | None = None
+    config: Config,
+    script: Path | None = None,
+    variables: Mapping[str, Any] | None = None,
+    *,
+    is_alone: bool = True,
 ) -> WorkerModule | None:
     """Import the worker's ``main``, or ``script`` in its place; None when it cannot be, which the diagnostics tell.
 
     ``variables`` are those that its code finds in ``workers.env`` while it is imported, before there are bindings.
+    One that ``is_alone`` has its folders in ``sys.path``; see ``own_modules`` for the others.
     What the code itself raises passes through.
     """
     here = config.diagnostics.at("main")
@@ -93,7 +103,9 @@ def import_main(
     if file.suffix != ".py":
         here.error("invalid", f"{shown} is no Python file: its name must end in .py")
         return None
-    paths = _add_paths(file, config)
+    folders = _folders(file, config)
+    paths = folders if is_alone else []
+    sys.path[:0] = paths
     finder = HostFinder(paths)
     context = _context(config, variables)
     worker = WorkerModule(ModuleType(file.stem), file, context, paths, frozenset(sys.modules), finder)
@@ -101,7 +113,11 @@ def import_main(
     register(context)
     try:
         with running_for(context):
-            worker.module = _import_file(file)
+            if is_alone:
+                worker.module = _import_file(file)
+            else:
+                worker.own = OwnModules(config.name, folders, file)
+                worker.module = worker.own.load_main()
     except ModuleNotFoundError as error:
         if not _explain_missing(error, config, here):
             raise
@@ -120,7 +136,7 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
     """
     date, flags = config.values.get("compatibility_date"), frozenset(config.values["compatibility_flags"])
     names = hosted_names(code.module, code.context)
-    own = dict(_object_classes(names))
+    own = dict(object_classes_in(names))
     classes = dict(own)
     for place, declaration in config.bindings:
         is_own = declaration.options.get("script_name") in (None, config.name)
@@ -138,7 +154,7 @@ def make_worker(config: Config, code: WorkerModule, bindings: Sequence[BindingDe
         classes=classes,
         bindings=tuple(bindings),
         entrypoint=_entrypoint(names, config.diagnostics.at("main"), _shown(code.file, config)),
-        entrypoints=_entrypoints(names),
+        entrypoints=entrypoints_in(names),
         crons=_crons(config),
         compatibility_date=date,
         compatibility_flags=flags,
@@ -163,12 +179,11 @@ def _context(config: Config, variables: Mapping[str, Any] | None) -> WorkerConte
     return WorkerContext(config.name, flags_that_are_on(date, flags), JsObject(variables))
 
 
-def _add_paths(file: Path, config: Config) -> list[str]:
+def _folders(file: Path, config: Config) -> list[str]:
     folders = [str(file.parent)]
     modules = config.directory / "python_modules"
     if modules.is_dir():
         folders.append(str(modules))
-    sys.path[:0] = folders
     return folders
 
 
@@ -191,7 +206,7 @@ def _module(spec: ModuleSpec) -> ModuleType:
     return importlib.util.module_from_spec(spec)
 
 
-def _object_classes(names: Mapping[str, Any]) -> Iterator[tuple[str, type]]:
+def object_classes_in(names: Mapping[str, Any]) -> Iterator[tuple[str, type]]:
     for name, value in names.items():
         if (
             isinstance(value, type)
@@ -231,7 +246,7 @@ def _entrypoint(
     return function if callable(function) else None
 
 
-def _entrypoints(names: Mapping[str, Any]) -> dict[str, type[WorkerEntrypoint[Any]]]:
+def entrypoints_in(names: Mapping[str, Any]) -> dict[str, type[WorkerEntrypoint[Any]]]:
     return {
         name: value
         for name, value in names.items()

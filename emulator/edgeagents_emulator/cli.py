@@ -13,9 +13,9 @@ from pathlib import Path
 import click
 
 from edgeagents_emulator.log import configure_logging
-from edgeagents_emulator.options import Options, hosts_in, limits_in
+from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
 from edgeagents_emulator.stored import agent, backup, restore
-from wrangler_compat.config import read_config
+from wrangler_compat.config import Config, read_config
 from wrangler_compat.finding import find_config
 from wrangler_compat.normal_form import normal_form, variables_as_json
 from wrangler_compat.variables import VariableSources, read_variables
@@ -36,7 +36,13 @@ for command in (agent, backup, restore):
 
 @main.command()
 @click.argument("script", required=False)
-@click.option("-c", "--config", metavar="PATH", help="The configuration file; default: the nearest wrangler.json(c).")
+@click.option(
+    "-c",
+    "--config",
+    multiple=True,
+    metavar="PATH",
+    help="The configuration file; default: the nearest wrangler.json(c). Repeatable: the first worker has the traffic.",
+)
 @click.option("-e", "--env", metavar="NAME", help="The environment of the configuration; default: CLOUDFLARE_ENV.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Default: 8787, or the next one that is free.")
 @click.option("--ip", metavar="ADDRESS", help="The address to listen on; default: localhost. '*' is all.")
@@ -54,7 +60,7 @@ for command in (agent, backup, restore):
 )
 def dev(
     script: str | None,
-    config: str | None,
+    config: tuple[str, ...],
     env: str | None,
     port: int | None,
     ip: str | None,
@@ -67,9 +73,11 @@ def dev(
     log_level: str,
 ) -> None:
     """Serve the project of this folder, and start it anew when a file changes."""
+    configs = config or configs_in(os.environ)
     options = Options(
         directory=str(Path.cwd()),
-        config=config or os.environ.get("EDGEAGENTS_CONFIG") or None,
+        config=configs[0] if configs else None,
+        others=tuple(configs[1:]),
         script=script,
         environment=env,
         persist_to=persist_to or os.environ.get("EDGEAGENTS_PERSIST_TO") or None,
@@ -137,13 +145,21 @@ def _wishes(options: Options) -> tuple[list[Path], int | None, str]:
     script = (directory / options.script).resolve() if options.script else None
     path = directory / options.config if options.config else find_config(script.parent if script else directory)
     config = read_config(path, environment=options.chosen_environment(os.environ), directory=directory)
+    folders = _folders(config, script)
+    for other in options.others:
+        others_config = read_config(directory / other, environment=options.chosen_environment(os.environ))
+        folders += [folder for folder in _folders(others_config) if folder not in folders]
+    wishes = config.values["dev"]
+    port = wishes.get("port")
+    return [folder for folder in folders if folder.is_dir()], None if port is None else int(port), wishes["ip"]
+
+
+def _folders(config: Config, script: Path | None = None) -> list[Path]:
     folders = [config.directory]
     main_file = script or config.main
     if main_file is not None and not main_file.is_relative_to(config.directory) and main_file.parent.is_dir():
         folders.append(main_file.parent)
-    wishes = config.values["dev"]
-    port = wishes.get("port")
-    return [folder for folder in folders if folder.is_dir()], None if port is None else int(port), wishes["ip"]
+    return folders
 
 
 def _listen(ip: str, port: int | None) -> socket.socket:

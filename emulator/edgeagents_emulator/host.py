@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgeagents.asgi.app_response import respond
@@ -20,6 +20,7 @@ from edgeagents.asgi.worker_app import WorkerApp
 from edgeagents.errors import ClientDisconnected, ConfigError, EdgeAgentsError, HttpError, StorageUnavailable
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts
+from edgeagents.neighbours import Neighbours
 from edgeagents.objects import History, Limits
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.runtime import Runtime
@@ -30,7 +31,7 @@ from edgeagents_emulator.hosts import with_own_hosts
 from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
 from edgeagents_emulator.log import configure_logging, user_traceback
 from edgeagents_emulator.options import Options
-from edgeagents_emulator.project import Project, load_project
+from edgeagents_emulator.project import Project, load_projects
 
 __all__ = ["BootFailed", "EmulatorApp"]
 
@@ -120,10 +121,11 @@ class EmulatorApp:
 
 
 class _Session:
-    """A project that runs."""
+    """One project that runs, or several, of which the first has the traffic."""
 
-    def __init__(self, project: Project, runtime: Runtime, hosts: Hosts) -> None:
-        self.project, self.runtime = project, runtime
+    def __init__(self, projects: Sequence[Project], runtimes: Sequence[Runtime], hosts: Hosts) -> None:
+        self._projects, self._runtimes = projects, runtimes
+        self.runtime = runtime = runtimes[0]
         self.app = with_own_hosts(WorkerApp(runtime, fetch=self._fetch), hosts)
 
     async def _fetch(self, request: Request) -> Response:
@@ -136,8 +138,12 @@ class _Session:
             return error_page(request)
 
     async def stop(self) -> None:
-        await self.runtime.stop()
-        self.project.code.unload()
+        try:
+            for runtime in self._runtimes:
+                await runtime.stop()
+        finally:
+            for project in self._projects:
+                project.code.unload()
 
 
 async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
@@ -147,29 +153,38 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         kinds = unique(hook.register_bindings(runtime=Runtime(storage=None)), "kind", "binding type")
         limits = Limits.read(options.limits)
         history = _history(options.history)
-        project = load_project(options, process, kinds)
+        projects = load_projects(options, process, kinds)
     except EdgeAgentsError as error:
         raise BootFailed(str(error)) from error
     except (Exception, SystemExit) as error:
         raise BootFailed(f"The worker cannot be imported.\n{user_traceback(error)}") from error
-    runtime = Runtime(
-        project.worker,
-        storage=project.state_folder,
-        limits=limits,
-        history=history,
-        model_fallback="offline",
-        respond=respond,
-        debug=False,
-    )
+    neighbours = Neighbours()
+    runtimes = [
+        Runtime(
+            project.worker,
+            storage=project.state_folder,
+            limits=limits,
+            history=history,
+            model_fallback="offline",
+            respond=respond,
+            neighbours=neighbours,
+            debug=False,
+        )
+        for project in projects
+    ]
+    session = _Session(projects, runtimes, Hosts(options.allowed_hosts))
     try:
-        await runtime.start()
+        # The one with the traffic is the last to begin, and the first to end.
+        for runtime in reversed(runtimes):
+            await runtime.start()
     except EdgeAgentsError as error:
-        project.code.unload()
+        await session.stop()
         raise BootFailed(str(error)) from error
-    _log.info("%s", banner(project))
-    if project.config.diagnostics.warnings:
-        _log.warning("%s", project.config.diagnostics.render(project.config.title))
-    return _Session(project, runtime, Hosts(options.allowed_hosts))
+    for project in projects:
+        _log.info("%s", banner(project))
+        if project.config.diagnostics.warnings:
+            _log.warning("%s", project.config.diagnostics.render(project.config.title))
+    return session
 
 
 def _history(days: str | None) -> History | None:

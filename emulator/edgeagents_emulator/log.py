@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 import edgeagents
-import wrangler_compat
+import wrangler_compat.own_modules
 from edgeagents.redaction import redact
 
 __all__ = ["LineFormatter", "configure_logging", "user_traceback"]
@@ -37,6 +37,9 @@ _NOT_THEIRS = tuple(
     }
 )
 
+# An import of a worker's own module goes through these, also in the middle of a traceback.
+_OF_IMPORTS = ("<frozen importlib", str(Path(wrangler_compat.own_modules.__file__)))
+
 
 def user_traceback(error: BaseException) -> str:
     """Return the traceback of ``error``, from the first frame of the developer's own code on."""
@@ -49,7 +52,7 @@ def _trim(report: traceback.TracebackException, seen: set[int]) -> None:
     if id(report) in seen:
         return
     seen.add(id(report))
-    frames = list(report.stack)
+    frames = [frame for frame in report.stack if not frame.filename.startswith(_OF_IMPORTS)]
     first = next((i for i, frame in enumerate(frames) if not frame.filename.startswith(_NOT_THEIRS)), 0)
     report.stack = traceback.StackSummary.from_list(frames[first:])
     for inner in (report.__cause__, report.__context__, *(report.exceptions or ())):

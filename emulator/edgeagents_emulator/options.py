@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANDED_DOWN", "Options", "hosts_in", "limits_in"]
+__all__ = ["HANDED_DOWN", "Options", "configs_in", "hosts_in", "limits_in"]
 
 HANDED_DOWN = "EDGEAGENTS_DEV_OPTIONS"
 """The environment variable in which ``edgeagents dev`` gives its options to the process that serves."""
@@ -18,6 +19,7 @@ HANDED_DOWN = "EDGEAGENTS_DEV_OPTIONS"
 class Options:
     """One session. Paths are relative to ``directory``, but those of ``env_files``, which lie beside the config.
 
+    ``others`` are the configurations of workers beside the first one, which has the traffic.
     ``allowed_hosts`` are names beside this machine's own that the worker answers to when it is reached over loopback.
     ``environment`` is None when nobody said; an empty one is the top level, whatever ``CLOUDFLARE_ENV`` says.
     ``limits`` are fields of ``edgeagents.Limits`` as text.
@@ -27,6 +29,7 @@ class Options:
 
     directory: str = ""
     config: str | None = None
+    others: tuple[str, ...] = ()
     script: str | None = None
     environment: str | None = None
     persist_to: str | None = None
@@ -43,12 +46,14 @@ class Options:
         """Return what the environment variables say."""
         if HANDED_DOWN in process:
             handed: dict[str, Any] = json.loads(process[HANDED_DOWN])
-            for name in ("env_files", "allowed_hosts"):
+            for name in ("env_files", "allowed_hosts", "others"):
                 handed[name] = tuple(handed[name])
             return cls(**handed)
+        first, *others = configs_in(process) or [None]
         return cls(
             directory=str(directory),
-            config=process.get("EDGEAGENTS_CONFIG") or None,
+            config=first,
+            others=tuple(str(other) for other in others),
             persist_to=process.get("EDGEAGENTS_PERSIST_TO") or None,
             log_level=process.get("EDGEAGENTS_LOG_LEVEL") or "info",
             allowed_hosts=hosts_in(process),
@@ -64,6 +69,11 @@ class Options:
         if self.environment is not None:
             return self.environment or None
         return process.get("CLOUDFLARE_ENV") or None
+
+
+def configs_in(process: Mapping[str, str]) -> list[str]:
+    """Return the files in ``EDGEAGENTS_CONFIG``, which stand between colons (semicolons on Windows)."""
+    return [part for part in process.get("EDGEAGENTS_CONFIG", "").split(os.pathsep) if part]
 
 
 def hosts_in(process: Mapping[str, str]) -> tuple[str, ...]:

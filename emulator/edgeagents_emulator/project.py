@@ -6,7 +6,7 @@ Everything wrong with it is found before anything runs, and told together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeagents.bindings import BindingDeclaration
@@ -20,7 +20,7 @@ from wrangler_compat.migrations import CannotMigrate, moves_of_data, storage_kin
 from wrangler_compat.variables import VariableSources, read_variables
 from wrangler_compat.worker_loader import WorkerModule, import_main, make_worker
 
-__all__ = ["Project", "load_project"]
+__all__ = ["Project", "load_project", "load_projects"]
 
 STATE_FOLDER = Path(".edgeagents") / "state"
 
@@ -36,10 +36,64 @@ class Project:
     secret_files: Sequence[Path]
 
 
-def load_project(options: Options, process: Mapping[str, str], known_kinds: Iterable[str]) -> Project:
+def load_projects(options: Options, process: Mapping[str, str], known_kinds: Iterable[str]) -> list[Project]:
+    """Return the projects that ``options`` name: the first has the traffic, and its folder holds the state of all.
+
+    Raises as ``load_project`` does, with what is wrong in all of them.
+    """
+    if not options.others:
+        return [load_project(options, process, known_kinds)]
+    projects: list[Project] = []
+    faults: list[str] = []
+    try:
+        for config in (options.config, *options.others):
+            alone = replace(options, config=config, others=(), script=None if projects or faults else options.script)
+            names = [project.worker.name for project in projects]
+            try:
+                projects.append(load_project(alone, process, known_kinds, beside=names))
+            except ConfigError as fault:
+                faults.append(str(fault))
+        if faults:
+            raise ConfigError("\n".join(faults))
+        return _reachable([replace(project, state_folder=projects[0].state_folder) for project in projects])
+    except BaseException:
+        for project in projects:
+            project.code.unload()
+        raise
+
+
+def _reachable(projects: Sequence[Project]) -> list[Project]:
+    """Let each worker have the object classes that bindings of the others name, also where it does not bind them."""
+    named = {
+        (d.kind, d.options["script_name"], d.options["class_name"]): d
+        for project in projects
+        for d in project.worker.bindings
+        if d.options.get("script_name") and "class_name" in d.options
+    }
+    return [replace(project, worker=_with_unbound(project, named)) for project in projects]
+
+
+def _with_unbound(project: Project, named: Mapping[tuple[str, str, str], BindingDeclaration]) -> Worker:
+    worker = project.worker
+    bound = {(d.kind, d.options.get("class_name")) for d in worker.bindings if not d.options.get("script_name")}
+    storage = project.config.storage or {}
+    unbound = [
+        # Without a name: not in the worker's own env.
+        BindingDeclaration("", kind, {"class_name": name, "storage": storage.get(name, "legacy-kv")})
+        for kind, script, name in named
+        if kind == "durable_object_namespace" and script == worker.name
+        if (kind, name) not in bound and name in worker.classes
+    ]
+    return replace(worker, bindings=(*worker.bindings, *unbound)) if unbound else worker
+
+
+def load_project(
+    options: Options, process: Mapping[str, str], known_kinds: Iterable[str], *, beside: Sequence[str] | None = None
+) -> Project:
     """Return the project that ``options`` name. Raises ``InvalidConfig`` with everything that is wrong.
 
-    ``known_kinds`` are the kinds of binding that plugins provide. What the worker's own code raises passes through.
+    ``known_kinds`` are the kinds of binding that plugins provide, ``beside`` the names of the workers that it runs
+    beside, if it does not run alone. What the worker's own code raises passes through.
     """
     directory = Path(options.directory)
     script = (directory / options.script).resolve() if options.script else None
@@ -63,7 +117,10 @@ def load_project(options: Options, process: Mapping[str, str], known_kinds: Iter
     taken = {declaration.name for _, declaration in config.bindings}
     declared = [d for d in declare_variables(variables) if d.name not in taken]
     bindings = [*(declaration for _, declaration in config.bindings), *declared]
-    return _with_code(config, script, bindings, options, secret_files)
+    if beside is not None and config.name in beside:
+        config.at("name").error("invalid", f"{config.name!r} is the name of another worker of this session")
+        config.diagnostics.raise_errors(config.title)
+    return _with_code(config, script, bindings, options, secret_files, is_alone=beside is None)
 
 
 def _with_code(
@@ -72,11 +129,14 @@ def _with_code(
     bindings: Sequence[BindingDeclaration],
     options: Options,
     secret_files: Sequence[Path],
+    *,
+    is_alone: bool,
 ) -> Project:
     title = config.title
     if any(d.code == "parse" for d in config.diagnostics.errors):
         config.diagnostics.raise_errors(title)
-    code = import_main(config, script, {d.name: d.options["value"] for d in bindings if "value" in d.options})
+    variables = {d.name: d.options["value"] for d in bindings if "value" in d.options}
+    code = import_main(config, script, variables, is_alone=is_alone)
     if code is None:
         config.diagnostics.raise_errors(title)
         raise AssertionError("a worker without code has a diagnostic")

@@ -28,8 +28,9 @@ class QueueType:
         name = options.get("queue") or declaration.name
 
         def sent() -> None:
-            for consumer in _consumers.get(runtime, ()):
-                consumer.look()
+            for neighbour in runtime.neighbours:
+                for consumer in _consumers.get(neighbour, ()):
+                    consumer.look()
 
         store = QueueStore(runtime.stores)
         return Queue(store, name, runtime.clock, runtime.rng, options.get("delivery_delay") or 0, sent)

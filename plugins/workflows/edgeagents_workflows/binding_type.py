@@ -46,10 +46,10 @@ class WorkflowType:
         options = declaration.options
         script = options.get("script_name")
         if script not in (None, worker.name):
-            raise ConfigError(
-                f"The binding {declaration.name!r} names the workflow of another worker, {script!r}. "
-                "Several workers in one process are not supported yet."
-            )
+            # The class and its options are known to that worker, which runs the instances.
+            there = Definition(options["name"], object, _STEPS, Retention(None, None))
+            key = f"workflow-{there.name}"
+            return Workflow(runtime.neighbours.namespace_of(InstanceObject, key, script, runtime.rng), there, runtime.rng)
         cls = options.get("class") or _find_class(declaration, worker.classes)
         if not inspect.iscoroutinefunction(getattr(cls, "run", None)):
             raise ConfigError(f"{cls.__name__} is no workflow: it needs a method `async def run(self, event, step)`.")

@@ -249,5 +249,10 @@ async def test_a_worker_finds_its_own_entrypoints_in_exports(run: RunWorker) -> 
 async def test_a_service_that_is_not_there_is_named(run: RunWorker) -> None:
     with pytest.raises(ConfigError, match=r"needs an entrypoint 'Servise'.* Did you mean 'Service'"):
         await result(run, "return 1", services=[{"binding": "S", "service": "under-test", "entrypoint": "Servise"}])
-    with pytest.raises(ConfigError, match="names another worker, 'elsewhere'"):
-        await result(run, "return 1", services=[{"binding": "S", "service": "elsewhere"}])
+
+
+async def test_a_service_of_a_worker_that_does_not_run_answers_503(run: RunWorker) -> None:
+    work = 'response = await self.env.S.fetch("http://x/"); return [response.status, await response.text()]'
+    absent = '[503, "Worker \\"elsewhere\\" not found. Make sure it is running locally."]'
+    services = [*SERVICES["services"], {"binding": "S", "service": "elsewhere"}]
+    assert await result(run, work, services=services) == absent

@@ -33,6 +33,7 @@ PACKAGES = [
     "edgeagents_ai",
     "edgeagents_vectorize",
     "edgeagents_images",
+    "edgeagents_platform",
 ]
 
 

@@ -1,0 +1,84 @@
+"""Small bindings of the platform from a Python Worker on Cloudflare's SDK."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from edgeagents_platform import query
+
+from .conftest import RunWorker
+
+pytestmark = pytest.mark.cloudflare(
+    "Python Workers", "Rate limits, Analytics Engine and others through the SDK", "same"
+)
+
+SOURCE = """
+    from workers import Response, WorkerEntrypoint
+
+    async def failure(made):
+        try:
+            await made()
+        except Exception as error:
+            return str(error)
+
+    class Default(WorkerEntrypoint):
+        async def fetch(self, request):
+            env = self.env
+            limited = [(await env.LIMIT.limit({"key": "a"})).success for _ in range(2)]
+            named = (await env.LIMIT.limit(key="b"))["success"]
+            env.VISITS.writeDataPoint({"indexes": ["i"], "blobs": ["/", b"x"], "doubles": [1.0, 2.5]})
+            nothing = env.VISITS.writeDataPoint({})
+            return Response.json({
+                "limited": limited, "named": named, "nothing": nothing,
+                "refused": [
+                    await failure(lambda: env.LIMIT.limit({"key": "a", "x": 1})),
+                    await failure(lambda: env.LIMIT.limit("a")),
+                    await failure(lambda: env.LIMIT.limit({"key": "a", "period": 5})),
+                ],
+                "version": [env.VERSION.id, env.VERSION.tag, env.VERSION.timestamp],
+                "db": [
+                    env.DB.connectionString, env.DB.host, env.DB.port, env.DB.user, env.DB.password, env.DB.database
+                ],
+                "secret": await env.SECRET.get(),
+                "missing": await failure(env.MISSING.get),
+                "pipeline": await failure(lambda: env.PIPE.send([{"a": 1}])),
+                "certificate": callable(env.CERT.fetch),
+                "vpc": await failure(lambda: env.VPC.fetch("http://inside/")),
+            })
+"""
+
+
+async def test_a_worker_finds_them(run: RunWorker) -> None:
+    url = "postgres://me:pw@127.0.0.1:5432/db"
+    worker = await run(
+        SOURCE,
+        runtime={"env": {"api_key": "s3cret"}},
+        ratelimits=[{"name": "LIMIT", "namespace_id": "1", "simple": {"limit": 1, "period": 60}}],
+        analytics_engine_datasets=[{"binding": "VISITS", "dataset": "visits"}],
+        version_metadata={"binding": "VERSION"},
+        hyperdrive=[{"binding": "DB", "id": "1", "localConnectionString": url}],
+        secrets_store_secrets=[
+            {"binding": "SECRET", "store_id": "s", "secret_name": "api_key"},
+            {"binding": "MISSING", "store_id": "s", "secret_name": "other"},
+        ],
+        pipelines=[{"binding": "PIPE", "pipeline": "p"}],
+        mtls_certificates=[{"binding": "CERT", "certificate_id": "0f-1"}],
+        vpc_services=[{"binding": "VPC", "service_id": "s"}],
+    )
+    answer = json.loads(await worker.text())
+    assert (answer["limited"], answer["named"], answer["nothing"]) == ([True, False], True, None)
+    assert answer["refused"] == [
+        "Error: bad rate limit options: [x]",
+        "Error: invalid rate limit options",
+        "Error: unsupported period: 5",
+    ]
+    assert len(answer["version"][0]) == 36
+    assert answer["version"][1] == ""
+    assert answer["db"] == [url, "127.0.0.1", 5432, "me", "pw", "db"]
+    assert (answer["secret"], answer["certificate"]) == ("s3cret", True)
+    assert 'Secret "other" not found' in answer["missing"]
+    assert "PIPE is a pipeline of Cloudflare's" in answer["pipeline"]
+    assert "VPC is a private network" in answer["vpc"]
+    rows = query(worker.runtime.stores, "SELECT blob1, blob2, double2 FROM visits WHERE index1 = 'i'")
+    assert rows == [{"blob1": "/", "blob2": "x", "double2": 2.5}]

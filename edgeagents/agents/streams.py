@@ -150,7 +150,7 @@ class _Live:
         self.number = number
         self.block = block
         self.is_settled = False
-        self.waiting: set[asyncio.Future[None]] = set()
+        self.waiting: dict[asyncio.Future[None], None] = {}
 
     @property
     def cursor(self) -> int:
@@ -474,7 +474,7 @@ class DurableStreams:
             is_silent = True
             _settle_one(woken)
 
-        live.waiting.add(woken)
+        live.waiting[woken] = None
         if live.is_settled or live.cursor > position:
             # A writer in a thread was quicker than we were to wait for it.
             _settle_one(woken)
@@ -483,7 +483,7 @@ class DurableStreams:
         try:
             await woken
         finally:
-            live.waiting.discard(woken)
+            live.waiting.pop(woken, None)
             if timer is not None:
                 timer.cancel()
             if remove is not None:

@@ -64,7 +64,8 @@ class Activation:
         self._executor: ThreadPoolExecutor | None = None
         self.is_started = False
         self.is_stopping = False
-        self._tasks: set[asyncio.Future[Any]] = set()
+        # In the order of their beginning: that of a set would be another one each time.
+        self._tasks: dict[asyncio.Future[Any], None] = {}
         self._holds = 0
         self._last_active = world.clock.monotonic()
         self._idle_timer: Any = None
@@ -212,7 +213,7 @@ class Activation:
         self._holds += 1
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._tasks[task] = None
         began = self.world.clock.monotonic()
         self.world.observer.event_started(self.id, self.slot.directory.class_name, event)
         raised: BaseException | None = None
@@ -249,7 +250,7 @@ class Activation:
                 raise
             raise crossing from error
         finally:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             self.world.observer.event_finished(self.id, event, raised, self.world.clock.monotonic() - began)
             self.let_go()
 
@@ -507,11 +508,11 @@ class Activation:
         """Own ``task``: it keeps the object awake, and is cancelled with it."""
         if task.done():
             return
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Future[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None and error is not self.failure:
             name = task.get_name() if isinstance(task, asyncio.Task) else "What was given to wait_until()"
             self.logger.error("%s failed", name, exc_info=error)

@@ -59,7 +59,7 @@ class Continuation:
         self._may_fire, self._fire, self._note = may_fire, fire, note
         self._pending: Pending | None = None
         self._deferred: Pending | None = None
-        self._waiting: set[Connection[Any]] = set()
+        self._waiting: dict[Connection[Any], None] = {}
         self._timer: Any = None
         self._active: tuple[str, str | None] | None = None
 
@@ -91,7 +91,7 @@ class Continuation:
         if pending is not None:
             wanted.request_id = pending.request_id
         self._pending = wanted
-        self._waiting.add(connection)
+        self._waiting[connection] = None
         self._note((wanted.request_id, wanted.owner))
         self._arm()
 
@@ -99,7 +99,7 @@ class Continuation:
         """The agent is back in memory, and this was awaited when it left."""
         self._pending = pending
         if pending.connection is not None:
-            self._waiting.add(pending.connection)
+            self._waiting[pending.connection] = None
         self._arm()
 
     def look_again(self) -> None:
@@ -119,7 +119,7 @@ class Continuation:
             return
         self._active = (request_id, pending.owner)
         self._pending = None
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, {}
         for connection in waiting:
             offer(connection)
         self._take_deferred()
@@ -146,7 +146,7 @@ class Continuation:
         pending = self._pending
         if pending is None or pending.owner not in (None, connection.id):
             return False
-        self._waiting.add(connection)
+        self._waiting[connection] = None
         return True
 
     def belongs_to_another(self, request_id: str, connection_id: str, is_connected: Callable[[str], bool]) -> bool:
@@ -158,7 +158,7 @@ class Continuation:
 
     def leave(self, connection: Connection[Any]) -> None:
         """The connection is gone. What it asked for goes on, and is anybody's."""
-        self._waiting.discard(connection)
+        self._waiting.pop(connection, None)
         for each in (self._pending, self._deferred):
             if each is not None and each.owner == connection.id:
                 each.owner = None
@@ -177,7 +177,7 @@ class Continuation:
             return
         self._deferred, self._pending = None, deferred
         if deferred.owner is not None and deferred.connection is not None:
-            self._waiting.add(deferred.connection)
+            self._waiting[deferred.connection] = None
         self._try()
 
     def _drop_pending(self) -> None:
@@ -185,7 +185,7 @@ class Continuation:
         self._pending = None
         if self._deferred is None:
             self._note(None)
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, {}
         for connection in waiting:
             self._audience.send(connection, protocol.resume_none_frame())
 

@@ -35,7 +35,7 @@ class WaitingRoom:
     def __init__(self, audience: Audience) -> None:
         self._audience = audience
         self._turns: dict[str, None] = {}
-        self._waiting: set[Connection[Any]] = set()
+        self._waiting: dict[Connection[Any], None] = {}
 
     def expect(self, request_id: str) -> None:
         """A turn was accepted."""
@@ -45,17 +45,17 @@ class WaitingRoom:
         """Let ``connection`` wait; return False when there is nothing to wait for."""
         if not self._turns:
             return False
-        self._waiting.add(connection)
+        self._waiting[connection] = None
         self._audience.send(connection, protocol.pending_frame(next(reversed(self._turns)), probe_id))
         return True
 
     def leave(self, connection: Connection[Any]) -> None:
         """The connection is gone."""
-        self._waiting.discard(connection)
+        self._waiting.pop(connection, None)
 
     def begin(self, offer: Callable[[Connection[Any]], None]) -> None:
         """A reply begins: offer it to all who wait."""
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, {}
         for connection in waiting:
             offer(connection)
 
@@ -67,7 +67,7 @@ class WaitingRoom:
 
     def release(self) -> None:
         """Tell all who wait that nothing comes."""
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, {}
         for connection in waiting:
             self._audience.send(connection, protocol.resume_none_frame())
 

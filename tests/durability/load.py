@@ -33,6 +33,7 @@ class Load:
         self.states: dict[str, dict[int, str]] = {agent: {} for agent in self.agents}
         self.asked: Counter[str] = Counter()
         self.again = 0
+        self.answers = 0
         self.statuses: Counter[int] = Counter()
         self._is_over = False
         self._clients: list[asyncio.Task[None]] = []
@@ -80,6 +81,7 @@ class Load:
             self.asked[kind] += 1
             answer = await self._until_answered(agent, "POST", "", {"kind": kind, "id": id})
             self.acknowledged[agent][id] = answer["n"]
+            self.answers += 1
 
     async def _until_answered(self, agent: str, method: str, path: str, body: Any) -> Any:
         """Ask, again and again, until there is an answer."""
@@ -130,6 +132,7 @@ class Load:
             elif frame.get("type") == "rpc" and frame["id"] == waiting:
                 assert frame["success"], frame
                 self.acknowledged[agent][waiting] = frame["result"]
+                self.answers += 1
                 return
         raise EOFError
 

@@ -57,8 +57,13 @@ async def kill_again_and_again(servers: Servers, load: Load, rng: random.Random,
     for number in range(servers.count):
         servers.start(number)
     while killed < kills:
-        # Now and then in the midst of its start.
-        await asyncio.sleep(rng.uniform(0, 0.05) if rng.random() < 0.1 else rng.uniform(0.05, 0.4))
+        # After some answers, so that each life has done something; now and then in the midst of a start.
+        answers = load.answers + rng.randrange(25)
+        in_start = rng.random() < 0.1
+        while load.answers < answers and not in_start:
+            await asyncio.sleep(0.005)
+            load.check()
+        await asyncio.sleep(rng.uniform(0, 0.05))
         load.check()
         all_at_once = servers.count == 1 or rng.random() < 0.2
         for number in range(servers.count) if all_at_once else [rng.randrange(servers.count)]:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -24,6 +25,7 @@ from edgeagents.errors import ConfigError, UnknownBinding
 from edgeagents.http import Identity, Request, Response, to_response
 from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
 from edgeagents.models import ModelRegistry
+from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.neighbours import Neighbours
 from edgeagents.objects import (
     DEFAULT_HISTORY,
@@ -166,6 +168,7 @@ class Runtime:
         self.transports: list[Transport] = []
         self.developer_routes: list[DeveloperRoute] = []
         self.env: Env = Env()
+        self.env._runtime = self
         self.exports: Env = Env()
         self._given_env = env
         self._plugins, self._discover = plugins, discover_plugins
@@ -347,7 +350,7 @@ class Runtime:
     def namespace_of(self, cls: type[T], *, worker: Worker, has_sql: bool = True) -> Namespace[T]:
         """Return the namespace of a class of ``worker``: the same one for every binding to it."""
         if cls not in self._by_class:
-            key = cls.__name__ if not worker.name else f"{worker.name}-{cls.__name__}"
+            key = self.namespace_keys.key(worker.name, cls.__name__)
             self._directories[key] = Directory(key, cls, self.env, self._world, has_sql=has_sql)
             self._by_class[cls] = Namespace(
                 key, cls, self._deliver, self.rng, exported_names(cls, self._world.capabilities)
@@ -358,6 +361,11 @@ class Runtime:
             if other is not None:
                 self._by_class[other] = self._by_class[cls]
         return self._by_class[cls]
+
+    @cached_property
+    def namespace_keys(self) -> NamespaceKeys:
+        """Which namespace each class has in the state folder, as it was when this was first asked."""
+        return NamespaceKeys.read(None if self.location is None else Path(self.location))
 
     def neighbour_namespace(self, name: str, class_name: str) -> Namespace[Any]:
         """Return the objects of a class of the worker ``name``, which this process may run too."""

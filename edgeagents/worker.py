@@ -27,6 +27,9 @@ class Env(Mapping[str, Any]):
     ``repr`` shows names only, so that a secret does not reach a log by accident.
     """
 
+    # Beside the names and not one of them: whose environment it is, for what a worker has without declaring it.
+    __slots__ = ("__dict__", "_runtime")
+
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self.__dict__.update(values or {})
 

@@ -29,7 +29,7 @@ from wrangler_compat.host.loading import hosted_names
 from wrangler_compat.host.model.proxy import JsObject
 from wrangler_compat.own_modules import OwnModules
 
-__all__ = ["WorkerModule", "import_main", "make_worker"]
+__all__ = ["WorkerModule", "entrypoints_in", "import_main", "make_worker", "object_classes_in"]
 
 _JAVASCRIPT = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
 _OBJECTS = "durable_object_namespace"
@@ -104,6 +104,8 @@ def import_main(
         here.error("invalid", f"{shown} is no Python file: its name must end in .py")
         return None
     folders = _folders(file, config)
+    # Workers that it loads later are no less beside it.
+    is_alone = is_alone and not config.values.get("worker_loaders")
     paths = folders if is_alone else []
     sys.path[:0] = paths
     finder = HostFinder(paths)
@@ -207,6 +209,7 @@ def _module(spec: ModuleSpec) -> ModuleType:
 
 
 def object_classes_in(names: Mapping[str, Any]) -> Iterator[tuple[str, type]]:
+    """Return the object classes among the names of a worker's code."""
     for name, value in names.items():
         if (
             isinstance(value, type)
@@ -247,6 +250,7 @@ def _entrypoint(
 
 
 def entrypoints_in(names: Mapping[str, Any]) -> dict[str, type[WorkerEntrypoint[Any]]]:
+    """Return the entrypoints among the names of a worker's code."""
     return {
         name: value
         for name, value in names.items()

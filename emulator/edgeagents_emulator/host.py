@@ -17,6 +17,7 @@ from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Message, Receive, Scope, Send
 from edgeagents.asgi.websocket import serve_websocket
 from edgeagents.asgi.worker_app import WorkerApp
+from edgeagents.class_changes import WorkersChanges, make_class_changes
 from edgeagents.errors import ClientDisconnected, ConfigError, EdgeAgentsError, HttpError, StorageUnavailable
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts
@@ -32,6 +33,8 @@ from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
 from edgeagents_emulator.log import configure_logging, user_traceback
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.project import Project, load_projects
+from wrangler_compat.migrations import class_changes
+from wrangler_compat import bindings
 
 __all__ = ["BootFailed", "EmulatorApp"]
 
@@ -149,11 +152,12 @@ class _Session:
 async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
     try:
         # Asked of a runtime that never starts: which kinds there are is needed before there is a worker.
-        hook = load_plugins().hook
+        hook = load_plugins([bindings]).hook
         kinds = unique(hook.register_bindings(runtime=Runtime(storage=None)), "kind", "binding type")
         limits = Limits.read(options.limits)
         history = _history(options.history)
         projects = load_projects(options, process, kinds)
+        _migrate(projects)
     except EdgeAgentsError as error:
         raise BootFailed(str(error)) from error
     except (Exception, SystemExit) as error:
@@ -162,6 +166,7 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
     runtimes = [
         Runtime(
             project.worker,
+            plugins=[bindings],
             storage=project.state_folder,
             limits=limits,
             history=history,
@@ -185,6 +190,25 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         if project.config.diagnostics.warnings:
             _log.warning("%s", project.config.diagnostics.render(project.config.title))
     return session
+
+
+def _migrate(projects: Sequence[Project]) -> None:
+    """Do to stored objects what the configurations' migrations want, each once."""
+    workers = [
+        WorkersChanges(
+            project.worker.name,
+            class_changes(project.config.values["migrations"], project.config.values["exports"]),
+            project.worker.classes,
+        )
+        for project in projects
+    ]
+    try:
+        for line in make_class_changes(projects[0].state_folder, workers):
+            _log.info("Migrated %s", line)
+    except BaseException:
+        for project in projects:
+            project.code.unload()
+        raise
 
 
 def _history(days: str | None) -> History | None:

@@ -14,7 +14,16 @@ from typing import Any
 
 from wrangler_compat.host.model.proxy import JsObject
 
-__all__ = ["WorkerContext", "current_worker", "enter", "register", "running_for", "unregister", "wait_until"]
+__all__ = [
+    "WorkerContext",
+    "current_worker",
+    "enter",
+    "outbound_here",
+    "register",
+    "running_for",
+    "unregister",
+    "wait_until",
+]
 
 
 @dataclass
@@ -30,6 +39,8 @@ class WorkerContext:
     native_env: Any = None
     """The runtime's environment that ``env`` was made of."""
     native_exports: Any = None
+    outbound: Any = None
+    """What answers its ``fetch`` in place of the network: has a method ``fetch``, which may refuse."""
 
 
 _current: ContextVar[WorkerContext | None] = ContextVar("edgeagents_worker", default=None)
@@ -47,6 +58,12 @@ def current_worker() -> WorkerContext:
     if len(_last) == 1:
         return _last[0]
     raise RuntimeError("No worker runs here.")
+
+
+def outbound_here() -> Any:
+    """Return what answers ``fetch`` of the running code in place of the network, or None."""
+    worker = _current.get()
+    return worker.outbound if worker is not None else None
 
 
 @contextmanager

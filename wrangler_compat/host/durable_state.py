@@ -10,6 +10,7 @@ from edgeagents.objects import ObjectContext
 from edgeagents.objects import WebSocketRequestResponsePair as NativePair
 from wrangler_compat.host.aborting import is_abort, until_aborted
 from wrangler_compat.host.context import WorkerContext
+from wrangler_compat.host.durable_facets import DurableObjectFacets
 from wrangler_compat.host.durable_namespace import DurableObjectId
 from wrangler_compat.host.durable_storage import DurableObjectStorage
 from wrangler_compat.host.environment import exports_of
@@ -45,6 +46,11 @@ class DurableObjectState(JsProxy):
     def exports(self) -> JsObject:
         """The worker's own entrypoints, as stubs."""
         return exports_of(self._ctx.exports, self._worker)
+
+    @property
+    def facets(self) -> DurableObjectFacets:
+        """Its children."""
+        return DurableObjectFacets(self._ctx)
 
     def waitUntil(self, awaitable: Awaitable[Any]) -> None:
         """Stay awake until ``awaitable`` is done. Its error is logged."""

@@ -45,4 +45,9 @@ def binding_of(value: Any) -> Any:
         return DurableObjectNamespace(value)
     if isinstance(value, Service):
         return Fetcher(value)
-    return NativeFetcher(value) if getattr(value, "js_name", None) == "Fetcher" else to_js_value(value)
+    js_name = getattr(value, "js_name", None)
+    if js_name == "WorkerLoader":
+        from wrangler_compat.host.worker_loader_binding import WorkerLoader
+
+        return WorkerLoader(value)
+    return NativeFetcher(value) if js_name == "Fetcher" else to_js_value(value)

@@ -50,8 +50,11 @@ RunWorker = Callable[..., Awaitable[RunningWorker]]
 
 
 def write_worker(folder: Path, source: str, **changes: Any) -> Path:
-    """Write a project into ``folder``. ``objects`` names its object classes, each bound under its name in capitals."""
-    objects = changes.pop("objects", ())
+    """Write a project into ``folder``. ``objects`` names its object classes, each bound under its name in capitals.
+
+    ``files`` are further files by their path.
+    """
+    objects, files = changes.pop("objects", ()), changes.pop("files", {})
     config: dict[str, Any] = {
         "name": "under-test",
         "main": "src/entry.py",
@@ -63,6 +66,8 @@ def write_worker(folder: Path, source: str, **changes: Any) -> Path:
     }
     (folder / "src").mkdir(parents=True, exist_ok=True)
     (folder / "src" / "entry.py").write_text(dedent(source))
+    for path, content in files.items():
+        (folder / path).write_text(content)
     (folder / "wrangler.json").write_text(json.dumps(config))
     return folder
 

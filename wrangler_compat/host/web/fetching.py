@@ -14,7 +14,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import httpx2
 
-from wrangler_compat.host.model.errors import DomException, JsTypeError
+from wrangler_compat.host.context import outbound_here
+from wrangler_compat.host.model.errors import DomException, JsException, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import is_nullish, js_function
 from wrangler_compat.host.web.encoding import atob
@@ -39,6 +40,12 @@ def fetch(resource: Any, init: Any = None) -> JsPromise:
         return JsPromise.rejected(error)
     if not is_nullish(request.fetcher):
         return request.fetcher.fetch(request)
+    outbound = outbound_here()
+    if outbound is not None:
+        try:
+            return outbound.fetch(request)
+        except PermissionError as error:
+            return JsPromise.rejected(JsException(str(error)))
     return JsPromise.of(send(request))
 
 

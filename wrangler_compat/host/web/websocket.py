@@ -17,11 +17,11 @@ import websockets
 from edgeagents.errors import WebSocketClosed, WebSocketError
 from edgeagents.objects import WebSocket as NativeWebSocket
 from edgeagents.objects import web_socket_pair
-from wrangler_compat.host.context import wait_until
+from wrangler_compat.host.context import outbound_here, wait_until
 from wrangler_compat.host.model.buffers import JsArrayBuffer, bytes_of
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import DomException, JsException, JsSyntaxError, JsTypeError
-from wrangler_compat.host.model.proxy import JsProxy, is_nullish
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish
 from wrangler_compat.host.web.blob import Blob
 from wrangler_compat.host.web.events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent, schedule
 
@@ -189,6 +189,13 @@ class WebSocketRequestResponsePair(JsProxy):
 
 async def connect(url: str, headers: list[tuple[str, str]]) -> tuple[WebSocket, str | None]:
     """Return a socket to a server elsewhere, not accepted yet, and the protocol that the server chose."""
+    outbound = outbound_here()
+    if outbound is not None:
+        init = JsObject({"headers": JsObject({**dict(headers), "upgrade": "websocket"})})
+        answer = await outbound.fetch("http" + url.removeprefix("ws"), init)
+        if is_nullish(answer.webSocket):
+            raise JsException(f"The server did not accept the WebSocket: it answered {answer.status}.")
+        return answer.webSocket, answer.headers.get("sec-websocket-protocol")
     ours, theirs = web_socket_pair()
     connection = await websockets.connect(url, additional_headers=headers, max_size=None)
     schedule(_carry(connection, theirs))

@@ -16,6 +16,7 @@ from wrangler_compat.host.model.json_object import JsJSON, JsMath
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, python
 from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url, websocket
+from wrangler_compat.host.web.cache import Cache, CacheStorage
 from wrangler_compat.host.web.console import Console
 from wrangler_compat.host.web.crypto import Crypto, CryptoKey
 from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
@@ -61,6 +62,8 @@ def classes() -> dict[str, type[JsProxy]]:
         *ENCODING_CLASSES,
         HTMLRewriter,
         CryptoKey,
+        Cache,
+        CacheStorage,
     ]
     return {cls._js_name: cls for cls in made}
 
@@ -77,6 +80,7 @@ def js_module(more: dict[str, Any]) -> types.ModuleType:
         "Math": JsMath(),
         "console": Console(),
         "crypto": Crypto(),
+        "caches": CacheStorage(),
         "performance": performance,
         "scheduler": scheduler,
         "atob": atob,

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeagents.errors import ConfigError, WorkerNotFound
 from edgeagents.http import Request, Response
+from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects import Address, Event, Limits, Namespace
 from edgeagents.objects.events import FetchEvent
 from edgeagents.objects.rpc import UnknownClass, exported_names
@@ -67,8 +68,9 @@ class Neighbours:
         self, cls: type, key_name: str, name: str, rng: Any, exported: frozenset[str] = frozenset()
     ) -> Namespace[Any]:
         """Return the objects of ``cls`` that the worker ``name`` has under ``key_name``."""
-        namespace = Namespace(f"{name}-{key_name}", cls, self._deliver_to(name), rng, exported)
         runtime = self._runtimes.get(name)
+        keys = NamespaceKeys() if runtime is None else runtime.namespace_keys
+        namespace = Namespace(keys.key(name, key_name), cls, self._deliver_to(name), rng, exported)
         namespace.name_bytes = (Limits() if runtime is None else runtime.limits).object_name_bytes
         return namespace
 

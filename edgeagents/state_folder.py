@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgeagents.errors import ConfigError, StorageError
+from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex, kept_alarm
 from edgeagents.objects.backend import FolderStorage, namespace_of_folder
 from edgeagents.objects.ids import ObjectId, id_from_name
@@ -57,11 +58,8 @@ class StoredAgent:
     id: ObjectId
     path: Path
     """Its database file."""
-
-    @property
-    def class_name(self) -> str:
-        """Its class."""
-        return _class_of(self.namespace)
+    class_name: str
+    """Its class, as it is called now."""
 
     @property
     def title(self) -> str:
@@ -95,6 +93,7 @@ class StateFolder:
             raise ConfigError(f"{self.path} is not a state folder, or nothing was stored in it yet.")
         self._files = WholeFiles()
         self._storage = FolderStorage(self.path)
+        self._keys = NamespaceKeys.read(self.path)
 
     # What is there
 
@@ -103,10 +102,10 @@ class StateFolder:
         objects = self.path / "objects"
         for folder in sorted(objects.iterdir()) if objects.is_dir() else ():
             namespace = namespace_of_folder(folder.name)
-            if class_name in (None, namespace, _class_of(namespace)) and folder.is_dir():
+            if class_name in (None, namespace, self._class_of(namespace)) and folder.is_dir():
                 for path in sorted(folder.glob("*.sqlite")):
                     if _DIGITS.fullmatch(path.stem) and path.stat().st_size:
-                        yield StoredAgent(namespace, ObjectId(path.stem, self._name(path)), path)
+                        yield self._stored(namespace, ObjectId(path.stem, self._name(path)), path)
 
     def find(self, class_name: str, name: str) -> StoredAgent:
         """Return the agent of this class with this name, or these 64 digits. Raises ``ConfigError`` without one.
@@ -117,7 +116,7 @@ class StateFolder:
             digits = name if _DIGITS.fullmatch(name) else id_from_name(namespace, name).digits
             path = self._storage.path(namespace, ObjectId(digits))
             if path.exists():
-                return StoredAgent(namespace, ObjectId(digits, self._name(path)), path)
+                return self._stored(namespace, ObjectId(digits, self._name(path)), path)
         raise ConfigError(f"There is no {class_name} named {name!r} in {self.path}.")
 
     def alarm(self, agent: StoredAgent) -> datetime | None:
@@ -128,10 +127,19 @@ class StateFolder:
     def _namespaces(self, class_name: str) -> list[str]:
         objects = self.path / "objects"
         known = [namespace_of_folder(folder.name) for folder in objects.iterdir()] if objects.is_dir() else []
-        found = [key for key in known if key == class_name] or [key for key in known if _class_of(key) == class_name]
+        found = [key for key in known if key == class_name] or [
+            key for key in known if self._class_of(key) == class_name
+        ]
         if len(found) > 1:
             raise ConfigError(f"There are several classes {class_name}: say {' or '.join(sorted(found))}.")
         return found
+
+    def _stored(self, namespace: str, object_id: ObjectId, path: Path) -> StoredAgent:
+        return StoredAgent(namespace, object_id, path, self._class_of(namespace))
+
+    def _class_of(self, namespace: str) -> str:
+        key = namespace.partition(":")[0]
+        return self._keys.class_of(key) or key.rpartition("-")[2]
 
     def _name(self, path: Path) -> str | None:
         return self._metadata(path, "name")
@@ -285,12 +293,12 @@ class StateFolder:
             else:
                 self._put_in_free_place(made, target, object_id, namespace)
         sync_folder(target.parent)
-        return StoredAgent(namespace, object_id, target)
+        return self._stored(namespace, object_id, target)
 
     def _refuse_existing(self, target: Path, object_id: ObjectId, namespace: str) -> None:
         if target.exists() and target.stat().st_size:
             who = object_id.digits if object_id.name is None else repr(object_id.name)
-            raise ConfigError(f"There is a {_class_of(namespace)} {who} in {self.path} already.")
+            raise ConfigError(f"There is a {self._class_of(namespace)} {who} in {self.path} already.")
 
     def _put_in_free_place(self, made: Path, target: Path, object_id: ObjectId, namespace: str) -> None:
         facets = target.with_suffix(".facets")
@@ -422,10 +430,6 @@ class StateFolder:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=self.path) as folder:
             yield Path(folder)
-
-
-def _class_of(namespace: str) -> str:
-    return namespace.partition(":")[0].rpartition("-")[2]
 
 
 def _facets(path: Path) -> list[Path]:

@@ -1,7 +1,8 @@
-"""Migrations: which store each Durable Object class has, from the steps that the file lists.
+"""Migrations: which store each Durable Object class has, from the steps that the file lists, and what becomes of what
+is stored.
 
-Locally nothing is migrated and tags are not kept: the steps only say whether a class has SQL. What deployment would do
-to stored data is told by ``moves_of_data``, for the emulator to warn of.
+A step is known by its tag. ``exports`` say the same without steps: there each that tells of a deletion, a rename or a
+transfer is a step of its own.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from edgeagents.class_changes import ClassChange, Transfer
 from edgeagents.errors import ConfigError
 
-__all__ = ["CannotMigrate", "StorageKind", "moves_of_data", "storage_kinds"]
+__all__ = ["CannotMigrate", "StorageKind", "class_changes", "storage_kinds"]
 
 StorageKind = Literal["sqlite", "legacy-kv"]
 
@@ -61,11 +63,33 @@ def storage_kinds(
     return stores
 
 
-def moves_of_data(migrations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a clause for each class whose stored data a deployment would delete or move."""
-    clauses: list[str] = []
-    for step in migrations:
-        clauses += [f"{name} is deleted" for name in step.get("deleted_classes", [])]
-        clauses += [f"{rename['from']} becomes {rename['to']}" for rename in step.get("renamed_classes", [])]
-        clauses += [f"{move['to']} comes from {move['from_script']}" for move in step.get("transferred_classes", [])]
-    return clauses
+def class_changes(
+    migrations: Sequence[Mapping[str, Any]], exports: Mapping[str, Mapping[str, Any]]
+) -> list[ClassChange]:
+    """Return what the steps, or else the exports, want to be made of stored objects, in order."""
+    changes = [
+        ClassChange(
+            step["tag"],
+            deleted=step.get("deleted_classes", []),
+            renamed=[(rename["from"], rename["to"]) for rename in step.get("renamed_classes", [])],
+            new=[*step.get("new_classes", []), *step.get("new_sqlite_classes", [])],
+            transferred=[
+                Transfer(move["from"], move["from_script"], move["to"]) for move in step.get("transferred_classes", [])
+            ],
+        )
+        for step in migrations
+    ]
+    for name, export in exports.items():
+        match export["type"], export.get("state", "created"):
+            case "durable-object", "deleted":
+                changes.append(ClassChange(f"exports: {name} deleted", deleted=[name]))
+            case "durable-object", "renamed":
+                to = export["renamed_to"]
+                changes.append(ClassChange(f"exports: {name} renamed to {to}", renamed=[(name, to)]))
+            case "durable-object", "expecting-transfer":
+                worker = export["transfer_from"]
+                tag = f"exports: {name} transferred from {worker}"
+                changes.append(ClassChange(tag, transferred=[Transfer(name, worker, name)]))
+            case _:
+                pass
+    return changes

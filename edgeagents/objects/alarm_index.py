@@ -125,6 +125,15 @@ class AlarmIndex:
                 (namespace, f"{entry}/", f"{entry}0", entry if facets else None),
             )
 
+    def remove_namespace(self, namespace: str) -> None:
+        """Forget what all objects of the namespace want, and those of its jurisdictions."""
+        if self._database.exists:
+            self._change(
+                # ";" follows ":".
+                "DELETE FROM _cf_ALARMS WHERE namespace = ?1 OR namespace > ?1 || ':' AND namespace < ?1 || ';'",
+                (namespace,),
+            )
+
     def get(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> datetime | None:
         """Return when the object wants to be woken, or None."""
         rows = self._read(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edgeagents.errors import ConfigError
 
-__all__ = ["FolderClaim"]
+__all__ = ["FolderClaim", "wait_for_lock"]
 
 
 class FolderClaim:
@@ -65,8 +67,27 @@ class FolderClaim:
             self._fd = None
 
 
+@contextmanager
+def wait_for_lock(path: Path) -> Generator[None]:
+    """Have the lock on the file ``path``, which is made if need be, for a ``with`` block, after all who came before."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        _wait(fd)
+        yield
+    finally:
+        os.close(fd)
+
+
 if sys.platform == "win32":
     import msvcrt
+
+    def _wait(fd: int) -> None:
+        while True:
+            try:
+                msvcrt.locking(fd, msvcrt.LK_LOCK, 1)
+                return
+            except OSError:
+                continue  # It gives up after ten seconds.
 
     def _lock(fd: int, shared: bool) -> None:
         # A byte past the text, which others must be able to read.
@@ -76,6 +97,9 @@ if sys.platform == "win32":
 
 else:
     import fcntl
+
+    def _wait(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
 
     def _lock(fd: int, shared: bool) -> None:
         fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -16,7 +16,7 @@ from edgeagents_emulator.options import Options
 from wrangler_compat.config import Config, read_config
 from wrangler_compat.declarations import declare_variables
 from wrangler_compat.finding import find_config
-from wrangler_compat.migrations import CannotMigrate, moves_of_data, storage_kinds
+from wrangler_compat.migrations import CannotMigrate, storage_kinds
 from wrangler_compat.variables import VariableSources, read_variables
 from wrangler_compat.worker_loader import WorkerModule, import_main, make_worker
 
@@ -165,9 +165,5 @@ def _look_closer(config: Config, known_kinds: frozenset[str]) -> None:
         storage_kinds(config.values["migrations"], config.values["exports"])
     except CannotMigrate as fault:
         config.at("migrations", fault.step).error("invalid", str(fault))
-    if moves := moves_of_data(config.values["migrations"]):
-        config.at("migrations").warning(
-            "not-migrated", f"stored data stays as it is: {', '.join(moves)} when deployed, but not in the state folder"
-        )
     if config.path is not None and "compatibility_date" not in config.values:
         config.diagnostics.at("compatibility_date").warning("missing", "is not set; Cloudflare wants one to deploy")

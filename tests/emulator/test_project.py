@@ -248,17 +248,6 @@ def test_code_that_raises_is_not_hidden(project: MakeProject) -> None:
         pass
 
 
-def test_data_that_a_deployment_would_move_is_warned_of(project: MakeProject) -> None:
-    migrations = [
-        {"tag": "v1", "new_sqlite_classes": ["Old"]},
-        {"tag": "v2", "renamed_classes": [{"from": "Old", "to": "Counter"}]},
-    ]
-    with loaded(project(migrations=migrations)) as made:
-        assert [d.message for d in made.config.diagnostics.warnings] == [
-            "stored data stays as it is: Old becomes Counter when deployed, but not in the state folder"
-        ]
-
-
 def test_the_flag_that_cloudflare_wants_is_a_warning_here(project: MakeProject) -> None:
     with loaded(project(compatibility_flags=[])) as made:
         assert [d.code for d in made.config.diagnostics.warnings] == ["python-flag"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from wrangler_compat.migrations import CannotMigrate, moves_of_data, storage_kinds
+from edgeagents.class_changes import ClassChange, Transfer
+from wrangler_compat.migrations import CannotMigrate, class_changes, storage_kinds
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,38 @@ def test_live_exports_come_last() -> None:
     assert storage_kinds([], exports) == {"A": "sqlite", "C": "legacy-kv"}
 
 
-def test_moves_of_data_are_listed() -> None:
-    steps = [{"deleted_classes": ["A"], "renamed_classes": [{"from": "B", "to": "C"}]}]
-    assert moves_of_data(steps) == ["A is deleted", "B becomes C"]
+def test_each_step_is_a_change_of_what_is_stored() -> None:
+    (change,) = class_changes(
+        [
+            {
+                "tag": "v1",
+                "deleted_classes": ["A"],
+                "renamed_classes": [{"from": "B", "to": "C"}],
+                "new_classes": ["D"],
+                "new_sqlite_classes": ["E"],
+                "transferred_classes": [{"from": "F", "from_script": "other", "to": "G"}],
+            }
+        ],
+        {},
+    )
+    assert change == ClassChange("v1", ["A"], [("B", "C")], ["D", "E"], [Transfer("F", "other", "G")])
+
+
+def test_exports_that_tell_of_a_change_are_steps_too() -> None:
+    changes = class_changes(
+        [],
+        {
+            "A": {"type": "durable-object", "state": "deleted"},
+            "B": {"type": "durable-object", "state": "renamed", "renamed_to": "C"},
+            "C": {"type": "durable-object", "storage": "sqlite"},
+            "D": {"type": "durable-object", "state": "transferred", "transferred_to": "other"},
+            "E": {"type": "durable-object", "state": "expecting-transfer", "storage": "sqlite", "transfer_from": "x"},
+            "Default": {"type": "worker"},
+        },
+    )
+    assert [(change.deleted, change.renamed, change.transferred) for change in changes] == [
+        (["A"], (), ()),
+        ((), [("B", "C")], ()),
+        ((), (), [Transfer("E", "x", "E")]),
+    ]
+    assert len({change.tag for change in changes}) == 3

@@ -18,7 +18,6 @@ from edgeagents.asgi.types import Message, Receive, Scope, Send
 from edgeagents.asgi.websocket import serve_websocket
 from edgeagents.asgi.worker_app import WorkerApp
 from edgeagents.class_changes import WorkersChanges, make_class_changes
-from edgeagents.class_changes import WorkersChanges, make_class_changes
 from edgeagents.errors import ClientDisconnected, ConfigError, EdgeAgentsError, HttpError, StorageUnavailable
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts
@@ -34,8 +33,8 @@ from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
 from edgeagents_emulator.log import configure_logging, user_traceback
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.project import Project, load_projects
-from wrangler_compat.migrations import class_changes
 from wrangler_compat import bindings
+from wrangler_compat.migrations import class_changes
 
 __all__ = ["BootFailed", "EmulatorApp"]
 
@@ -191,25 +190,6 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         if project.config.diagnostics.warnings:
             _log.warning("%s", project.config.diagnostics.render(project.config.title))
     return session
-
-
-def _migrate(projects: Sequence[Project]) -> None:
-    """Do to stored objects what the configurations' migrations want, each once."""
-    workers = [
-        WorkersChanges(
-            project.worker.name,
-            class_changes(project.config.values["migrations"], project.config.values["exports"]),
-            project.worker.classes,
-        )
-        for project in projects
-    ]
-    try:
-        for line in make_class_changes(projects[0].state_folder, workers):
-            _log.info("Migrated %s", line)
-    except BaseException:
-        for project in projects:
-            project.code.unload()
-        raise
 
 
 def _migrate(projects: Sequence[Project]) -> None:

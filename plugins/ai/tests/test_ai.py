@@ -22,9 +22,9 @@ pytestmark = [
         "Workers", "Workers AI: text, embeddings", "different: answered by the model providers that are installed"
     ),
     pytest.mark.cloudflare(
-        "Workers", "Workers AI: pictures, speech, classes", "not yet: an error, unless a provider draws"
+        "Workers", "Workers AI: pictures, speech, classes", "different: an error, unless a provider draws"
     ),
-    pytest.mark.cloudflare("Workers", "AutoRAG (AI Search)", "not yet: an error that says so"),
+    pytest.mark.cloudflare("Workers", "AutoRAG (AI Search)", "different: an error that says so"),
 ]
 
 LLAMA = "@cf/meta/llama-3.1-8b-instruct"

@@ -22,7 +22,7 @@ pytestmark = [
         "Images: transformations",
         "different: made by Pillow, so bytes differ; `auto` and `face` mean the middle; no `segment`",
     ),
-    pytest.mark.cloudflare("Workers", "Images: hosted images", "not yet: an error that says so"),
+    pytest.mark.cloudflare("Workers", "Images: hosted images", "different: an error that says so"),
 ]
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)

@@ -14,10 +14,10 @@ from edgeagents.errors import ConfigError
 
 pytestmark = [
     pytest.mark.cloudflare(
-        "Workers", "Pipelines, dispatch namespaces, VPC services", "not yet: an error when they are used"
+        "Workers", "Pipelines, dispatch namespaces, VPC services", "different: an error when they are used"
     ),
     pytest.mark.cloudflare(
-        "Workers", "Stream, Media, Flagship, Artifacts, AI Search, log forwarding", "not yet: refused at the start"
+        "Workers", "Stream, Media, Flagship, Artifacts, AI Search, log forwarding", "different: refused at the start"
     ),
     pytest.mark.cloudflare("Workers", "Version metadata", "same: each start is a version"),
 ]

@@ -9,7 +9,9 @@ from edgeagents_platform import SecretNotFound
 
 from edgeagents.redaction import HIDDEN, redact
 
-pytestmark = pytest.mark.cloudflare("Workers", "Secrets Store", "same, with values from `.dev.vars` or a file")
+pytestmark = pytest.mark.cloudflare(
+    "Workers", "Secrets Store", "different: values come from `.dev.vars`, or a file of the state folder"
+)
 
 OPTIONS = {"store_id": "a1", "secret_name": "api_key"}
 

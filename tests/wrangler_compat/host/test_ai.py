@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import RunWorker
 
-pytestmark = pytest.mark.cloudflare("Python Workers", "Workers AI through the SDK", "same")
+pytestmark = pytest.mark.cloudflare("Workers", "Python: Workers AI", "same")
 
 SOURCE = """
     import js
@@ -30,7 +30,8 @@ SOURCE = """
                     answer = await ai.run("@cf/openai/gpt-oss-120b", {"instructions": "be brief", "input": "hi"})
                     return Response.json(answer.output)
                 case "stream":
-                    answer = await ai.run("@cf/meta/llama-3.1-8b-instruct", {"prompt": "hi", "stream": True, "max_tokens": 2})
+                    inputs = {"prompt": "hi", "stream": True, "max_tokens": 2}
+                    answer = await ai.run("@cf/meta/llama-3.1-8b-instruct", inputs)
                     return Response(answer, headers={"content-type": "text/event-stream"})
                 case "embed":
                     answer = await ai.run("@cf/baai/bge-base-en-v1.5", {"text": ["a", "b"]})

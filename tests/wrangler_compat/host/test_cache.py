@@ -16,7 +16,7 @@ from wrangler_compat.host.web.cache import Cache, CacheStorage
 
 from .conftest import RunWorker, write_worker
 
-pytestmark = pytest.mark.cloudflare("Python Workers", "Cache API", "same: kept in the state folder")
+pytestmark = pytest.mark.cloudflare("Workers", "Python: the Cache API", "same")
 
 SOURCE = """
     import js

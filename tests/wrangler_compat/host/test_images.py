@@ -10,7 +10,7 @@ from PIL import Image
 
 from .conftest import RunWorker
 
-pytestmark = pytest.mark.cloudflare("Python Workers", "Images through the SDK", "same")
+pytestmark = pytest.mark.cloudflare("Workers", "Python: Images", "same")
 
 SOURCE = """
     import base64

@@ -9,9 +9,7 @@ from edgeagents_platform import query
 
 from .conftest import RunWorker
 
-pytestmark = pytest.mark.cloudflare(
-    "Python Workers", "Rate limits, Analytics Engine and others through the SDK", "same"
-)
+pytestmark = pytest.mark.cloudflare("Workers", "Python: rate limits, Analytics Engine and others", "same")
 
 SOURCE = """
     from workers import Response, WorkerEntrypoint

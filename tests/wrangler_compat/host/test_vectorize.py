@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import RunWorker
 
-pytestmark = pytest.mark.cloudflare("Python Workers", "Vectorize through the SDK", "same")
+pytestmark = pytest.mark.cloudflare("Workers", "Python: Vectorize", "same")
 
 SOURCE = """
     import js

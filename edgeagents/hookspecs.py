@@ -63,6 +63,11 @@ def register_developer_routes(runtime: Runtime) -> Iterable[DeveloperRoute]:  # 
     """Return routes under ``/cdn-cgi/`` that the emulator serves and the middleware does not."""
 
 
+@hookspec
+def register_commands(cli: Any) -> None:
+    """Called when the command ``edgeagents`` needs its commands: add yours to ``cli``, which is a ``click.Group``."""
+
+
 @hookspec(firstresult=True)
 def storage_backend(runtime: Runtime, location: str | None) -> StorageBackend | None:
     """Return what keeps objects' data at ``location`` (None: memory), or None to leave it to the next plugin."""

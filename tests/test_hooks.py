@@ -18,6 +18,7 @@ from edgeagents.models import ModelHandle, stream_text
 from edgeagents.models.parts import FinishStep, TextDelta, TextEnd, TextStart
 from edgeagents.objects import MemoryStorage
 from edgeagents.placement import SingleProcess
+from edgeagents.plugins import load_plugins
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 from edgeagents.worker import Worker
@@ -159,6 +160,15 @@ async def test_hook_register_developer_routes():
         assert [route.path for route in runtime.developer_routes] == ["/cdn-cgi/status"]
         response = await runtime.fetch(Request("/cdn-cgi/status"))
         assert await response.text() == "fine"
+
+
+def test_hook_register_commands():
+    def register_commands(cli):
+        cli.append("greet")
+
+    commands: list[str] = []
+    load_plugins([plugin(register_commands=register_commands)], discover=False).hook.register_commands(cli=commands)
+    assert commands == ["greet"]
 
 
 async def test_hook_storage_backend(tmp_path):

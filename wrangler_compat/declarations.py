@@ -17,6 +17,9 @@ from wrangler_compat.variables import Variable
 
 __all__ = ["Place", "binding_declarations", "declare_variables", "refuse_duplicates"]
 
+# A session works on the resource for previews where one is named, as wrangler's does.
+_PREVIEWS = {"preview_id": "id", "preview_bucket_name": "bucket_name", "preview_database_id": "database_id"}
+
 Place = tuple[str | int, ...]
 """Where a binding is declared, as steps from its section."""
 
@@ -33,6 +36,7 @@ def binding_declarations(
     for kind in BINDING_KINDS:
         for place, entry in _entries(values, kind):
             options = {key: value for key, value in entry.items() if key != kind.name}
+            options |= {whole: entry[preview] for preview, whole in _PREVIEWS.items() if preview in entry}
             word = f"unsafe_{entry['type']}" if kind.kind == "unsafe" else kind.kind
             if kind.kind == "durable_object_namespace":
                 options["storage"] = (storage or {}).get(entry["class_name"], "legacy-kv")

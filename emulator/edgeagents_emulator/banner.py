@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents_emulator.project import Project
+from edgeagents_emulator.table import table
 
 __all__ = ["banner"]
 
@@ -43,7 +44,7 @@ def _lines(project: Project) -> Iterator[str]:
     ]
     if rows:
         yield "Your worker has access to the following bindings:"
-        yield from _table([("Binding", "Resource", "Mode"), *rows])
+        yield from table([("Binding", "Resource", "Mode"), *rows], "  ")
     else:
         yield "Your worker has no bindings."
     yield f"State is kept in {_near(project.state_folder)}"
@@ -61,13 +62,6 @@ def _shown(declaration: BindingDeclaration) -> str:
     if len(detail) > 48:
         detail = f"{detail[:45]}..."
     return f"env.{declaration.name} ({detail})" if detail else f"env.{declaration.name}"
-
-
-def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"  {'   '.join(cells).rstrip()}"
 
 
 def _near(path: Path) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from edgeagents.errors import PluginError
+from edgeagents.plugins import load_plugins
 from edgeagents_emulator.log import configure_logging
 from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
 from edgeagents_emulator.stored import agent, backup, restore
@@ -25,7 +27,28 @@ __all__ = ["main"]
 DEFAULT_PORT = 8787
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Our commands, and those of plugins, which are loaded when a command is asked for that is none of ours."""
+
+    _has_plugins = False
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or super().get_command(self._load(ctx), cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return super().list_commands(self._load(ctx))
+
+    def _load(self, ctx: click.Context) -> click.Context:
+        if not self._has_plugins:
+            self._has_plugins = True
+            try:
+                load_plugins().hook.register_commands(cli=self)
+            except PluginError as error:
+                raise click.ClickException(str(error)) from error
+        return ctx
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run Python Workers and agents on plain CPython."""
 

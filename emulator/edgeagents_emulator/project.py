@@ -20,7 +20,7 @@ from wrangler_compat.migrations import CannotMigrate, storage_kinds
 from wrangler_compat.variables import VariableSources, read_variables
 from wrangler_compat.worker_loader import WorkerModule, import_main, make_worker
 
-__all__ = ["Project", "load_project", "load_projects"]
+__all__ = ["Project", "config_of", "load_project", "load_projects", "state_folder_of"]
 
 STATE_FOLDER = Path(".edgeagents") / "state"
 
@@ -87,6 +87,29 @@ def _with_unbound(project: Project, named: Mapping[tuple[str, str, str], Binding
     return replace(worker, bindings=(*worker.bindings, *unbound)) if unbound else worker
 
 
+def config_of(options: Options, process: Mapping[str, str]) -> Config:
+    """Return the configuration that ``options`` name, with what is wrong in it. Raises ``ConfigError`` without one."""
+    directory, script = Path(options.directory), _script_of(options)
+    path = directory / options.config if options.config else find_config(script.parent if script else directory)
+    if path is None and script is None:
+        raise ConfigError(
+            f"There is no wrangler.json, wrangler.jsonc or wrangler.toml in {directory} or above it. "
+            "Go to your project's folder, or name the file with --config or EDGEAGENTS_CONFIG."
+        )
+    return read_config(path, environment=options.chosen_environment(process), directory=directory)
+
+
+def state_folder_of(options: Options, config: Config) -> Path:
+    """Return where the state of a session lies."""
+    if options.persist_to:
+        return (Path(options.directory) / options.persist_to).resolve()
+    return config.directory / STATE_FOLDER
+
+
+def _script_of(options: Options) -> Path | None:
+    return (Path(options.directory) / options.script).resolve() if options.script else None
+
+
 def load_project(
     options: Options, process: Mapping[str, str], known_kinds: Iterable[str], *, beside: Sequence[str] | None = None
 ) -> Project:
@@ -95,15 +118,8 @@ def load_project(
     ``known_kinds`` are the kinds of binding that plugins provide, ``beside`` the names of the workers that it runs
     beside, if it does not run alone. What the worker's own code raises passes through.
     """
-    directory = Path(options.directory)
-    script = (directory / options.script).resolve() if options.script else None
-    path = directory / options.config if options.config else find_config(script.parent if script else directory)
-    if path is None and script is None:
-        raise ConfigError(
-            f"There is no wrangler.json, wrangler.jsonc or wrangler.toml in {directory} or above it. "
-            "Go to your project's folder, or name the file with --config or EDGEAGENTS_CONFIG."
-        )
-    config = read_config(path, environment=options.chosen_environment(process), directory=directory)
+    script = _script_of(options)
+    config = config_of(options, process)
     variables, secret_files = read_variables(
         config.values,
         config.directory,
@@ -146,11 +162,7 @@ def _with_code(
     except ConfigError:
         code.unload()
         raise
-    if options.persist_to:
-        state = (Path(options.directory) / options.persist_to).resolve()
-    else:
-        state = config.directory / STATE_FOLDER
-    return Project(config, code, worker, state, secret_files)
+    return Project(config, code, worker, state_folder_of(options, config), secret_files)
 
 
 def _look_closer(config: Config, known_kinds: frozenset[str]) -> None:

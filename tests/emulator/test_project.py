@@ -74,6 +74,19 @@ def test_a_workflow_s_class_is_the_worker_s(project: MakeProject) -> None:
         )
 
 
+def test_a_session_works_on_the_resources_for_previews(project: MakeProject) -> None:
+    changes = {
+        "kv_namespaces": [{"binding": "KV", "id": "real", "preview_id": "p"}, {"binding": "OTHER", "id": "real"}],
+        "r2_buckets": [{"binding": "R2", "bucket_name": "real", "preview_bucket_name": "preview"}],
+        "d1_databases": [{"binding": "D1", "database_id": "real", "preview_database_id": "p"}],
+    }
+    with loaded(project(AGENT, **changes), kinds=(*KINDS, "kv_namespace", "r2_bucket", "d1")) as made:
+        options = {d.name: d.options for d in made.worker.bindings}
+    assert (options["KV"]["id"], options["OTHER"]["id"]) == ("p", "real")
+    assert options["R2"]["bucket_name"] == "preview"
+    assert options["D1"]["database_id"] == "p"
+
+
 def test_a_worker_may_have_agents_alone(project: MakeProject) -> None:
     with loaded(project(AGENT)) as made:
         assert made.worker.entrypoint is None

@@ -23,12 +23,17 @@ class D1Type:
     kind = "d1"
 
     def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
-        options = declaration.options
-        name = options.get("database_id") or options.get("database_name") or declaration.name
+        name = database_id(declaration)
         engines = _engines.setdefault(runtime, {})
         if name not in engines:
             engines[name] = Engine(runtime.stores.path("d1", name), runtime.clock)
         return D1Database(engines[name])
+
+
+def database_id(declaration: BindingDeclaration) -> str:
+    """Return what a database is kept under."""
+    options = declaration.options
+    return options.get("database_id") or options.get("database_name") or declaration.name
 
 
 @hookimpl
@@ -42,3 +47,11 @@ def shutdown(runtime: Runtime) -> None:
     """Close the databases."""
     for engine in _engines.pop(runtime, {}).values():
         engine.close()
+
+
+@hookimpl
+def register_commands(cli: Any) -> None:
+    """Add ``edgeagents d1``."""
+    from edgeagents_d1.commands import d1
+
+    cli.add_command(d1)

@@ -16,10 +16,23 @@ class KvNamespaceType:
     kind = "kv_namespace"
 
     def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
-        return KvNamespace(runtime.stores, declaration.options.get("id") or declaration.name, runtime.clock)
+        return KvNamespace(runtime.stores, namespace_id(declaration), runtime.clock)
+
+
+def namespace_id(declaration: BindingDeclaration) -> str:
+    """Return what a namespace is kept under."""
+    return declaration.options.get("id") or declaration.name
 
 
 @hookimpl
 def register_bindings() -> Iterable[BindingType]:
     """Provide ``kv_namespace``."""
     return [KvNamespaceType()]
+
+
+@hookimpl
+def register_commands(cli: Any) -> None:
+    """Add ``edgeagents kv``."""
+    from edgeagents_kv.commands import kv
+
+    cli.add_command(kv)

@@ -57,3 +57,11 @@ def register_bindings() -> Iterable[BindingType]:
 def register_triggers(runtime: Runtime) -> Iterable[Trigger]:
     """Let the worker's consumers take messages while it runs."""
     return _consumers.get(runtime, [])
+
+
+@hookimpl
+def register_commands(cli: Any) -> None:
+    """Add ``edgeagents queues``."""
+    from edgeagents_queues.commands import queues
+
+    cli.add_command(queues)

@@ -90,6 +90,15 @@ class QueueStore:
         query = "SELECT count(*), coalesce(sum(length(body)), 0), min(sent) FROM messages WHERE queue = ?"
         return self._database.execute(query, (queue,)).fetchone()
 
+    def names(self) -> list[str]:
+        """Return the queues that have messages."""
+        rows = self._database.execute("SELECT DISTINCT queue FROM messages ORDER BY queue").fetchall()
+        return [name for (name,) in rows]
+
+    def purge(self, queue: str) -> int:
+        """Forget every message of a queue, also those that are out with a handler; return how many there were."""
+        return self._database.execute("DELETE FROM messages WHERE queue = ?", (queue,)).rowcount
+
     def outlook(self, queue: str, now: int) -> tuple[int, int | None, int | None]:
         """Return how many messages are due, since when the first is, and when the next will be."""
         database = self._database

@@ -17,11 +17,23 @@ class R2BucketType:
     kind = "r2_bucket"
 
     def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
-        name = declaration.options.get("bucket_name") or declaration.name
-        return R2Bucket(BucketStore(runtime.stores, name), runtime.clock, runtime.rng)
+        return R2Bucket(BucketStore(runtime.stores, bucket_name(declaration)), runtime.clock, runtime.rng)
+
+
+def bucket_name(declaration: BindingDeclaration) -> str:
+    """Return what a bucket is kept under."""
+    return declaration.options.get("bucket_name") or declaration.name
 
 
 @hookimpl
 def register_bindings() -> Iterable[BindingType]:
     """Provide ``r2_bucket``."""
     return [R2BucketType()]
+
+
+@hookimpl
+def register_commands(cli: Any) -> None:
+    """Add ``edgeagents r2``."""
+    from edgeagents_r2.commands import r2
+
+    cli.add_command(r2)

@@ -49,7 +49,8 @@ class WorkflowType:
             # The class and its options are known to that worker, which runs the instances.
             there = Definition(options["name"], object, _STEPS, Retention(None, None))
             key = f"workflow-{there.name}"
-            return Workflow(runtime.neighbours.namespace_of(InstanceObject, key, script, runtime.rng), there, runtime.rng)
+            namespace = runtime.neighbours.namespace_of(InstanceObject, key, script, runtime.rng)
+            return Workflow(namespace, there, runtime.rng)
         cls = options.get("class") or _find_class(declaration, worker.classes)
         if not inspect.iscoroutinefunction(getattr(cls, "run", None)):
             raise ConfigError(f"{cls.__name__} is no workflow: it needs a method `async def run(self, event, step)`.")

@@ -37,6 +37,14 @@ def register_capabilities() -> Iterable[type[Capability]]:
     return [Workflows]
 
 
+@hookimpl
+def register_commands(cli: Any) -> None:
+    """Add ``edgeagents workflows``."""
+    from edgeagents_workflows.commands import workflows
+
+    cli.add_command(workflows)
+
+
 def workflows_plugin(*workflows: type, **named: type) -> object:
     """Return a plugin that puts workflows into ``env``: ``plugins=[workflows_plugin(Onboarding, ORDERS=Order)]``.
 

@@ -1,0 +1,179 @@
+"""``edgeagents workflows``: what the local state holds of workflows, with wrangler's words.
+
+It reads the instances' own databases, also while a session runs them. What changes an instance is done by the worker:
+``env.MY_WORKFLOW.create()``, ``instance.pause()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from edgeagents_emulator.local_state import LocalState, as_table, print_json, with_local_state
+
+from edgeagents.bindings import BindingDeclaration
+from edgeagents.errors import ConfigError
+from edgeagents.objects.values import decode
+from edgeagents.objects.whole_files import WholeFiles
+from edgeagents.state_folder import StateFolder, StoredAgent
+
+__all__ = ["workflows"]
+
+_JSON = click.option("--json", "is_json", is_flag=True, help="Print JSON, and nothing else.")
+_INSTANCE = "SELECT status, params, created_at, is_asleep, ended_at, output, error_name, error_message FROM cf_workflow"
+_STEPS = (
+    "SELECT kind, name, count, state, attempt, due, started_at, ended_at, result, error_name, error_message "
+    "FROM cf_workflow_steps ORDER BY started_at, rowid"
+)
+_HAS_TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cf_workflow'"
+
+
+@click.group()
+def workflows() -> None:
+    """Look into the workflows of the local state. NAME is a workflow's name or its binding."""
+
+
+@workflows.group("instances")
+def instances() -> None:
+    """Show instances of a workflow."""
+
+
+@workflows.command("list")
+@_JSON
+@with_local_state
+def list_workflows(state: LocalState, is_json: bool) -> None:
+    """Show the workflows of the configuration."""
+    rows = [
+        {
+            "name": one.options["name"],
+            "script_name": one.options.get("script_name") or state.config.name,
+            "class_name": one.options["class_name"],
+            "binding": one.name,
+        }
+        for one in state.declared("workflow")
+    ]
+    print_json(rows) if is_json else click.echo(as_table(rows, ["name", "script_name", "class_name", "binding"]))
+
+
+@workflows.command("describe")
+@click.argument("name")
+@_JSON
+@with_local_state
+def describe_workflow(state: LocalState, name: str, is_json: bool) -> None:
+    """Show a workflow, and how many of its instances stand where."""
+    declaration = _find(state, name)
+    counts: dict[str, int] = {}
+    for about in map(_about, _stored(state, declaration)):
+        if about is not None:
+            counts[about["status"]] = counts.get(about["status"], 0) + 1
+    told = {
+        "name": declaration.options["name"],
+        "script_name": declaration.options.get("script_name") or state.config.name,
+        "class_name": declaration.options["class_name"],
+        "instances": counts,
+    }
+    if is_json:
+        print_json(told)
+        return
+    told["instances"] = ", ".join(f"{number} {status}" for status, number in counts.items()) or "none"
+    click.echo("\n".join(f"{key + ':':<12} {value}" for key, value in told.items()))
+
+
+@instances.command("list")
+@click.argument("name")
+@click.option("--status", help="Only those that stand so, such as running, errored or complete.")
+@_JSON
+@with_local_state
+def list_instances(state: LocalState, name: str, status: str | None, is_json: bool) -> None:
+    """Show the instances of a workflow, the youngest first."""
+    found = [about for about in map(_about, _stored(state, _find(state, name))) if about is not None]
+    chosen = [about for about in found if status in (None, about["status"])]
+    rows = [
+        {key: about[key] for key in ("id", "status", "created", "ended")}
+        for about in sorted(chosen, key=lambda about: about["created"], reverse=True)
+    ]
+    print_json(rows) if is_json else click.echo(as_table(rows, ["id", "status", "created", "ended"]))
+
+
+@instances.command()
+@click.argument("name")
+@click.argument("instance_id", metavar="ID")
+@_JSON
+@with_local_state
+def describe(state: LocalState, name: str, instance_id: str, is_json: bool) -> None:
+    """Show an instance with its steps. The id ``latest`` is the youngest one."""
+    stored = list(_stored(state, _find(state, name)))
+    if instance_id == "latest":
+        known = [(about["created"], one) for one in stored if (about := _about(one)) is not None]
+        chosen = max(known, key=lambda pair: pair[0], default=(None, None))[1]
+    else:
+        chosen = next((one for one in stored if one.id.name == instance_id), None)
+    about = None if chosen is None else _about(chosen)
+    if chosen is None or about is None:
+        raise ConfigError(f"The workflow {name!r} has no instance {instance_id!r}.")
+    about["steps"] = list(_steps(chosen))
+    if is_json:
+        print_json(about)
+        return
+    for key, value in about.items():
+        if key != "steps" and value is not None:
+            click.echo(f"{key + ':':<9} {value}")
+    if about["steps"]:
+        click.echo(as_table(about["steps"], ["step", "kind", "state", "attempts", "started", "ended", "error"]))
+
+
+def _find(state: LocalState, name: str) -> BindingDeclaration:
+    return state.find("workflow", name, "name")
+
+
+def _stored(state: LocalState, declaration: BindingDeclaration) -> Iterator[StoredAgent]:
+    worker = declaration.options.get("script_name") or state.config.name
+    if (state.folder / "objects").is_dir():
+        yield from StateFolder(state.folder).agents(f"{worker}-workflow-{declaration.options['name']}")
+
+
+def _about(stored: StoredAgent) -> dict[str, Any] | None:
+    with _reading(stored) as run:
+        rows = run(_INSTANCE) if run(_HAS_TABLE) else []
+    if not rows:
+        return None
+    status, params, created, is_asleep, ended, output, error_name, error_message = rows[0]
+    return {
+        "id": stored.title,
+        "status": "waiting" if status == "running" and is_asleep else status,
+        "created": _time(created),
+        "ended": _time(ended),
+        "params": decode(params),
+        "output": None if output is None else decode(output),
+        "error": None if error_name is None else f"{error_name}: {error_message}",
+    }
+
+
+def _steps(stored: StoredAgent) -> Iterator[dict[str, Any]]:
+    with _reading(stored) as run:
+        rows = run(_STEPS)
+    for kind, name, count, state, attempt, due, started, ended, result, error_name, error_message in rows:
+        yield {
+            "step": f"{name}-{count}",
+            "kind": kind,
+            "state": state,
+            "attempts": attempt,
+            "due": _time(due),
+            "started": _time(started),
+            "ended": _time(ended),
+            "output": None if result is None else decode(result),
+            "error": None if error_name is None else f"{error_name}: {error_message}",
+        }
+
+
+@contextmanager
+def _reading(stored: StoredAgent) -> Generator[Any]:
+    with WholeFiles().beside_others(stored.path) as driver:
+        yield lambda sql: driver.execute(sql, ()).fetchall()
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()

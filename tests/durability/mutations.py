@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from edgeagents.agents.jobs import Jobs
+from edgeagents.agents.job_runner import JobRunner
 from edgeagents.objects import alarms, gates, sqlite
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.sqlite import Database
@@ -40,9 +40,9 @@ def answers_leave_before_the_commit() -> None:
 
 @mutation
 def frames_leave_before_the_commit() -> None:
-    def release(self: Any, send: Callable[[], object]) -> None:
+    def release(self: Any, send: Callable[..., object], *args: Any) -> None:
         if self._failure is None:
-            self._loop.call_soon_threadsafe(send)
+            self._loop.call_soon_threadsafe(send, *args)
 
     gates.OutputGate.release = release  # type: ignore[method-assign]
 
@@ -113,13 +113,13 @@ def an_alarm_is_forgotten_before_its_handler_ends() -> None:
 
 @mutation
 def a_job_is_forgotten_before_it_runs() -> None:
-    run = Jobs._run
+    run = JobRunner._run
 
     async def forget_and_run(self: Any, job: Any) -> bool:
-        self._write("delete from cf_agents_jobs where id = ?", job.id)
+        self._ctx.storage.database.fetch("delete from cf_agents_jobs where id = ?", (job.id,))
         return await run(self, job)
 
-    Jobs._run = forget_and_run  # type: ignore[method-assign]
+    JobRunner._run = forget_and_run  # type: ignore[method-assign]
 
 
 @mutation

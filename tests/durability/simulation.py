@@ -28,7 +28,7 @@ from unittest.mock import patch
 from edgeagents.errors import ObjectError, ObjectReset, StorageError, WebSocketClosed
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request
-from edgeagents.objects import FolderStorage, Limits, alarm_index, backend
+from edgeagents.objects import FolderStorage, Limits, alarm_index, backend, eager
 from edgeagents.objects.alarm_index import AlarmIndex
 from edgeagents.objects.sqlite import Database
 from edgeagents.placement import SingleProcess
@@ -389,6 +389,8 @@ def run(seed: int, scratch: Path, disk: Disk | None = None) -> Outcome:
     # Objects that wait for the collector must not end at another time in another process.
     gc.collect()
     gc.disable()
+    # What is counted in the process and not in a loop begins anew with each process.
+    eager._row = eager._depth = 0
     simulation = Simulation(seed, folder, disk)
     try:
         try:

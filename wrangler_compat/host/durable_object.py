@@ -52,7 +52,8 @@ def hosted_object(cls: type, worker: WorkerContext) -> type[DurableObject[Any]]:
 def public_methods(cls: type) -> list[str]:
     """Return the names that a stub may call: public functions of the class and its bases."""
     own = {"ctx", "env", "fetch", *_HANDLERS, *(native for native, _ in _NATIVE.values())}
-    return [name for name, _ in inspect.getmembers(cls, inspect.isfunction) if name[0] != "_" and name not in own]
+    found = (name for name, _ in inspect.getmembers(cls, inspect.isfunction) if name[0] != "_" and name not in own)
+    return [name for name in found if not isinstance(inspect.getattr_static(cls, name), staticmethod)]
 
 
 def _handler_name(cls: type, event: str, prefix: str) -> str | None:

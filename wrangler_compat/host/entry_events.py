@@ -14,7 +14,7 @@ from wrangler_compat.host.model.proxy import JsProxy, is_nullish
 from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
 
-__all__ = ["js_event"]
+__all__ = ["EmailMessage", "ForwardableEmailMessage", "ScheduledController", "js_event"]
 
 
 def js_event(event: str, value: Any) -> Any:
@@ -36,6 +36,14 @@ class ScheduledController(JsProxy):
     def noRetry(self) -> None:
         """Do not run the event again if it fails."""
         self._native.no_retry()
+
+
+class EmailMessage(JsProxy):
+    """An email to send: ``EmailMessage.new(sender, recipient, raw)``, where ``raw`` is text or a stream."""
+
+    def __init__(self, sender: Any, recipient: Any, raw: Any) -> None:
+        self.__dict__["from"] = to_text(sender)
+        self.to, self.raw = to_text(recipient), raw
 
 
 class ForwardableEmailMessage(JsProxy):

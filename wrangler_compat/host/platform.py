@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from wrangler_compat.host.entry_events import EmailMessage
+from wrangler_compat.host.model.proxy import JsClass
 from wrangler_compat.host.modules import install
+from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
 from wrangler_compat.host.web.fetching import fetch
 
 __all__ = ["install_platform"]
 
 
+_ES_MODULES: Mapping[str, Mapping[str, Any]] = {
+    "cloudflare:workers": {"RpcTarget": JsClass.of(RpcTarget), "RpcStub": JsClass.of(JsRpcStub)},
+    "cloudflare:email": {"EmailMessage": JsClass.of(EmailMessage)},
+}
+
+
 def install_platform() -> None:
     """Put the host's modules in place, once."""
-    install({"fetch": fetch}, {})
+    install({"fetch": fetch}, {name: dict(names) for name, names in _ES_MODULES.items()})

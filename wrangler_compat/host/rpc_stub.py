@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from wrangler_compat.host.context import WorkerContext, current_worker
 from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
-from wrangler_compat.host.model.proxy import JsObject, JsProxy, js_function, python
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, python
 from wrangler_compat.host.rpc_errors import crossing, received_error
 from wrangler_compat.host.running import run_for
 
@@ -40,10 +40,10 @@ class JsRpcPromise(JsPromise):
         if not is_remote_name(name):
             raise AttributeError(name)
 
-        async def call(*args: Any, **keywords: Any) -> Any:
+        async def wait(args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
             return await getattr(await self, name)(*args, **keywords)
 
-        return js_function(call)
+        return lambda *args, **keywords: JsRpcPromise.of(wait(args, keywords))
 
 
 def remote_method(name: str, send: Callable[[str, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]) -> Any:
@@ -104,7 +104,7 @@ class JsRpcStub(JsProxy):
         from wrangler_compat.host.rpc_values import received, sent, sent_result
 
         target = self._own()
-        function = target if name is None else getattr(target, name, None)
+        function = target if name is None else getattr(target, name, None) if is_remote_name(name) else None
         if not callable(function):
             raise JsTypeError(f'The RPC receiver does not implement the method "{name}".')
         given = [sent(value) for value in args]

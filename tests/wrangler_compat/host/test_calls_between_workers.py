@@ -256,3 +256,50 @@ async def test_a_service_of_a_worker_that_does_not_run_answers_503(run: RunWorke
     absent = '[503, "Worker \\"elsewhere\\" not found. Make sure it is running locally."]'
     services = [*SERVICES["services"], {"binding": "S", "service": "elsewhere"}]
     assert await result(run, work, services=services) == absent
+
+
+async def test_targets_cross_by_reference_and_calls_on_promises_wait(run: RunWorker) -> None:
+    work = """
+        RpcTarget = import_from_javascript("cloudflare:workers").RpcTarget
+
+        class Account(RpcTarget):
+            def __init__(self):
+                self._balance = 0
+
+            def add(self, amount):
+                self._balance += amount
+                return self._balance
+
+            def nested(self):
+                return self
+
+        service, box = service._binding, box._binding
+        stub = await box.identity(Account())
+        said = [stub.constructor.name, await stub.add(2), await stub.nested().nested().add(3), await stub.dup().add(1)]
+        for name in ("missing", "_balance"):
+            try:
+                await getattr(stub, name)()
+            except (JsException, AttributeError) as error:
+                said.append(str(error))
+        stub.destroy()
+        try:
+            await stub.add(1)
+        except JsException as error:
+            said.append(str(error))
+        return said
+    """
+    assert await result(run, work) == (
+        '["JsRpcStub", 2, 5, 6, '
+        '"TypeError: The RPC receiver does not implement the method \\"missing\\".", "_balance", '
+        '"Error: RPC stub used after being disposed."]'
+    )
+
+
+async def test_streams_cross_by_reference(run: RunWorker) -> None:
+    work = """
+        stream = Response("streamed").body
+        back = await service.identity([stream])
+        return [await Response(back[0]).text()]
+    """
+    work = work.replace("service.identity([stream])", "service._binding.identity(to_js([stream]))")
+    assert "streamed" in await result(run, work)

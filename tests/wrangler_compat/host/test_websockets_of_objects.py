@@ -112,3 +112,48 @@ async def test_a_lost_connection_is_no_clean_close(run: RunWorker) -> None:
     assert [await one.receive(), await two.receive()] == ["welcome", "welcome"]
     two.lose()
     assert await one.receive() == "left: 1006  False"
+
+
+async def test_code_of_the_worker_may_use_the_socket_itself(run: RunWorker) -> None:
+    source = ROOM.replace(
+        'return await self.env.ROOM.getByName("a").fetch(request)',
+        """heard = asyncio.Queue()
+            answer = await self.env.ROOM.getByName("a").fetch("http://x/one", headers={"Upgrade": "websocket"})
+            ws = answer.js_object.webSocket
+            try:
+                ws.send("too early")
+            except Exception as error:
+                heard.put_nowait(str(error)[:32])
+            ws.accept()
+            ws.addEventListener("message", lambda event: heard.put_nowait(event.data))
+            ws.addEventListener("close", lambda event: heard.put_nowait([event.code, event.reason]))
+            ws.send("hello")
+            ws.send("close")
+            return Response(json.dumps([answer.status] + [await heard.get() for _ in range(4)]))""",
+    ).replace("import json", "import asyncio, json")
+    worker = await run(source, objects=["Room"])
+    assert await worker.text() == (
+        '[101, "TypeError: You must call one of ", "welcome", "hello 1", [4001, "as you like"]]'
+    )
+
+
+async def test_a_socket_that_was_accepted_is_not_hibernatable(run: RunWorker) -> None:
+    source = ROOM.replace(
+        "self.ctx.acceptWebSocket(server, [", "server.accept()\n            self.ctx.acceptWebSocket(server, ["
+    )
+    worker = await run(source, objects=["Room"])
+    with pytest.raises(Exception, match="if the WebSocket was already accepted via `accept"):
+        await worker.fetch("/one", headers={"upgrade": "websocket"})
+
+
+async def test_tags_are_few_and_short(run: RunWorker) -> None:
+    for tags, words in (
+        ('["x"] * 11', "cannot have more than 10 tags"),
+        ('["x" * 257]', "longer than the max tag length"),
+    ):
+        source = ROOM.replace(
+            '["red", request.url.rpartition("/")[2]]', f"[str(n) + tag for n, tag in enumerate({tags})]"
+        )
+        worker = await run(source, objects=["Room"])
+        with pytest.raises(Exception, match=words):
+            await worker.fetch("/one", headers={"upgrade": "websocket"})

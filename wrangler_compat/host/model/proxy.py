@@ -212,6 +212,10 @@ class JsClass(JsProxy):
     def __instancecheck__(self, value: object) -> bool:
         return isinstance(value, self._made)
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type[JsProxy]]:
+        # ``class Counter(RpcTarget)`` in Python.
+        return (self._made,)
+
     def toString(self) -> str:
         """JavaScript's text for it."""
         return f"function {self.name}() {{ [native code] }}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextvars import copy_context
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -96,6 +97,8 @@ class WebSocket(EventTarget):
 
     def accept(self, options: Any = None) -> None:
         """Begin to receive here."""
+        # Events come in the context of the code that accepts, whoever sends, and never before it has added listeners.
+        self._context = copy_context()
         self._native.add_event_listener("message", self._message)
         self._native.add_event_listener("close", self._closed)
         try:
@@ -151,12 +154,15 @@ class WebSocket(EventTarget):
         return Blob([message]) if self.binaryType == "blob" else JsArrayBuffer(message)
 
     def _message(self, message: str | bytes) -> None:
-        self.dispatchEvent(MessageEvent("message", {"data": self.received(message)}))
+        self._dispatch_soon(MessageEvent("message", {"data": self.received(message)}))
 
     def _closed(self, closed: WebSocketClosed) -> None:
-        self.dispatchEvent(
+        self._dispatch_soon(
             CloseEvent("close", {"code": closed.code, "reason": closed.reason, "wasClean": closed.was_clean})
         )
+
+    def _dispatch_soon(self, event: Event) -> None:
+        asyncio.get_running_loop().call_soon(self.dispatchEvent, event, context=self._context)
 
 
 class WebSocketPair(JsProxy):

@@ -104,6 +104,11 @@ class MessageBatch:
         """Every message that was not marked is to come again."""
         self._decision = self._decision or Decision(False, delay_seconds)
 
+    @property
+    def decision(self) -> Decision | None:
+        """What was decided for those that were not marked."""
+        return self._decision
+
     def decisions(self, *, failed: bool) -> list[tuple[StoredMessage, Decision]]:
         """Return what becomes of each message, after the handler has ended well or has ``failed``."""
         rest = Decision(False) if failed else self._decision or Decision(True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgeagents.objects.clock import TimerHandle
     from edgeagents.runtime import Runtime
 
-__all__ = ["Consumer", "Settings"]
+__all__ = ["Consumer", "Settings", "settle"]
 
 _POLL_MS: Final = 1_000
 """How often to look for what another process has sent."""
@@ -35,6 +35,7 @@ class Settings:
     dead_letter_queue: str | None = None
     retry_delay: float = 0
     max_concurrency: int = 1
+    visibility_timeout_ms: int = HOLD_MS
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Settings:
@@ -49,6 +50,7 @@ class Consumer:
     def __init__(self, runtime: Runtime, store: QueueStore, settings: Settings) -> None:
         self.name = f"consumer of the queue {settings.queue}"
         self._runtime, self._store, self._settings = runtime, store, settings
+        self.queue = settings.queue
         self._timer: TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._is_open = False
@@ -129,14 +131,20 @@ class Consumer:
         return asyncio.get_running_loop().create_task(hold(), name=f"{self.name}: holding on")
 
     def _settle(self, holder: str, message: StoredMessage, decision: Decision) -> None:
-        settings, now = self._settings, now_ms(self._runtime.clock)
-        if decision.is_acknowledged:
-            self._store.remove(holder, message.id)
-        elif message.attempts <= settings.max_retries:
-            delay = settings.retry_delay if decision.delay_seconds is None else decision.delay_seconds
-            self._store.give_back(holder, message.id, now + int(delay * 1000))
-        elif settings.dead_letter_queue is not None:
-            self._store.move(holder, message.id, settings.dead_letter_queue, now)
-        else:
-            _log.error("The message %s of %s failed %d times: dropped.", message.id, settings.queue, message.attempts)
-            self._store.remove(holder, message.id)
+        settle(self._store, self._settings, holder, message.id, message.attempts, decision, now_ms(self._runtime.clock))
+
+
+def settle(
+    store: QueueStore, settings: Settings, holder: str, message_id: str, attempts: int, decision: Decision, now: int
+) -> None:
+    """Do what was decided of a message that ``holder`` has: forget it, let it come again, or give it up."""
+    if decision.is_acknowledged:
+        store.remove(holder, message_id)
+    elif attempts <= settings.max_retries:
+        delay = settings.retry_delay if decision.delay_seconds is None else decision.delay_seconds
+        store.give_back(holder, message_id, now + int(delay * 1000))
+    elif settings.dead_letter_queue is not None:
+        store.move(holder, message_id, settings.dead_letter_queue, now)
+    else:
+        _log.error("The message %s of %s failed %d times: dropped.", message_id, settings.queue, attempts)
+        store.remove(holder, message_id)

@@ -8,14 +8,17 @@ from weakref import WeakKeyDictionary
 
 from edgeagents.bindings import BindingDeclaration, BindingType
 from edgeagents.hookspecs import hookimpl
+from edgeagents_queues.batch_route import BATCH_PATHS, BatchRoute
 from edgeagents_queues.consumer import Consumer, Settings
+from edgeagents_queues.over_http import MESSAGES_PATHS, PULL_DEFAULTS, MessagesRoute, QueuesOverHttp
 from edgeagents_queues.producer import Queue
 from edgeagents_queues.store import QueueStore
 
 if TYPE_CHECKING:
-    from edgeagents.runtime import Runtime, Trigger
+    from edgeagents.runtime import DeveloperRoute, Runtime, Trigger
 
 _consumers: WeakKeyDictionary[Any, list[Consumer]] = WeakKeyDictionary()
+_pulled: WeakKeyDictionary[Any, list[Settings]] = WeakKeyDictionary()
 
 
 class QueueType:
@@ -37,11 +40,18 @@ class QueueType:
 
 
 class QueueConsumerType:
-    """``queue_consumer``: has no name and is in no ``env``. Options: those of ``queues.consumers``."""
+    """``queue_consumer``: has no name and is in no ``env``. Options: those of ``queues.consumers``.
+
+    Of the type ``http_pull`` it says how the queue is taken from over HTTP.
+    """
 
     kind = "queue_consumer"
 
     def make(self, declaration: BindingDeclaration, *, runtime: Any, worker: Any) -> object:
+        if declaration.options.get("type") == "http_pull":
+            settings = Settings.of({**PULL_DEFAULTS, **declaration.options})
+            _pulled.setdefault(runtime, []).append(settings)
+            return settings
         consumer = Consumer(runtime, QueueStore(runtime.stores), Settings.of(declaration.options))
         _consumers.setdefault(runtime, []).append(consumer)
         return consumer
@@ -57,6 +67,24 @@ def register_bindings() -> Iterable[BindingType]:
 def register_triggers(runtime: Runtime) -> Iterable[Trigger]:
     """Let the worker's consumers take messages while it runs."""
     return _consumers.get(runtime, [])
+
+
+@hookimpl
+def register_developer_routes(runtime: Runtime) -> Iterable[DeveloperRoute]:
+    """Take batches and give messages over HTTP."""
+
+    def pushed() -> set[str]:
+        return {consumer.queue for neighbour in runtime.neighbours for consumer in _consumers.get(neighbour, ())}
+
+    def settings_of(queue: str) -> Settings:
+        declared = (one for neighbour in runtime.neighbours for one in _pulled.get(neighbour, ()))
+        return next((one for one in declared if one.queue == queue), Settings.of({**PULL_DEFAULTS, "queue": queue}))
+
+    http = QueuesOverHttp(runtime, QueueStore(runtime.stores), pushed, settings_of)
+    return [
+        *(MessagesRoute(path, http) for path in MESSAGES_PATHS),
+        *(BatchRoute(path, runtime) for path in BATCH_PATHS),
+    ]
 
 
 @hookimpl

@@ -32,6 +32,7 @@ class StoredMessage:
     body: Any
     sent: int
     attempts: int
+    content_type: str = "json"
 
 
 def pack_body(body: Any, content_type: str) -> bytes:
@@ -110,22 +111,28 @@ class QueueStore:
         ).fetchone()
         return count, first, following
 
-    def take(self, queue: str, holder: str, limit: int, now: int) -> list[StoredMessage]:
-        """Hold up to ``limit`` messages that are due, for ``holder``, and return them."""
+    def take(self, queue: str, holder: str, limit: int, now: int, hold_ms: int = HOLD_MS) -> list[StoredMessage]:
+        """Hold up to ``limit`` messages that are due, for ``holder`` and for ``hold_ms``, and return them."""
         rows = self._database.execute(
             "UPDATE messages SET due = ?, attempts = attempts + 1, holder = ? WHERE id IN "
             "(SELECT id FROM messages WHERE queue = ? AND due <= ? ORDER BY due, sent LIMIT ?) "
             "RETURNING id, body, content_type, sent, attempts, rowid",
-            (now + HOLD_MS, holder, queue, now, limit),
+            (now + hold_ms, holder, queue, now, limit),
         ).fetchall()
         return [
-            StoredMessage(one, _unpack_body(body, kind), sent, n)
+            StoredMessage(one, _unpack_body(body, kind), sent, n, kind)
             for one, body, kind, sent, n, _ in sorted(rows, key=_sent)
         ]
 
     def hold_on(self, holder: str, now: int) -> None:
         """Hold what ``holder`` has for another time."""
         self._database.execute("UPDATE messages SET due = ? WHERE holder = ?", (now + HOLD_MS, holder))
+
+    def held(self, queue: str, holder: str, message_id: str) -> int | None:
+        """Return how often a message came, if ``holder`` still has it."""
+        query = "SELECT attempts FROM messages WHERE queue = ? AND holder = ? AND id = ?"
+        row = self._database.execute(query, (queue, holder, message_id)).fetchone()
+        return None if row is None else row[0]
 
     def remove(self, holder: str, message_id: str) -> None:
         """Forget a message, unless it has gone to another holder."""

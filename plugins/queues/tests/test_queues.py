@@ -15,7 +15,7 @@ from edgeagents.bindings import BindingDeclaration
 from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 
-pytestmark = pytest.mark.cloudflare("Workers", "Queues", "different: they are handled in process, and pull consumers are not there yet")
+pytestmark = pytest.mark.cloudflare("Workers", "Queues", "different: they are handled in process")
 
 
 @pytest.fixture

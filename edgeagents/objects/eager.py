@@ -108,6 +108,9 @@ class Rest:
     def __await__(self) -> Generator[Any, Any, None]:
         run, coroutine, waits_for = self._context.run, self._coroutine, self._waits_for
         try:
+            if waits_for is None:
+                # It only lets others run, and they have.
+                waits_for = run(coroutine.send, None)
             while True:
                 try:
                     yield waits_for

@@ -6,12 +6,13 @@ cross as copies, errors as ``RemoteError``. Each event makes a fresh instance of
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 
 from edgeagents.http import Request, Response
+from edgeagents.objects.eager import begin_now
 from edgeagents.objects.rpc import HandedOver, copy_arguments, copy_result, crossing_error
 
 __all__ = ["Service"]
@@ -71,7 +72,7 @@ class Service:
         handler = self._runtime.handler(event, entrypoint=self._entrypoint, props=self._props)
         try:
             answer = handler(*args, **kwargs)
-            return await answer if asyncio.iscoroutine(answer) or hasattr(answer, "__await__") else answer
+            return await answer if inspect.isawaitable(answer) else answer
         except Exception as error:
             if event == "fetch" or (crossing := crossing_error(error)) is error:
                 raise
@@ -81,6 +82,6 @@ class Service:
         return f"<Service {self._entrypoint or 'default'}>"
 
 
-async def _apart(work: Callable[[], Any]) -> Any:
+async def _apart(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Run ``work`` in a task of its own: what it sets in its context is nothing to the caller."""
-    return await asyncio.ensure_future(work())
+    return await begin_now(work())

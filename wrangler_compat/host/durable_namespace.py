@@ -9,9 +9,9 @@ from edgeagents.errors import EdgeAgentsError
 from edgeagents.objects import Namespace, ObjectId, Stub
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsTypeError
+from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, properties
-from wrangler_compat.host.rpc_errors import received_error
-from wrangler_compat.host.rpc_stub import is_remote_name, remote_method
+from wrangler_compat.host.rpc_stub import is_remote_name, remote_call, remote_method
 from wrangler_compat.host.rpc_values import received, sent
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
@@ -114,13 +114,12 @@ class DurableObjectStub(JsProxy):
         """The name that its id was made of, or undefined."""
         return self._native.name
 
-    async def fetch(self, resource: Any, init: Any = None) -> Response:
+    def fetch(self, resource: Any, init: Any = None) -> JsPromise:
         """Send a request to the object's ``fetch`` and return its response."""
-        request = request_of(resource, init)
-        try:
-            return Response.of(await self._native.fetch(request.to_native()))
-        except Exception as error:
-            raise received_error(error) from error
+        return remote_call(self._fetch(resource, init))
+
+    async def _fetch(self, resource: Any, init: Any) -> Response:
+        return Response.of(await self._native.fetch(request_of(resource, init).to_native()))
 
     def __getattr__(self, name: str) -> Any:
         if not is_remote_name(name):

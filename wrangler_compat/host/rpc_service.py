@@ -11,9 +11,9 @@ from wrangler_compat.host.clone import to_data
 from wrangler_compat.host.durable_namespace import request_of
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.date import JsDate, from_milliseconds
+from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, properties, python
-from wrangler_compat.host.rpc_errors import received_error
-from wrangler_compat.host.rpc_stub import is_remote_name, remote_method
+from wrangler_compat.host.rpc_stub import is_remote_name, remote_call, remote_method
 from wrangler_compat.host.rpc_values import received, sent
 from wrangler_compat.host.web.response import Response
 
@@ -28,13 +28,12 @@ class Fetcher(JsProxy):
     def __init__(self, native: Service) -> None:
         self._native = native
 
-    async def fetch(self, resource: Any, init: Any = None) -> Response:
+    def fetch(self, resource: Any, init: Any = None) -> JsPromise:
         """Send a request to the entrypoint's ``fetch`` and return its response."""
-        request = request_of(resource, init)
-        try:
-            return Response.of(await self._native.fetch(request.to_native()))
-        except Exception as error:
-            raise received_error(error) from error
+        return remote_call(self._fetch(resource, init))
+
+    async def _fetch(self, resource: Any, init: Any) -> Response:
+        return Response.of(await self._native.fetch(request_of(resource, init).to_native()))
 
     async def scheduled(self, options: Any = None) -> JsObject:
         """Run the entrypoint's ``scheduled`` and return how it ended: ``{outcome, noRetry}``."""

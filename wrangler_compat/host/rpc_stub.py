@@ -6,10 +6,10 @@ this process.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
+from edgeagents.objects.eager import begin_now
 from wrangler_compat.host.context import WorkerContext, current_worker
 from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
@@ -17,7 +17,7 @@ from wrangler_compat.host.model.proxy import JsObject, JsProxy, python
 from wrangler_compat.host.rpc_errors import crossing, received_error
 from wrangler_compat.host.running import run_for
 
-__all__ = ["JsRpcPromise", "JsRpcStub", "RpcTarget", "is_remote_name", "remote_method"]
+__all__ = ["JsRpcPromise", "JsRpcStub", "RpcTarget", "is_remote_name", "remote_call", "remote_method"]
 
 _NO_METHODS = frozenset({"then", "constructor", "toJSON", "js_object", "js_response", "getBuffer"})
 
@@ -50,9 +50,14 @@ def remote_method(name: str, send: Callable[[str, tuple[Any, ...], dict[str, Any
     """Return what JavaScript calls for the method ``name`` of a stub whose calls ``send`` makes."""
 
     def call(*args: Any, **keywords: Any) -> JsPromise:
-        return JsRpcPromise.of(_settled(send(name, args, keywords)))
+        return remote_call(send(name, args, keywords))
 
     return call
+
+
+def remote_call(answer: Awaitable[Any]) -> JsPromise:
+    """Return the promise of a call's answer, whose errors are those that a caller sees. It has begun on return."""
+    return JsRpcPromise.of(begin_now(_settled(answer)))
 
 
 async def _settled(answer: Awaitable[Any]) -> Any:
@@ -75,7 +80,7 @@ class JsRpcStub(JsProxy):
 
     @python
     def __call__(self, *args: Any, **keywords: Any) -> JsPromise:
-        return JsRpcPromise.of(_settled(self._call(None, args, keywords)))
+        return remote_call(self._call(None, args, keywords))
 
     def __getattr__(self, name: str) -> Any:
         if not is_remote_name(name):
@@ -118,7 +123,7 @@ class JsRpcStub(JsProxy):
                 raise crossing(error) from error
 
         # A task of its own: the other end's context is not the caller's.
-        return received(await asyncio.ensure_future(run()))
+        return received(await begin_now(run()))
 
 
 def _worker() -> WorkerContext | None:

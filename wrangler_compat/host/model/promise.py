@@ -65,14 +65,18 @@ class JsPromise(JsProxy):
         if isinstance(awaitable, JsPromise):
             return awaitable
         promise = cls.__new__(cls)
-        promise._future = asyncio.ensure_future(awaitable)
-        promise._future.add_done_callback(_retrieve)
+        promise._future = future = asyncio.ensure_future(awaitable)
+        if future.done():
+            _retrieve(future)
+        else:
+            future.add_done_callback(_retrieve)
         return promise
 
     @classmethod
     def resolved(cls, value: Any) -> JsPromise:
         """Return a promise that is kept already."""
-        promise = cls()
+        promise = cls.__new__(cls)
+        promise._future = asyncio.get_running_loop().create_future()
         promise._future.set_result(value)
         return promise
 
@@ -84,6 +88,8 @@ class JsPromise(JsProxy):
         return promise
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        if self._future.done():
+            return self._future.__await__()
         # Whoever awaits may be cancelled; the others still wait.
         return asyncio.shield(self._future).__await__()
 

@@ -1,20 +1,20 @@
 """Which server is asked, with which key, in which of OpenAI's two protocols.
 
 The key and the server come from the worker's ``env``, else from the environment of the process: this is the one place
-that looks there. What is sent and read stands in ``responses`` and ``chat``.
+that looks there. What is sent and read stands in ``responses``, ``chat`` and ``other_answers``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from edgeagents.http import AbortSignal
 from edgeagents.models import ModelHandle, ModelRequest, Part
-from edgeagents_openai import chat, responses
+from edgeagents_openai import chat, other_answers, responses
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -74,6 +74,16 @@ class OpenAIProvider:
                     yield part
             finally:
                 await parts.aclose()
+
+    async def embed(self, model: str, texts: Sequence[str], *, env: Mapping[str, Any]) -> list[list[float]]:
+        """Return a vector for each text, all of one length. Raises ``ModelError``."""
+        async with self._client(self._url(env), self._key(env)) as client:
+            return await other_answers.embed(client, model, texts)
+
+    async def draw(self, model: str, inputs: Mapping[str, Any], *, env: Mapping[str, Any]) -> bytes:
+        """Return the picture that ``inputs`` ask for: ``prompt``, ``width``, ``height``. Raises ``ModelError``."""
+        async with self._client(self._url(env), self._key(env)) as client:
+            return await other_answers.draw(client, model, inputs)
 
     async def aclose(self) -> None:
         """Close all connections."""

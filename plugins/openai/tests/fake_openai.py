@@ -15,7 +15,7 @@ import uvicorn
 
 @dataclass
 class Answer:
-    """One answer: ``events`` are streamed; then the stream ends, is cut, or stays open."""
+    """One answer: ``events`` are streamed; then the stream ends, is cut, or stays open. Or ``body``, as it is."""
 
     events: Sequence[Any] = ()
     then: str = "end"
@@ -53,8 +53,8 @@ class FakeOpenAI:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.asked.append(Asked(scope["path"], headers, json.loads(body)))
         answer = self.answers.pop(0)
-        if answer.status != 200:
-            await self._refuse(answer, send)
+        if answer.status != 200 or answer.body is not None:
+            await self._send_body(answer, send)
             return
         head = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -71,7 +71,7 @@ class FakeOpenAI:
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _refuse(self, answer: Answer, send: Any) -> None:
+    async def _send_body(self, answer: Answer, send: Any) -> None:
         headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
         headers.append((b"content-type", b"application/json"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -27,6 +27,7 @@ from wrangler_compat.host.flags import flags_that_are_on
 from wrangler_compat.host.importing import HostFinder
 from wrangler_compat.host.loading import hosted_names
 from wrangler_compat.host.model.proxy import JsObject
+from wrangler_compat.missing_packages import how_to_install, package_of
 from wrangler_compat.own_modules import OwnModules
 
 __all__ = ["WorkerModule", "entrypoints_in", "import_main", "make_worker", "object_classes_in"]
@@ -65,7 +66,9 @@ class WorkerModule:
             file = getattr(module, "__file__", None)
             if name == "agents" and file is None:
                 del sys.modules[name]  # Ours: the next project may have its own.
-            elif name not in self._before and file and any(root in Path(file).parents for root in roots):
+            elif name in self._before or not file or "site-packages" in file:
+                continue  # Packages are for all workers, also those in an environment below the worker's folder.
+            elif any(root in Path(file).parents for root in roots):
                 del sys.modules[name]
 
 
@@ -121,7 +124,7 @@ def import_main(
                 worker.own = OwnModules(config.name, folders, file)
                 worker.module = worker.own.load_main()
     except ModuleNotFoundError as error:
-        if not _explain_missing(error, config, here):
+        if not _explain_missing(error, worker, config, here):
             raise
         worker.unload()
         return None
@@ -272,23 +275,31 @@ def _crons(config: Config) -> list[str]:
     return expressions
 
 
-def _explain_missing(error: ModuleNotFoundError, config: Config, here: Diagnostics) -> bool:
-    """Tell what to do about a module that is not there. False when a library lacks something of its own."""
-    name = (error.name or "").partition(".")[0]
-    place = _place_in_own_code(error, config)
-    if not name or name in sys.modules:
+def _explain_missing(error: ModuleNotFoundError, worker: WorkerModule, config: Config, here: Diagnostics) -> bool:
+    """Tell what to do about a module that is not there. False when a package is there, and lacks a part of itself."""
+    name = error.name or ""
+    top = name.partition(".")[0]
+    is_own = worker.own is not None and worker.own.plain(name) != name
+    if not name or is_own or (top in sys.modules and package_of(name) in (package_of(top), top)):
         return False
-    here.error("module", f"{place} imports {name!r}, which is not installed. Install it: pip install {name}")
+    place, is_direct = _place_in_own_code(error, config)
+    what = f"imports {name!r}" if is_direct else f"imports a package that needs {name!r}"
+    here.error("module", f"{place} {what}, which is not installed. {how_to_install(name, config.directory)}")
     return True
 
 
-def _place_in_own_code(error: BaseException, config: Config) -> str:
-    frames = [
+def _place_in_own_code(error: BaseException, config: Config) -> tuple[str, bool]:
+    """Return where the worker's code imports something, and whether that is itself what failed."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
+    own = [
         frame
-        for frame in traceback.extract_tb(error.__traceback__)
+        for frame in frames
         if config.directory in Path(frame.filename).parents and "site-packages" not in frame.filename
     ]
-    return f"{_shown(Path(frames[-1].filename), config)}:{frames[-1].lineno}" if frames else "the worker"
+    if not own:
+        return "the worker", False
+    is_direct = all("site-packages" not in frame.filename for frame in frames[frames.index(own[-1]) :])
+    return f"{_shown(Path(own[-1].filename), config)}:{own[-1].lineno}", is_direct
 
 
 def _did_you_mean_file(file: Path) -> str:

@@ -32,9 +32,11 @@ from edgeagents_emulator.hosts import with_own_hosts
 from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
 from edgeagents_emulator.log import configure_logging, user_traceback
 from edgeagents_emulator.options import Options
-from edgeagents_emulator.project import Project, load_projects
+from edgeagents_emulator.project import Project, load_projects, open_environments
 from wrangler_compat import bindings
 from wrangler_compat.migrations import class_changes
+from wrangler_compat.missing_packages import how_to_install
+from wrangler_compat.own_environment import OwnEnvironment
 
 __all__ = ["BootFailed", "EmulatorApp"]
 
@@ -126,8 +128,14 @@ class EmulatorApp:
 class _Session:
     """One project that runs, or several, of which the first has the traffic."""
 
-    def __init__(self, projects: Sequence[Project], runtimes: Sequence[Runtime], hosts: Hosts) -> None:
-        self._projects, self._runtimes = projects, runtimes
+    def __init__(
+        self,
+        projects: Sequence[Project],
+        runtimes: Sequence[Runtime],
+        environments: Sequence[OwnEnvironment],
+        hosts: Hosts,
+    ) -> None:
+        self._projects, self._runtimes, self._environments = projects, runtimes, environments
         self.runtime = runtime = runtimes[0]
         self.app = with_own_hosts(WorkerApp(runtime, fetch=self._fetch), hosts)
 
@@ -138,6 +146,8 @@ class _Session:
             raise
         except Exception as error:
             _log.error("%s %s failed: %s", request.method, request.path, _in_a_line(error), exc_info=error)
+            if isinstance(error, ModuleNotFoundError) and error.name:
+                _log.error("%r: %s", error.name, how_to_install(error.name, self._projects[0].config.directory))
             return error_page(request)
 
     async def stop(self) -> None:
@@ -147,9 +157,24 @@ class _Session:
         finally:
             for project in self._projects:
                 project.code.unload()
+            for environment in self._environments:
+                environment.close()
 
 
 async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
+    environments: Sequence[OwnEnvironment] = ()
+    try:
+        environments = open_environments(options, process)
+        return await _boot_in(environments, options, process)
+    except BaseException as error:
+        for environment in environments:
+            environment.close()
+        if isinstance(error, EdgeAgentsError) and not isinstance(error, BootFailed):
+            raise BootFailed(str(error)) from error
+        raise
+
+
+async def _boot_in(environments: Sequence[OwnEnvironment], options: Options, process: Mapping[str, str]) -> _Session:
     try:
         # Asked of a runtime that never starts: which kinds there are is needed before there is a worker.
         hook = load_plugins([bindings]).hook
@@ -177,7 +202,7 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         )
         for project in projects
     ]
-    session = _Session(projects, runtimes, Hosts(options.allowed_hosts))
+    session = _Session(projects, runtimes, environments, Hosts(options.allowed_hosts))
     try:
         # The one with the traffic is the last to begin, and the first to end.
         for runtime in reversed(runtimes):
@@ -185,6 +210,8 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
     except EdgeAgentsError as error:
         await session.stop()
         raise BootFailed(str(error)) from error
+    for fault in filter(None, (environment.fault for environment in environments)):
+        _log.warning("%s", fault)
     for project in projects:
         _log.info("%s", banner(project))
         if project.config.diagnostics.warnings:

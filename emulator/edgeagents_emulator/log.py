@@ -53,11 +53,15 @@ def _trim(report: traceback.TracebackException, seen: set[int]) -> None:
         return
     seen.add(id(report))
     frames = [frame for frame in report.stack if not frame.filename.startswith(_OF_IMPORTS)]
-    first = next((i for i, frame in enumerate(frames) if not frame.filename.startswith(_NOT_THEIRS)), 0)
+    first = next((i for i, frame in enumerate(frames) if _is_theirs(frame.filename)), 0)
     report.stack = traceback.StackSummary.from_list(frames[first:])
     for inner in (report.__cause__, report.__context__, *(report.exceptions or ())):
         if inner is not None:
             _trim(inner, seen)
+
+
+def _is_theirs(file: str) -> bool:
+    return not file.startswith(_NOT_THEIRS) and "site-packages" not in file
 
 
 class LineFormatter(logging.Formatter):

@@ -17,10 +17,11 @@ from wrangler_compat.config import Config, read_config
 from wrangler_compat.declarations import declare_variables
 from wrangler_compat.finding import find_config
 from wrangler_compat.migrations import CannotMigrate, storage_kinds
+from wrangler_compat.own_environment import OwnEnvironment
 from wrangler_compat.variables import VariableSources, read_variables
 from wrangler_compat.worker_loader import WorkerModule, import_main, make_worker
 
-__all__ = ["Project", "config_of", "load_project", "load_projects", "state_folder_of"]
+__all__ = ["Project", "config_of", "load_project", "load_projects", "open_environments", "state_folder_of"]
 
 STATE_FOLDER = Path(".edgeagents") / "state"
 
@@ -97,6 +98,17 @@ def config_of(options: Options, process: Mapping[str, str]) -> Config:
             "Go to your project's folder, or name the file with --config or EDGEAGENTS_CONFIG."
         )
     return read_config(path, environment=options.chosen_environment(process), directory=directory)
+
+
+def open_environments(options: Options, process: Mapping[str, str]) -> list[OwnEnvironment]:
+    """Let the packages be found that the projects have for themselves. You must close what this returns."""
+    directories: list[Path] = []
+    for config in (options.config, *options.others):
+        directory = config_of(replace(options, config=config), process).directory
+        if directory not in directories:
+            directories.append(directory)
+    # The last one that is opened is the first that is found.
+    return [OwnEnvironment(directory) for directory in reversed(directories)]
 
 
 def state_folder_of(options: Options, config: Config) -> Path:

@@ -187,7 +187,7 @@ def test_a_class_that_is_not_there_has_a_near_one_named(project: MakeProject) ->
     [
         ("class Counter: pass", "'Counter' in src/entry.py is no agent and no Durable Object"),
         (AGENT + "class Default:\n    def fetch(self, request): pass", "derive it from edgeagents.WorkerEntrypoint"),
-        ("import not_there_at_all", "Install it: pip install not_there_at_all"),
+        ("import not_there_at_all", "Install it: pip install not-there-at-all"),
     ],
 )
 def test_a_worker_that_cannot_be_used_is_told_in_a_sentence(project: MakeProject, worker: str, words: str) -> None:

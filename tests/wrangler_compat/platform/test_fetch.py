@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import websockets
 
+from edgeagents.testing import settle
 from wrangler_compat.host.web.fetching import close_clients
 
 
@@ -162,6 +163,7 @@ async def test_the_two_ends_of_a_pair():
     with pytest.raises(Exception, match="InvalidAccessError"):
         server.close(1005)
     server.close(3001, "x")
+    await settle()  # Events never come before the code that brought them about has ended.
     assert (got, server.readyState) == (["early", 3001], 3)
     with pytest.raises(Exception, match="after close"):
         server.send("x")

@@ -116,6 +116,8 @@ class CronTrigger:
         for expression, due in self._due.items():
             if due <= now:
                 self._due[expression] = next_time(expression, now)
+                if not self._runtime.is_first:
+                    continue  # Another process on the same state folder does it.
                 task = asyncio.ensure_future(run_scheduled(self._runtime, ScheduledController(due, expression)))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)

@@ -170,6 +170,8 @@ class Runtime:
         self.env: Env = Env()
         self.env._runtime = self
         self.exports: Env = Env()
+        self.is_first = False
+        """Whether this process is the one, of several on a state folder, that does what only one of them may do."""
         self._given_env = env
         self._plugins, self._discover = plugins, discover_plugins
         self._durability: Durability = durability
@@ -521,6 +523,7 @@ class Runtime:
 
     def shards_changed(self, owned: list[int] | None) -> None:
         """Run the alarms of objects in these shards; None for all. Called by the placement."""
+        self.is_first = owned is None or 0 in owned
         self.alarms.limit_to(owned)
 
     def drop_objects(self, error: Exception) -> None:

@@ -7,6 +7,7 @@ import logging
 from datetime import datetime
 
 import pytest
+from edgeagents_email.incoming import IncomingEmail
 from edgeagents_emulator.log import user_traceback
 
 from edgeagents import Request
@@ -199,3 +200,47 @@ async def test_objects_of_the_old_form_have_handlers_of_the_old_names(run: RunWo
 async def test_functions_are_no_handlers_from_the_date_on_that_wants_classes(run: RunWorker) -> None:
     with pytest.raises(Exception, match="on_fetch"):
         await run("async def on_fetch(request): pass")
+
+
+async def test_of_processes_that_share_a_state_folder_one_runs_what_is_scheduled(run: RunWorker) -> None:
+    clock = ManualClock()
+    worker = await run(CRON, triggers={"crons": ["* * * * *"]}, runtime={"clock": clock})
+    worker.runtime.shards_changed([1, 2])
+    await clock.advance(60)
+    await settle()
+    assert await worker.text() == ""
+    worker.runtime.shards_changed([0, 2])
+    await clock.advance(60)
+    await settle()
+    assert (await worker.text()).startswith("* * * * * ")
+
+
+async def test_an_email_is_forwarded_and_answered(run: RunWorker) -> None:
+    source = """
+        from js import Headers
+        from workers import WorkerEntrypoint, import_from_javascript
+
+        class Default(WorkerEntrypoint):
+            async def email(self, message):
+                EmailMessage = import_from_javascript("cloudflare:email").EmailMessage
+                await message.forward("c@x.com", Headers.new({"X-Seen": "yes"}.items()))
+                answer = EmailMessage.new("b@x.com", "a@x.com", "Message-ID: <2@x>\\r\\n\\r\\nthanks")
+                await message.reply(answer)
+                try:
+                    await message.forward("c@x.com", Headers.new({"Subject": "other"}.items()))
+                except Exception as error:
+                    message.setReject(str(error))
+    """
+    sent: list[tuple[str, str, bytes]] = []
+
+    async def send(sender: str, recipient: str, message: bytes) -> None:
+        sent.append((sender, recipient, message))
+
+    worker = await run(source)
+    email = IncomingEmail("a@x.com", "b@x.com", b"Message-ID: <1@x>\r\n\r\nbody", send=send)
+    await worker.runtime.run_handler("email", email)
+    assert sent == [
+        ("a@x.com", "c@x.com", b"x-seen: yes\r\nMessage-ID: <1@x>\r\n\r\nbody"),
+        ("b@x.com", "a@x.com", b"Message-ID: <2@x>\r\n\r\nthanks"),
+    ]
+    assert email.rejected == "RangeError: A forwarded email can get headers that begin with X-, not 'subject'."

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from edgeagents.asgi.http import serve_http
 from edgeagents.asgi.lifespan import serve_lifespan
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from edgeagents.runtime import Runtime
 
 __all__ = ["Serving"]
+
+_DRAIN_SECONDS: Final = 1.0
 
 
 class Serving:
@@ -62,9 +63,8 @@ class Serving:
 
     async def drain(self) -> None:
         """End the streams and sockets that are open."""
-        self.settings.connections.drain()
         # What was told to end writes its last bytes before anything below it is taken away.
-        await asyncio.sleep(0)
+        await self.settings.connections.drained(_DRAIN_SECONDS)
 
     async def stop(self) -> None:
         """Stop the runtime, if it was started here."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,6 +29,7 @@ class OpenConnections:
         self._open: set[OpenConnection] = set()
         self._by_address: dict[str, int] = {}
         self._on_first = on_first
+        self._all_ended: asyncio.Event | None = None
         self.is_draining = False
 
     def add(self, connection: OpenConnection) -> None:
@@ -41,6 +44,8 @@ class OpenConnections:
     def discard(self, connection: OpenConnection) -> None:
         """Forget ``connection``: it has ended."""
         self._open.discard(connection)
+        if self._all_ended is not None and not self._open:
+            self._all_ended.set()
 
     def take_place(self, address: str, limit: int) -> bool:
         """Count one more of ``address``, unless it has as many as ``limit``; return whether it was counted."""
@@ -65,6 +70,15 @@ class OpenConnections:
         self.is_draining = True
         for connection in tuple(self._open):
             connection.drain()
+
+    async def drained(self, seconds: float) -> None:
+        """End all of them, and return when they have ended; after ``seconds`` whatever is open."""
+        self.drain()
+        if not self._open:
+            return
+        self._all_ended = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_ended.wait(), seconds)
 
     def __len__(self) -> int:
         return len(self._open)

@@ -136,8 +136,9 @@ def request_of(model: ResolvedModel, inputs: Mapping[str, Any]) -> ModelRequest:
     if isinstance(choice, Mapping):
         function = choice.get("function") or choice
         choice = {"type": "tool", "tool_name": str(function.get("name"))}
-    elif choice == "any":
-        choice = "required"
+    elif choice in ("any", "required"):
+        # Of one tool that must be called it is known which.
+        choice = {"type": "tool", "tool_name": tools[0].name} if len(tools) == 1 else "required"
     schema = wanted_schema(inputs)
     if schema is not None:
         tools = (ToolDefinition(_SCHEMA_TOOL, "Answer by calling this.", schema),)

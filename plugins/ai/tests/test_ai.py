@@ -140,6 +140,16 @@ async def test_an_answer_can_be_an_object_of_a_schema():
     assert isinstance(answer["response"]["n"], int)
 
 
+async def test_the_one_tool_that_must_be_called_is_called_offline_too():
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    tool = {"name": "count", "parameters": schema}
+    async with running() as ai:
+        for choice in ("required", "any", {"type": "function", "function": {"name": "count"}}):
+            answer = await ai.run(LLAMA, {"prompt": "x", "tools": [tool], "tool_choice": choice})
+            (call,) = answer["tool_calls"]
+            assert (call["name"], type(call["arguments"]["n"])) == ("count", int)
+
+
 async def test_text_that_should_be_json_and_is_not_is_an_error():
     async with running(said("no")) as ai:
         with pytest.raises(InferenceUpstreamError, match="5024: JSON Mode couldn't be met"):

@@ -147,7 +147,7 @@ class ObjectReset(ObjectError):
 
 
 class OwnershipLost(ObjectReset):
-    """Another process owns the object now. What this one had not committed is gone; a new call reaches the owner."""
+    """Another process owns the object, or the one that did has ended. What was not committed is gone; try again."""
 
     def __init__(self, message: str = "Another process owns this object now. Try again.") -> None:
         super().__init__(message)

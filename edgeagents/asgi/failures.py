@@ -6,7 +6,7 @@ import logging
 import traceback
 from typing import Final
 
-from edgeagents.errors import ClientDisconnected, HttpError, ObjectError, StorageUnavailable
+from edgeagents.errors import ClientDisconnected, HttpError, ObjectError, OwnershipLost, StorageUnavailable
 from edgeagents.http import Request, Response
 from edgeagents.redaction import redact
 
@@ -23,7 +23,7 @@ def answer_failure(error: Exception, request: Request, *, debug: bool) -> Respon
     if isinstance(error, HttpError):
         _log.debug("%s %s was refused: %s", request.method, request.path, error)
         return Response(str(error), status=error.status)
-    if isinstance(error, ObjectError) and error.overloaded:
+    if isinstance(error, OwnershipLost) or (isinstance(error, ObjectError) and error.overloaded):
         _log.warning("%s %s was refused: %s", request.method, request.path, error)
         return Response(str(error), status=503, headers={"retry-after": "1"})
     if isinstance(error, StorageUnavailable):

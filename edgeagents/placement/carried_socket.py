@@ -53,6 +53,10 @@ class Forwarded:
         self._under_way -= count
         self._taken.set()
 
+    def lost(self) -> None:
+        """The link is gone: nothing more is taken, and nobody waits for that."""
+        self._taken.set()
+
     async def room(self) -> None:
         """Return when the object has taken enough for more to be sent."""
         while self._under_way >= _AHEAD and not self._link.is_lost:
@@ -80,6 +84,7 @@ class Carried:
         self._messages: deque[str | bytes] = deque()
         self._feeding: asyncio.Future[None] | None = None
         self._taken = 0
+        self._ended: tuple[int, str, bool] | None = None
         socket.attach(self)
 
     def send(self, message: str | bytes) -> None:
@@ -97,9 +102,10 @@ class Carried:
             self._feed()
 
     def feed_close(self, code: int, reason: str, was_clean: bool) -> None:
-        """Tell the object that the connection is over."""
-        self._messages.clear()
-        self._socket.feed_close(code, reason, was_clean)
+        """Tell the object that the connection is over, once it has taken the messages before."""
+        self._ended = (code, reason, was_clean)
+        if self._feeding is None:
+            self._feed()
 
     def _feed(self) -> None:
         self._feeding = None
@@ -118,6 +124,8 @@ class Carried:
                 self._feeding = asyncio.ensure_future(_wait_for(fed))
                 self._feeding.add_done_callback(lambda _: self._feed())
                 return
+        if self._ended is not None:
+            self._socket.feed_close(*self._ended)
 
 
 async def _wait_for(fed: Awaitable[None]) -> None:

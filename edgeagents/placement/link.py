@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from edgeagents.errors import DataCloneError
 from edgeagents.placement.wire import dump, load
 
-__all__ = ["WINDOW", "Channel", "Inflow", "Link", "LinkLost", "Outflow"]
+__all__ = ["WINDOW", "Channel", "Inflow", "Link", "LinkLost", "Outflow", "Reading"]
 
 _log = logging.getLogger("edgeagents.placement")
 
@@ -61,6 +62,7 @@ class Link:
     ) -> None:
         self._reader, self._writer, self._on_open, self._on_close = reader, writer, on_open, on_close
         self._channels: dict[int, Channel] = {}
+        self._parts: dict[int, bytearray] = {}
         self._numbers = itertools.count(1)
         self.is_lost = False
         self.takes_more = True
@@ -87,13 +89,40 @@ class Link:
 
         A process that takes nothing any more, while more than 64 MiB wait for it, has lost the link.
         """
+        self._write(dump([number, kind, *content]))
+
+    def _write(self, frame: bytes) -> None:
         if self.is_lost:
             return
-        self._writer.write(dump([number, kind, *content]))
+        self._writer.write(len(frame).to_bytes(4, "big") + frame)
         if self._writer.transport.get_write_buffer_size() > _MOST_WAITING:
             _log.warning("Another process does not take what is sent to it: the link to it is closed.")
             self._writer.transport.abort()
             self.close()
+
+    async def send_large(self, number: int, kind: str, *content: Any) -> None:
+        """Send a frame of any length up to 512 MiB: in parts, as they are taken, so that others' frames come between.
+
+        Raises ``DataCloneError`` for one that is longer.
+        """
+        frame = dump([number, kind, *content])
+        if len(frame) <= _PIECE:
+            self._write(frame)
+            return
+        if len(frame) > _LONGEST_FRAME:
+            raise DataCloneError(
+                f"{len(frame):,} bytes are too many to go to another process at once: at most {_LONGEST_FRAME:,}. "
+                "Stream them in a response, or send less at a time."
+            )
+        is_whole = False
+        try:
+            for start in range(0, len(frame), _PIECE):
+                is_whole = start + _PIECE >= len(frame)
+                self.send(number, "part", frame[start : start + _PIECE], is_whole)
+                await self.drain()
+        finally:
+            if not is_whole:
+                self.send(number, "part", None, True)
 
     async def drain(self) -> None:
         """Return when what was sent has left, more or less."""
@@ -101,20 +130,37 @@ class Link:
             await self._writer.drain()
 
     async def _read(self) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             while True:
                 length = int.from_bytes(await self._reader.readexactly(4), "big")
-                if length > _LONGEST_FRAME:
-                    break
-                number, kind, *content = load(await self._reader.readexactly(length))
-                channel = self._channels.get(number)
-                if number == _LINK:
-                    self._about_link(kind)
-                elif channel is not None:
-                    _hand_over(channel, kind, content)
-                elif kind == "open" and self._on_open is not None:
-                    self._channels[number] = self._on_open(self, number, content)
-        self.close()
+                self._take(await self._reader.readexactly(length))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # The other side has gone.
+        except Exception:
+            _log.exception("What another process sent cannot be read: the link to it is closed.")
+        finally:
+            self.close()
+
+    def _take(self, frame: bytes | bytearray) -> None:
+        number, kind, *content = load(frame)
+        channel = self._channels.get(number)
+        if number == _LINK:
+            self._about_link(kind)
+        elif kind == "part":
+            self._take_part(number, *content)
+        elif channel is not None:
+            _hand_over(channel, kind, content)
+        elif kind == "open" and self._on_open is not None:
+            self._channels[number] = self._on_open(self, number, content)
+
+    def _take_part(self, number: int, part: bytes | None, is_last: bool) -> None:
+        frame = self._parts.setdefault(number, bytearray())
+        if part is not None:
+            frame += part
+        if is_last:
+            del self._parts[number]
+            if part is not None:
+                self._take(frame)
 
     async def greeted(self) -> None:
         """Return when the other side has said hello. Raises ``LinkLost`` when it never will."""
@@ -138,12 +184,18 @@ class Link:
             case _:
                 self._agreed.set()
 
-    async def ended(self) -> None:
-        """Close the connection after what was sent, and return when that is done."""
-        await self.drain()
-        self.close()
-        with suppress(ConnectionError):
-            await self._writer.wait_closed()
+    async def ended(self, within: float) -> None:
+        """Close the connection after what was sent, and return when that is done, or after ``within`` seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self.drain()
+                self.close()
+                with suppress(ConnectionError):
+                    await self._writer.wait_closed()
+        except TimeoutError:
+            # One that is frozen does not hold this process up.
+            self._writer.transport.abort()
+            self.close()
 
     def close(self) -> None:
         """End the connection. Every channel learns that it is lost."""
@@ -244,6 +296,11 @@ class Inflow(AsyncIterator[bytes]):
             self._is_over, self._error = True, error
             self._arrived.set()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all has come, or nothing more is wanted."""
+        return self._is_over
+
     def __aiter__(self) -> Inflow:
         return self
 
@@ -266,9 +323,33 @@ class Inflow(AsyncIterator[bytes]):
             self._link.send(self._number, "grant", self._window - self._granted)
             self._granted = self._window
 
-    async def aclose(self) -> None:
-        """Stop reading."""
+    def stop(self) -> None:
+        """Say that no more is wanted."""
         if not self._is_over:
             self.end()
             if self.on_close is not None:
                 self.on_close()
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        self.stop()
+
+
+class Reading(AsyncIterator[bytes]):
+    """What a reader has of an ``Inflow``. Dropping it unread stops the stream, as it does one of this process."""
+
+    def __init__(self, inflow: Inflow) -> None:
+        self._inflow, self._loop = inflow, asyncio.get_running_loop()
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._inflow)
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        self._inflow.stop()
+
+    def __del__(self) -> None:
+        if not self._inflow.is_over:
+            with suppress(RuntimeError):  # The loop is closed, and the link with it.
+                # Any thread may be the last to drop it.
+                self._loop.call_soon_threadsafe(self._inflow.stop)

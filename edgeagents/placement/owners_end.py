@@ -44,14 +44,13 @@ class OwnersEnd:
         self._task = asyncio.get_running_loop().create_task(self._serve(packed, handle))
 
     async def _serve(self, packed: list[Any], handle: Handle) -> None:
-        event, props = unpack_event(packed, self._body, self._abort.signal)
-        handled = handle(unpack_address(packed), event, props)
-        if handled is None:
-            self._finish("moved")
-            return
         try:
-            result = await handled
-            await self._answer(result)
+            event, props = unpack_event(packed, self._body, self._abort.signal)
+            handled = handle(unpack_address(packed), event, props)
+            if handled is None:
+                self._finish("moved")
+                return
+            await self._answer(await handled)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -59,19 +58,26 @@ class OwnersEnd:
 
     async def _answer(self, result: Any) -> None:
         if isinstance(result, Response):
-            self._link.send(self._number, "response", pack_response(result))
+            await self._link.send_large(self._number, "response", pack_response(result))
             if result.websocket is not None:
                 self._socket = Carried(self._link, self._number, result.websocket)
+                if self._link.is_lost:
+                    self._closed(_LOST, "", False)
+            elif self._link.is_lost:
+                await result.aclose()
             elif result.is_streaming:
                 await self._stream(result)
             else:
                 self._link.forget(self._number)
+        elif isinstance(result, AsyncIterator) and self._link.is_lost:
+            await _close(result)
         elif isinstance(result, AsyncIterator):
             self._link.send(self._number, "items")
             self._outflow = Outflow(self._link, self._number, self._granted)
             await self._send_to_end(self._outflow.send_items(_encoded(result)))
         else:
-            self._finish("result", encode(result))
+            await self._link.send_large(self._number, "result", encode(result))
+            self._link.forget(self._number)
 
     async def _stream(self, response: Response) -> None:
         self._outflow = Outflow(self._link, self._number, WINDOW + self._granted)
@@ -108,6 +114,8 @@ class OwnersEnd:
                     self._outflow.grant(content[0])
                 else:
                     self._granted += content[0]
+            case "abort":
+                self._abort_request()
             case "gone":
                 self._gone()
             case "message":
@@ -120,8 +128,6 @@ class OwnersEnd:
 
     def lost(self) -> None:
         """See ``Channel``."""
-        if self._socket is not None:
-            self._closed(_LOST, "", False)
         self._gone()
 
     def _closed(self, code: int, reason: str, was_clean: bool) -> None:
@@ -130,9 +136,15 @@ class OwnersEnd:
         if socket is not None:
             socket.feed_close(code, reason, was_clean)
 
-    def _gone(self) -> None:
+    def _abort_request(self) -> None:
         self._abort.abort(ClientDisconnected())
         self._body.end(ClientDisconnected())
+
+    def _gone(self) -> None:
+        """Nobody wants the answer any more."""
+        self._abort_request()
+        if self._socket is not None:
+            self._closed(_LOST, "", False)
         if self._outflow is not None:
             # What is streamed has a reader less; the source closes with the stream.
             self._task.cancel()
@@ -144,6 +156,10 @@ async def _encoded(items: AsyncIterator[Any]) -> AsyncIterator[bytes]:
         async for item in items:
             yield encode(item)
     finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            await close()
+        await _close(items)
+
+
+async def _close(items: AsyncIterator[Any]) -> None:
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()

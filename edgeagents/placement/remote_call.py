@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
-from edgeagents.errors import ObjectReset, WebSocketError
+from edgeagents.errors import OwnershipLost, WebSocketError
 from edgeagents.http import Request
 from edgeagents.objects import Address, Event, FetchEvent, WebSocket, web_socket_pair
 from edgeagents.objects.values import decode
 from edgeagents.placement.carried_socket import Forwarded
-from edgeagents.placement.link import WINDOW, Inflow, Link, Outflow
+from edgeagents.placement.link import WINDOW, Inflow, Link, Outflow, Reading
 from edgeagents.placement.wire import pack_event, unpack_error, unpack_response
 
 __all__ = ["Moved", "call"]
@@ -29,18 +29,18 @@ class Moved(Exception):
 async def call(link: Link, address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
     """Bring ``event`` to the object through ``link``; return or raise what its handler does.
 
-    Raises ``Moved`` when nothing was done, and ``ObjectReset`` when the other process ended while it was at it.
+    Raises ``Moved`` when nothing was done, and ``OwnershipLost`` when the other process ended while it was at it.
     """
     packed = await pack_event(address, event, props)
     end = _CallersEnd(link, event.request if isinstance(event, FetchEvent) else None)
-    link.send(end.number, "open", *packed)
-    return await end.answer()
+    return await end.answer_to(packed)
 
 
 class _CallersEnd:
     def __init__(self, link: Link, request: Request | None) -> None:
         self._link, self._request = link, request
-        self._answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answer: asyncio.Future[Any] | None = asyncio.get_running_loop().create_future()
+        self._is_unwanted = False
         self._outflow: Outflow | None = None
         self._sending: asyncio.Task[None] | None = None
         self._inflow: Inflow | None = None
@@ -49,15 +49,26 @@ class _CallersEnd:
         self._unlisten: Callable[[], None] | None = None
         self.number = link.open(self)
         if request is not None:
-            self._unlisten = request.signal.add_listener(lambda: link.send(self.number, "gone"))
+            self._unlisten = request.signal.add_listener(lambda: link.send(self.number, "abort"))
 
-    async def answer(self) -> Any:
+    async def answer_to(self, packed: list[Any]) -> Any:
+        try:
+            await self._link.send_large(self.number, "open", *packed)
+        except BaseException:
+            self._end()
+            raise
+        assert self._answer is not None
         try:
             return await self._answer
         except asyncio.CancelledError:
             # The event belongs to the object, which goes on; but nobody reads what it answers.
-            self._answer.cancel()
+            self._is_unwanted = True
+            if self._socket is not None:
+                self._stop_reading()  # The answer came in the same moment.
             raise
+        finally:
+            # The channel stays while the answer is read, and ends when the reader drops it: it does not hold it.
+            self._answer = None
 
     # What comes
 
@@ -66,12 +77,12 @@ class _CallersEnd:
             case "result":
                 self._settle(decode(content[0]))
                 self._end()
+            case "response" | "items" if self._is_unwanted:
+                self._stop_reading()
             case "response":
                 self._take_response(content[0])
             case "items":
-                inflow = Inflow(self._link, self.number, granted=0, by_bytes=False)
-                self._read_from(inflow)
-                self._settle(_decoded(inflow))
+                self._settle(_decoded(self._reading(Inflow(self._link, self.number, granted=0, by_bytes=False))))
             case "error":
                 self._fail(unpack_error(content[0]))
             case "moved":
@@ -91,16 +102,15 @@ class _CallersEnd:
                 raise ValueError(f"The other process sent {kind!r}, which means nothing here.")
 
     def lost(self) -> None:
-        error = ObjectReset("The process that owned the object ended while it handled this. Try again.")
+        error = OwnershipLost("The process that owned the object ended while it handled this. Try again.")
         if self._socket is not None:
             # 1012 makes clients come back; they then reach the next owner.
             _close(self._socket, _RESTARTING, "Durable Object reset")
+        if self._forwarded is not None:
+            self._forwarded.lost()
         self._fail(error)
 
     def _take_response(self, packed: list[Any]) -> None:
-        if self._answer.cancelled():
-            self._stop_reading()
-            return
         _, _, whole, has_socket = packed
         if has_socket:
             response = unpack_response(packed, None)
@@ -108,17 +118,16 @@ class _CallersEnd:
             self._forwarded = Forwarded(self._link, self.number, self._end)
             self._socket.give_to(self._forwarded, ())
         elif whole is None:
-            inflow = Inflow(self._link, self.number, granted=WINDOW)
-            self._read_from(inflow)
-            response = unpack_response(packed, inflow)
+            response = unpack_response(packed, self._reading(Inflow(self._link, self.number, granted=WINDOW)))
         else:
             response = unpack_response(packed, None)
             self._end()
         self._settle(response)
 
-    def _read_from(self, inflow: Inflow) -> None:
+    def _reading(self, inflow: Inflow) -> Reading:
         self._inflow = inflow
         inflow.on_close = self._stop_reading
+        return Reading(inflow)
 
     def _stop_reading(self) -> None:
         self._link.send(self.number, "gone")
@@ -139,11 +148,11 @@ class _CallersEnd:
             socket.send(content[0])
 
     def _settle(self, value: Any) -> None:
-        if not self._answer.done():
+        if self._answer is not None and not self._answer.done():
             self._answer.set_result(value)
 
     def _fail(self, error: BaseException) -> None:
-        if not self._answer.done():
+        if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
         self._end_of_stream(error)
 
@@ -174,7 +183,7 @@ class _CallersEnd:
             self._link.send(self.number, "end")
 
 
-async def _decoded(items: Inflow) -> AsyncIterator[Any]:
+async def _decoded(items: Reading) -> AsyncIterator[Any]:
     try:
         async for item in items:
             yield decode(item)

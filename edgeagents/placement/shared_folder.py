@@ -113,7 +113,7 @@ class SharedFolder:
         """See ``Placement``."""
         self._stopped.set()
         for link in (*self._incoming, *self._outgoing):
-            await link.ended()
+            await link.ended(self._seconds)
         with suppress(FileNotFoundError):
             os.unlink(self._socket)
         if self._socket_folder is not None:

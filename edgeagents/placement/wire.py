@@ -187,11 +187,10 @@ def unpack_error(packed: list[Any]) -> BaseException:
 
 
 def dump(frame: list[Any]) -> bytes:
-    """Return a frame as it is sent: its length in four bytes, then the frame."""
-    data = cbor2.dumps(frame)
-    return len(data).to_bytes(4, "big") + data
+    """Return a frame as it is sent."""
+    return cbor2.dumps(frame)
 
 
-def load(data: bytes) -> list[Any]:
+def load(data: bytes | bytearray) -> list[Any]:
     """Return a frame that was read."""
     return cbor2.loads(data)

@@ -159,7 +159,10 @@ async def outcome_of(holding: asyncio.Task[httpx2.Response]) -> str:
         response = await asyncio.wait_for(holding, PATIENCE)
     except httpx2.HTTPError:
         return "cut off"
-    return "done before" if response.status_code == 200 else "refused"
+    if response.status_code == 200:
+        return "done before"
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    return "refused"
 
 
 async def heard_closed(socket: websockets.ClientConnection, code: int) -> None:

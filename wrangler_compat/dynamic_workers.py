@@ -17,7 +17,7 @@ import itertools
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Final, cast
@@ -167,7 +167,7 @@ class DynamicWorker:
                 await loaded[0].stop()
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Runtime]:
+    async def running(self) -> AsyncGenerator[Runtime]:
         """Give the runtime that runs it, for one event."""
         self._events += 1
         try:

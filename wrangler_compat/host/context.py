@@ -18,6 +18,7 @@ __all__ = [
     "WorkerContext",
     "current_worker",
     "enter",
+    "is_within_worker",
     "outbound_here",
     "register",
     "running_for",
@@ -58,6 +59,11 @@ def current_worker() -> WorkerContext:
     if len(_last) == 1:
         return _last[0]
     raise RuntimeError("No worker runs here.")
+
+
+def is_within_worker() -> bool:
+    """Return whether the running code belongs to a worker."""
+    return _current.get() is not None
 
 
 def outbound_here() -> Any:

@@ -11,6 +11,7 @@ from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, properties
+from wrangler_compat.host.redirects import answer_of
 from wrangler_compat.host.rpc_stub import is_remote_name, remote_call, remote_method
 from wrangler_compat.host.rpc_values import received, sent
 from wrangler_compat.host.web.request import Request
@@ -119,7 +120,7 @@ class DurableObjectStub(JsProxy):
         return remote_call(self._fetch(resource, init))
 
     async def _fetch(self, resource: Any, init: Any) -> Response:
-        return Response.of(await self._native.fetch(request_of(resource, init).to_native()))
+        return await answer_of(request_of(resource, init), self._native.fetch)
 
     def __getattr__(self, name: str) -> Any:
         if not is_remote_name(name):

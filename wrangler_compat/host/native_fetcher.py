@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from edgeagents.http import Request as NativeRequest
+from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.model.proxy import JsProxy
+from wrangler_compat.host.redirects import answer_of
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
 
@@ -22,6 +25,8 @@ class NativeFetcher(JsProxy):
 
     async def fetch(self, resource: Any, init: Any = None) -> Response:
         """Return the answer to a request."""
-        request = Request(resource, init)
-        answer = self._native.fetch(request.to_native())
-        return Response.of(await answer if inspect.isawaitable(answer) else answer, request.url)
+        return await answer_of(Request(resource, init), self._send)
+
+    async def _send(self, request: NativeRequest) -> NativeResponse:
+        answer = self._native.fetch(request)
+        return await answer if inspect.isawaitable(answer) else answer

@@ -13,6 +13,7 @@ from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.date import JsDate, from_milliseconds
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, properties, python
+from wrangler_compat.host.redirects import answer_of
 from wrangler_compat.host.rpc_stub import is_remote_name, remote_call, remote_method
 from wrangler_compat.host.rpc_values import received, sent
 from wrangler_compat.host.web.response import Response
@@ -33,7 +34,7 @@ class Fetcher(JsProxy):
         return remote_call(self._fetch(resource, init))
 
     async def _fetch(self, resource: Any, init: Any) -> Response:
-        return Response.of(await self._native.fetch(request_of(resource, init).to_native()))
+        return await answer_of(request_of(resource, init), self._native.fetch)
 
     async def scheduled(self, options: Any = None) -> JsObject:
         """Run the entrypoint's ``scheduled`` and return how it ended: ``{outcome, noRetry}``."""

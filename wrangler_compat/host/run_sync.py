@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
-from contextvars import ContextVar
 from typing import Any
 
 import greenlet
 
 __all__ = ["Suspendable", "can_run_sync", "run_sync"]
 
-_driver: ContextVar[Suspendable | None] = ContextVar("edgeagents_suspendable", default=None)
+
+class _Greenlet(greenlet.greenlet):
+    """One step of a coroutine. What drives it is found by the code that runs, whatever context that runs in."""
+
+    driver: Suspendable
 
 
 def can_run_sync() -> bool:
     """Whether ``run_sync`` would work here."""
-    driver = _driver.get()
-    return driver is not None and greenlet.getcurrent() is driver.greenlet
+    return isinstance(greenlet.getcurrent(), _Greenlet)
 
 
 def run_sync(awaitable: Awaitable[Any]) -> Any:
@@ -29,10 +31,10 @@ def run_sync(awaitable: Awaitable[Any]) -> Any:
 
     Raises RuntimeError("No suspender") in code that no worker's event runs.
     """
-    driver = _driver.get()
-    if driver is None or greenlet.getcurrent() is not driver.greenlet:
+    current = greenlet.getcurrent()
+    if not isinstance(current, _Greenlet):
         raise RuntimeError("No suspender")
-    return driver.wait_for(awaitable)
+    return current.driver.wait_for(awaitable)
 
 
 class Suspendable:
@@ -42,7 +44,7 @@ class Suspendable:
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
-        self.greenlet: greenlet.greenlet | None = None
+        self.greenlet: _Greenlet | None = None
 
     def wait_for(self, awaitable: Awaitable[Any]) -> Any:
         """Stand still until ``awaitable`` has settled. Called in the coroutine's greenlet."""
@@ -55,7 +57,6 @@ class Suspendable:
         return value
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        token = _driver.set(self)
         coroutine = self._coroutine
         kind: str = "send"
         value: Any = None
@@ -82,7 +83,6 @@ class Suspendable:
                     kind, value = "throw", error
         finally:
             coroutine.close()
-            _driver.reset(token)
 
     def _step(self, coroutine: Coroutine[Any, Any, Any], kind: str, value: Any) -> tuple[str, Any]:
         def run() -> tuple[str, Any]:
@@ -93,7 +93,8 @@ class Suspendable:
             except BaseException as error:
                 return "raise", error
 
-        self.greenlet = greenlet.greenlet(run)
+        self.greenlet = _Greenlet(run)
+        self.greenlet.driver = self
         # A greenlet has context variables of its own unless it is given the task's.
         self.greenlet.gr_context = greenlet.getcurrent().gr_context
         return self.greenlet.switch()

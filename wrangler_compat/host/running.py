@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from wrangler_compat.host.context import WorkerContext, enter
 from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.run_sync import Suspendable
+from wrangler_compat.host.tasks import drive_tasks
 from wrangler_compat.host.web.response import Response
 
 __all__ = ["called", "native_response", "run_for"]
@@ -28,6 +30,7 @@ async def run_for(
     ``waits`` is what ``waitUntil`` of the event does, ``relaxed`` drops arguments too many.
     """
     enter(worker, waits)
+    drive_tasks(asyncio.get_running_loop())
     return await Suspendable(called(function, *args, relaxed=relaxed))
 
 

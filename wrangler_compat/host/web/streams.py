@@ -117,7 +117,8 @@ class ReadableStream(JsProxy):
     async def _more(self) -> None:
         self._changed.clear()
         if self._pull is not None and self._pulling is None:
-            self._pulling = asyncio.ensure_future(settle_with(call_relaxed(self._pull, self._controller)))
+            pulled = call_relaxed(self._pull, self._controller)
+            self._pulling = asyncio.ensure_future(pulled if asyncio.iscoroutine(pulled) else settle_with(pulled))
             self._pulling.add_done_callback(self._pulled)
         await self._changed.wait()
 

@@ -1,0 +1,60 @@
+"""Tasks of a worker's code: ``run_sync`` works below each of them, as below a handler.
+
+Who makes a task is not known beforehand, a framework as well as the worker, so the event loop is told how to do it.
+Coroutines of the house itself, which run no code of the worker's but through ``Suspendable``, are left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+import edgeagents
+import wrangler_compat
+from wrangler_compat.host.context import is_within_worker
+from wrangler_compat.host.run_sync import Suspendable
+
+__all__ = ["drive_tasks", "driven"]
+
+_HOUSE = tuple(
+    str(Path(cast("str", module.__file__)).parent) + os.sep for module in (edgeagents, wrangler_compat, asyncio)
+)
+_is_house: dict[str, bool] = {}
+
+
+async def driven(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return what ``coroutine`` comes to. Below it ``run_sync`` works."""
+    return await Suspendable(coroutine)
+
+
+def drive_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Let tasks that workers make on ``loop`` be driven, from now on."""
+    before = loop.get_task_factory()
+    if isinstance(before, _Factory):
+        return
+    loop.set_task_factory(cast("Any", _Factory(before)))
+
+
+class _Factory:
+    def __init__(self, before: Any) -> None:
+        self._before = before
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        if is_within_worker() and asyncio.iscoroutine(coro) and not _is_of_the_house(coro):
+            coro = driven(coro)
+        if self._before is not None:
+            return self._before(loop, coro, **options)
+        return asyncio.Task(coro, loop=loop, **options)
+
+
+def _is_of_the_house(coroutine: Any) -> bool:
+    code = getattr(coroutine, "cr_code", None)
+    if code is None:
+        return False
+    known = _is_house.get(code.co_filename)
+    if known is None:
+        known = _is_house[code.co_filename] = code.co_filename.startswith(_HOUSE)
+    return known

@@ -226,3 +226,42 @@ async def test_a_response_of_an_object_is_streamed(run: RunWorker) -> None:
     worker = await run(source, objects=["Box"])
     response = await worker.fetch()
     assert [chunk async for chunk in response.stream()] == [b"one ", b"two"]
+
+
+async def test_an_object_has_facets_with_storage_of_their_own(run: RunWorker) -> None:
+    source = """
+        import json
+        from pyodide.ffi import create_proxy, to_js
+        from workers import DurableObject, Response, WorkerEntrypoint
+
+        class Child(DurableObject):
+            async def add(self, word):
+                words = (await self.ctx.storage.get("words") or []) + [word]
+                await self.ctx.storage.put("words", words)
+                return words
+
+        class Parent(DurableObject):
+            async def work(self):
+                def start():
+                    return to_js({"class": self.ctx.exports.Child})
+                one, two = (self.ctx.facets.get(name, create_proxy(start)) for name in ("one", "two"))
+                said = [(await facet.add(word)).to_py() for facet, word in ((one, "a"), (one, "b"), (two, "c"))]
+                self.ctx.facets.abort("one", "enough")
+                try:
+                    await one.add("d")
+                except Exception as error:
+                    said.append(str(error))
+                said.append((await self.ctx.facets.get("one", start).add("e")).to_py())
+                self.ctx.facets.delete("one")
+                said.append((await self.ctx.facets.get("one", start).add("f")).to_py())
+                return said
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                return Response(json.dumps(await self.env.PARENT.getByName("a").work()))
+    """
+    worker = await run(source, objects=["Parent", "Child"])
+    assert await worker.text() == (
+        '[["a"], ["a", "b"], ["c"], "Error: The facet \'one\' was aborted or deleted. Get it again.", '
+        '["a", "b", "e"], ["f"]]'
+    )

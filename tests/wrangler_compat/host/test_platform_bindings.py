@@ -80,3 +80,7 @@ async def test_a_worker_finds_them(run: RunWorker) -> None:
     assert "VPC is a private network" in answer["vpc"]
     rows = query(worker.runtime.stores, "SELECT blob1, blob2, double2 FROM visits WHERE index1 = 'i'")
     assert rows == [{"blob1": "/", "blob2": "x", "double2": 2.5}]
+    counted = await worker.text(
+        "/cdn-cgi/analytics_engine/sql", method="POST", body=b"SELECT count(*) AS n FROM visits"
+    )
+    assert json.loads(counted)["data"] == [{"n": 2}]

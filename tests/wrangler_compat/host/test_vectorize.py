@@ -45,3 +45,10 @@ async def test_an_index_is_searched_by_a_worker(run: RunWorker) -> None:
     assert answer["found"]["matches"][0] == {"id": "a", "score": 1, "values": [1, 0], "metadata": {"n": 1}}
     assert (answer["mutation"], answer["named"], answer["typed"], answer["count"]) == (36, "b", "a", 3)
     assert answer["refused"].startswith("Error: VECTOR_QUERY_ERROR (code = 40006): invalid query vector")
+
+
+async def test_what_an_index_is_may_stand_in_the_configuration(run: RunWorker) -> None:
+    declared = {"binding": "INDEX", "index_name": "docs", "metric": "dot-product", "dimensions": 2}
+    worker = await run(SOURCE, vectorize=[declared])
+    answer = json.loads(await worker.text())
+    assert [match["score"] for match in answer["found"]["matches"]] == [-1, -1]

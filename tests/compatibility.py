@@ -55,7 +55,7 @@ class Claim(NamedTuple):
 
 
 NOT_YET = (
-    ("Durable Objects", "`ctx.exports`, `ctx.container`", ""),
+    ("Durable Objects", "`ctx.container`", ""),
     ("Durable Objects", "several processes on one state folder", "refused with an error that names the process"),
     (
         "Workflows",
@@ -64,7 +64,6 @@ NOT_YET = (
     ),
     ("MCP", "servers over RPC: `addMcpServer` with a binding, `rpc:` sessions; x402", ""),
     ("Workers", "other bindings (KV, R2, D1, queues, ...)", "an error names the binding"),
-    ("Workers", "Python Workers on Cloudflare's SDK (`from workers import ...`)", "an error says what to do"),
 )
 
 

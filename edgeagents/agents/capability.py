@@ -6,6 +6,7 @@ is a class with hooks, made once per waking with what it needs, never with the a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -117,4 +118,9 @@ class Capability:
 
 def overrides(capability: object, hook: str) -> bool:
     """Return whether ``capability`` does anything in ``hook``."""
-    return getattr(type(capability), hook) is not getattr(Capability, hook)
+    return _overrides(type(capability), hook)
+
+
+@functools.cache
+def _overrides(kind: type, hook: str) -> bool:
+    return getattr(kind, hook) is not getattr(Capability, hook)

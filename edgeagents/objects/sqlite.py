@@ -98,6 +98,7 @@ _TRANSACTION_KEYWORDS: Final = frozenset({"BEGIN", "COMMIT", "END", "RELEASE", "
 # nobody calls ``tidy`` or it does not get a chance.
 _CHECKPOINT_PAGES: Final = 1_000
 _CHECKPOINT_AT_ONCE_PAGES: Final = 8_000
+_LIMITS: Final = Limits()
 _TEXTS_KEPT: Final = 1_000
 _PAGE: Final = 4096
 _BINARY: Final = getattr(os, "O_BINARY", 0)
@@ -224,7 +225,7 @@ class Database:
         self._created_lock = threading.Lock()
         self._created: int | None = None
         self._is_closed = self._is_connecting = False
-        self.limits = Limits()
+        self.limits = _LIMITS
         self.work = 0
         """Counts what SQLite is asked to do without a pause. Whoever steps through a cursor adds to it."""
         self._watch = SqlWatch(self)

@@ -6,10 +6,25 @@ an entry, which of them names the binding, and wrangler's word for the type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from wrangler_compat.shapes import ANYTHING, FLAG, NUMBER, TEXT, TEXTS, ListOf, Number, OneOf, Shape, Text, record
+from wrangler_compat.diagnostics import Diagnostics
+from wrangler_compat.shapes import (
+    ANYTHING,
+    FLAG,
+    NUMBER,
+    TEXT,
+    TEXTS,
+    Checked,
+    ListOf,
+    Number,
+    OneOf,
+    Shape,
+    Text,
+    record,
+)
 
 __all__ = ["BINDING_KINDS", "QUEUE_CONSUMER", "WORKFLOW_FIELDS", "BindingKind", "entries_shape"]
 
@@ -38,9 +53,25 @@ def _kind(
     is_list: bool = True,
     unique: bool = True,
     is_open: bool = False,
+    rule: Callable[[Mapping[str, Any], Diagnostics], bool] | None = None,
 ) -> BindingKind:
-    entry = record({f"{name}!": TEXT, **fields}, unknown="pass" if is_open else "warn")
+    entry: Shape = record({f"{name}!": TEXT, **fields}, unknown="pass" if is_open else "warn")
+    entry = entry if rule is None else Checked(entry, rule)
     return BindingKind(tuple(key.split(".")), kind, entry, name, is_list, unique)
+
+
+def _of_another_worker(entry: Mapping[str, Any], here: Diagnostics) -> bool:
+    if "environment" in entry and "script_name" not in entry:
+        here.at("environment").error("invalid", "is for a class of another worker: name that one in script_name")
+        return False
+    return True
+
+
+def _one_network(entry: Mapping[str, Any], here: Diagnostics) -> bool:
+    if ("tunnel_id" in entry) == ("network_id" in entry):
+        here.error("invalid", "expected either tunnel_id or network_id")
+        return False
+    return True
 
 
 _FILLED = Text(r"(?s).+", "a string that is not empty")
@@ -66,6 +97,7 @@ BINDING_KINDS: tuple[BindingKind, ...] = (
         "durable_object_namespace",
         {"class_name!": TEXT, "script_name": TEXT, "environment": TEXT},
         name="name",
+        rule=_of_another_worker,
     ),
     _kind("kv_namespaces", "kv_namespace", {"id": _FILLED, "preview_id": TEXT, **_REMOTE}),
     _kind(
@@ -160,7 +192,12 @@ BINDING_KINDS: tuple[BindingKind, ...] = (
     _kind("media", "media", _REMOTE, is_list=False),
     _kind("analytics", "analytics", _REMOTE, is_list=False),
     _kind("vpc_services", "vpc_service", {"service_id!": TEXT, "remote": ANYTHING}),
-    _kind("vpc_networks", "vpc_network", {"tunnel_id": TEXT, "network_id": TEXT, "remote": ANYTHING}),
+    _kind(
+        "vpc_networks",
+        "vpc_network",
+        {"tunnel_id": TEXT, "network_id": TEXT, "remote": ANYTHING},
+        rule=_one_network,
+    ),
     _kind("k2", "k2", {"stream!": TEXT, "remote": ANYTHING}),
     _kind("logfwdr.bindings", "logfwdr", {"destination!": TEXT}, name="name"),
     _kind("unsafe.bindings", "unsafe", {"type!": TEXT}, name="name", is_open=True),

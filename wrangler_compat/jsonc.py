@@ -90,6 +90,8 @@ def _position(text: str, offset: int) -> tuple[int, int]:
 def _sentence(fault: json.JSONDecodeError) -> str:
     rest = fault.doc[fault.pos :].lstrip(" \t\r\n")
     found = repr(rest[0]) if rest else "the end of the file"
+    if not fault.doc.strip():
+        return "the file is empty; the least that it can hold is {}"
     message = fault.msg[:1].lower() + fault.msg[1:]
     if message.startswith(("expecting", "illegal trailing", "extra data")):
         message = message.replace("expecting", "expected", 1)

@@ -161,6 +161,9 @@ class ListOf:
     least: int = 0
 
     def check(self, value: object, here: Diagnostics) -> bool:
+        if isinstance(value, str) and isinstance(self.item, Text):
+            here.error("invalid", f'expected a list, found {describe(value)}; put it in brackets: ["{value}"]')
+            return False
         if not isinstance(value, list):
             return _refuse(here, "a list", value)
         items = cast("list[object]", value)
@@ -239,7 +242,7 @@ class Record:
         fits = True
         for name in self.fields:
             if name in self.required and name not in value:
-                here.at(name).error("invalid", "is required here")
+                here.at(name).error("invalid", f"is required here{self._other_name(name, value)}")
                 fits = False
         for name, item in value.items():
             shape = self.fields.get(name)
@@ -251,6 +254,11 @@ class Record:
             elif self.unknown == "warn":
                 here.at(name).warning("unexpected-field", f"is not known here.{did_you_mean(name, self.fields)}")
         return fits
+
+    def _other_name(self, name: str, value: Mapping[str, Any]) -> str:
+        # Kinds of binding differ in this, and everybody mixes it up.
+        other = {"name": "binding", "binding": "name"}.get(name, "")
+        return f": what is called {other!r} elsewhere" if other in value and other not in self.fields else ""
 
 
 def record(fields: Mapping[str, Shape], *, unknown: Literal["warn", "pass", "refuse"] = "warn") -> Record:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from wrangler_compat.encoding import SyntaxFault
 __all__ = ["parse_toml"]
 
 _LARGEST = 2**53 - 1
+_NO_NUMBER = re.compile(r"invalid (?:integer|float|number|date|datetime|value) '([A-Za-z][^']*)'")
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         table = tomlrt.loads(text).to_dict()
     except tomlrt.TOMLParseError as fault:
         sentence = str(fault).removesuffix(f" (line {fault.line}, column {fault.col})")
-        raise SyntaxFault(sentence, fault.line, fault.col) from None
+        raise SyntaxFault(_plainer(sentence), fault.line, fault.col) from None
     except ValueError as fault:
         # An integer of more digits than Python will convert.
         raise SyntaxFault(str(fault)) from None
@@ -35,6 +37,12 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise SyntaxFault("tables and arrays are nested too deeply") from None
     _refuse_large_integers(table, "")
     return table
+
+
+def _plainer(sentence: str) -> str:
+    # What begins with a letter is taken for a number or a date, and refused as one.
+    word = _NO_NUMBER.match(sentence)
+    return sentence if word is None else f'expected a value, found {word[1]}; a string needs quotes: "{word[1]}"'
 
 
 def _refuse_large_integers(value: object, path: str) -> None:

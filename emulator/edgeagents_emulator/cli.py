@@ -14,6 +14,8 @@ import click
 
 from edgeagents.errors import PluginError
 from edgeagents.plugins import load_plugins
+from edgeagents_emulator.config_table import config_table, variables_table
+from edgeagents_emulator.importing import import_wrangler_state
 from edgeagents_emulator.log import configure_logging
 from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
 from edgeagents_emulator.stored import agent, backup, restore
@@ -53,7 +55,7 @@ def main() -> None:
     """Run Python Workers and agents on plain CPython."""
 
 
-for command in (agent, backup, restore):
+for command in (agent, backup, restore, import_wrangler_state):
     main.add_command(command)
 
 
@@ -141,15 +143,15 @@ def show_config(
     if shows_variables:
         sources = VariableSources(env_file, {}, os.environ)
         variables, _ = read_variables(config.values, config.directory, requested, sources, config.diagnostics)
-        form = variables_as_json(variables, config.diagnostics)
+        form, text = variables_as_json(variables, config.diagnostics), variables_table(variables)
     else:
         form = normal_form(config, requested, Path.cwd())
+        text = "" if is_json or config.diagnostics.errors else config_table(config)
     if is_json:
         click.echo(json.dumps(form, indent=2))
     else:
-        for key, value in form.items():
-            if key not in ("errors", "warnings") and value not in (None, [], {}):
-                click.echo(f"{key:<28} {value if isinstance(value, str) else json.dumps(value)}")
+        if text:
+            click.echo(text)
         if list(config.diagnostics):
             click.echo(config.diagnostics.render(config.title), err=True)
     sys.exit(1 if config.diagnostics.errors else 0)

@@ -61,3 +61,80 @@ def test_no_file_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     status, form = run()
     assert (status, form["configPath"]) == (0, None)
+
+
+TABLE = """\
+counting from wrangler.jsonc
+
+Settings
+  compatibility_flags   python_workers
+  dev.port              9000
+  main                  src/entry.py
+  compatibility_date    2026-01-01
+
+Bindings
+  env.Counter (Counter)        Durable Object
+  env.LOBBY (Lobby, of other)  Durable Object
+  env.KV (abc)                 KV Namespace
+  env.GREETING ("(hidden)")    Environment Variable
+  env.LIMITS ({"a": 1})        Environment Variable
+  env.KEY                      Secret
+
+Durable Object classes
+  Counter   with SQL
+
+Started by
+  the clock   */5 * * * *
+  a queue     jobs (max_batch_size 5)
+
+Assets
+  directory   public
+
+Environments: staging (--env NAME shows one)
+"""
+
+
+def test_people_are_shown_what_is_set_in_tables(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    bindings = [
+        {"name": "Counter", "class_name": "Counter"},
+        {"name": "LOBBY", "class_name": "Lobby", "script_name": "other"},
+    ]
+    folder = project(
+        durable_objects={"bindings": bindings},
+        vars={"GREETING": "hi", "LIMITS": {"a": 1}},
+        kv_namespaces=[{"binding": "KV", "id": "abc"}],
+        triggers={"crons": ["*/5 * * * *"]},
+        queues={"consumers": [{"queue": "jobs", "max_batch_size": 5}]},
+        secrets={"required": ["KEY"]},
+        assets={"directory": "public"},
+        dev={"port": 9000},
+        env={"staging": {"vars": {}}},
+    )
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(main, ["config"])
+    assert result.exit_code == 0
+    assert result.stdout.split() == TABLE.split()
+    assert result.stdout.count("\n\n") == TABLE.count("\n\n")
+
+
+def test_people_are_shown_the_environment_that_they_ask_for(
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project(env={"staging": {"vars": {"ONLY": "here"}}}))
+    result = CliRunner().invoke(main, ["config", "--env", "staging"])
+    assert result.stdout.startswith("counting-staging (staging) from wrangler.jsonc\n")
+    assert "env.ONLY" in result.stdout
+    assert "env.GREETING" not in result.stdout
+
+
+def test_people_are_shown_variables_with_their_values(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project())
+    result = CliRunner().invoke(main, ["config", "--vars"])
+    assert result.stdout.split() == ["Name", "Kind", "Value", "GREETING", "text", "hi", "KEY", "secret", "sesame"]
+
+
+def test_what_is_wrong_is_told_in_place_of_a_table(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project(name="No Name", main=5))
+    result = CliRunner().invoke(main, ["config"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("wrangler.jsonc has 2 errors:\n")

@@ -118,7 +118,7 @@ def _fetch(handler: str) -> Callable[..., Any]:
             given: Any = Request.of(request)
             if handler == "fetch":
                 given = kit.python_from_rpc(given)
-            return native_response(await called(getattr(self._instance, handler), given, None, None))
+            return native_response(await called(getattr(self._instance, handler), given, None, None), request)
 
         return await self._run(run)
 

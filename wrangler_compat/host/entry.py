@@ -125,7 +125,7 @@ class _HostedEntrypoint(_Hosted):
         given: Any = Request.of(request, cf_of(request))
         if name == "fetch":
             given = cast("Any", sdk()).python_from_rpc(given)
-        return native_response(await called(getattr(self._instance(), name), given, None, None))
+        return native_response(await called(getattr(self._instance(), name), given, None, None), request)
 
     async def _test(self, name: str) -> None:
         await called(getattr(self._instance(), name), None, None, None)
@@ -171,15 +171,15 @@ class _HostedFunctions(_Hosted):
             ctx, env = self._given()
             if event == "fetch":
                 request = Request.of(args[0], cf_of(args[0]))
-                return await self._run(_answer, function, request, env, ctx)
+                return await self._run(_answer, args[0], function, request, env, ctx)
             given = [js_event(event, value) for value in args] or [None]
             return await self._run(called, function, *given, env, ctx)
 
         return run
 
 
-async def _answer(function: Callable[..., Any], *given: Any) -> NativeResponse:
-    return native_response(await called(function, *given))
+async def _answer(request: NativeRequest, function: Callable[..., Any], *given: Any) -> NativeResponse:
+    return native_response(await called(function, *given), request)
 
 
 def cf_of(request: NativeRequest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable
 from typing import Any
 
@@ -14,11 +15,14 @@ from wrangler_compat.host.model.date import JsDate, from_milliseconds
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, properties, python
 from wrangler_compat.host.redirects import answer_of
+from wrangler_compat.host.rpc_errors import crossing
 from wrangler_compat.host.rpc_stub import is_remote_name, remote_call, remote_method
 from wrangler_compat.host.rpc_values import received, sent
 from wrangler_compat.host.web.response import Response
 
 __all__ = ["Fetcher", "LoopbackFetcher"]
+
+_log = logging.getLogger("edgeagents.worker")
 
 
 class Fetcher(JsProxy):
@@ -34,7 +38,10 @@ class Fetcher(JsProxy):
         return remote_call(self._fetch(resource, init))
 
     async def _fetch(self, resource: Any, init: Any) -> Response:
-        return await answer_of(request_of(resource, init), self._native.fetch)
+        try:
+            return await answer_of(request_of(resource, init), self._native.fetch)
+        except Exception as error:
+            raise crossing(error) from error
 
     async def scheduled(self, options: Any = None) -> JsObject:
         """Run the entrypoint's ``scheduled`` and return how it ended: ``{outcome, noRetry}``."""
@@ -47,7 +54,8 @@ class Fetcher(JsProxy):
         try:
             await self._native.run_event("scheduled", controller)
             outcome = "ok"
-        except Exception:
+        except Exception as error:
+            _log.error("scheduled() for %r failed", cron, exc_info=error)
             outcome = "exception"
         return JsObject({"outcome": outcome, "noRetry": not controller.retries})
 

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.context import WorkerContext, enter
 from wrangler_compat.host.model.errors import JsTypeError
@@ -40,9 +41,15 @@ async def called(function: Callable[..., Any], *args: Any, relaxed: bool = True)
     return await result if inspect.isawaitable(result) else result
 
 
-def native_response(result: Any) -> NativeResponse:
-    """Return the runtime's response for what a handler gave: the SDK's, JavaScript's, or what has one."""
+def native_response(result: Any, request: NativeRequest) -> NativeResponse:
+    """Return the runtime's response for what a handler gave to ``request``: one of the SDK's, or of JavaScript's."""
     made = getattr(result, "js_response", None) or getattr(result, "js_object", result)
     if not isinstance(made, Response):
         raise JsTypeError(f"Expected a Response from the handler, but got {type(result).__name__}.")
-    return made.to_native()
+    answer = made.to_native()
+    if answer.websocket is not None and not request.is_websocket_upgrade:
+        raise JsTypeError(
+            "Worker tried to return WebSocket in a response to a request which did not contain the header "
+            '"Upgrade: websocket".'
+        )
+    return answer

@@ -303,3 +303,21 @@ async def test_streams_cross_by_reference(run: RunWorker) -> None:
     """
     work = work.replace("service.identity([stream])", "service._binding.identity(to_js([stream]))")
     assert "streamed" in await result(run, work)
+
+
+async def test_an_error_of_fetch_arrives_with_its_message(run: RunWorker) -> None:
+    work = """
+        said = []
+        for stub in (service, box):
+            try:
+                await stub.fetch("http://x/")
+            except OSError as error:
+                said.append(str(error).splitlines()[-1])
+        return said
+    """
+    source = SOURCE.replace('return Response(f"service {request.url}")', 'raise KeyError("broken")')
+    source = source.replace("class Box(Callee, DurableObject):\n    pass", (
+        "class Box(Callee, DurableObject):\n    async def fetch(self, request):\n        raise ValueError('broken too')"
+    ))  # fmt: skip
+    worker = await run(source.replace("{work}", indent(dedent(work), " " * 8)), objects=["Box"], **SERVICES)
+    assert await worker.text() == '["KeyError: \'broken\'", "ValueError: broken too"]'

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from edgeagents.testing import settle
+from edgeagents.testing import ManualClock, settle
 
 from .conftest import RunningWorker, RunWorker
 
@@ -265,3 +267,65 @@ async def test_an_object_has_facets_with_storage_of_their_own(run: RunWorker) ->
         '[["a"], ["a", "b"], ["c"], "Error: The facet \'one\' was aborted or deleted. Get it again.", '
         '["a", "b", "e"], ["f"]]'
     )
+
+
+async def test_a_section_that_fails_or_takes_too_long_resets_the_object(run: RunWorker) -> None:
+    source = """
+        import asyncio, json
+        from workers import DurableObject, Response, WorkerEntrypoint
+
+        class Box(DurableObject):
+            def __init__(self, ctx, env):
+                super().__init__(ctx, env)
+                self.calls = 0
+
+            async def section(self, kind):
+                self.calls += 1
+                async def run():
+                    if kind == "fail":
+                        raise ValueError("it failed")
+                    await asyncio.get_running_loop().create_future()
+                await self.ctx.blockConcurrencyWhile(run)
+
+            async def count(self):
+                self.calls += 1
+                return self.calls
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                kind = request.url.rpartition("/")[2]
+                stub, said = self.env.BOX.getByName(kind), []
+                try:
+                    await stub.section(kind)
+                except Exception as error:
+                    said.append(str(error).splitlines()[-1][:71])
+                return Response(json.dumps([*said, await self.env.BOX.getByName(kind).count()]))
+    """
+    clock = ManualClock()
+    worker = await run(source, objects=["Box"], runtime={"clock": clock})
+    assert await worker.text("/fail") == '["ValueError: it failed", 1]'
+    waiting = asyncio.ensure_future(worker.text("/wait"))
+    await settle()
+    await clock.advance(30)
+    assert await waiting == '["Error: A call to blockConcurrencyWhile() in a Durable Object waited for", 1]'
+
+
+async def test_a_socket_answers_no_ordinary_request(run: RunWorker) -> None:
+    source = """
+        from js import WebSocketPair
+        from workers import DurableObject, Response, WorkerEntrypoint
+
+        class Box(DurableObject):
+            async def fetch(self, request):
+                return Response(None, status=101, web_socket=WebSocketPair.new().object_values()[0])
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                if request.url.endswith("/box"):
+                    return await self.env.BOX.getByName("a").fetch(request)
+                return Response(None, status=101, web_socket=WebSocketPair.new().object_values()[0])
+    """
+    worker = await run(source, objects=["Box"])
+    for path in ("/", "/box"):
+        with pytest.raises(Exception, match="tried to return WebSocket in a response to a request which did not"):
+            await worker.fetch(path)

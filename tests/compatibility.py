@@ -63,7 +63,7 @@ NOT_YET = (
         "the first two warn",
     ),
     ("MCP", "servers over RPC: `addMcpServer` with a binding, `rpc:` sessions; x402", ""),
-    ("Workers", "other bindings (KV, R2, D1, queues, ...)", "an error names the binding"),
+    ("Workers", "bindings that no row names, such as Browser Rendering", "an error names the binding"),
 )
 
 

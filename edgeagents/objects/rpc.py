@@ -36,6 +36,7 @@ class HandedOver:
     """
 
     __slots__ = ("value",)
+    _stays_here = True
 
     def __init__(self, value: Any) -> None:
         self.value = value

@@ -193,7 +193,9 @@ def _refusal(value: Any) -> DataCloneError:
         advice = "Use its .value."
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         advice = "Use dataclasses.asdict() on it."
-    elif callable(getattr(value, "model_dump", None)):
+    elif getattr(kind, "_stays_here", False):
+        advice = "It stays in the process that has it: only data crosses from one to another."
+    elif callable(getattr(kind, "model_dump", None)):
         advice = "Use its model_dump()."
     elif isinstance(value, type | types.FunctionType | types.BuiltinFunctionType | types.MethodType | types.ModuleType):
         advice = "Code stays where it is: use a name for it."

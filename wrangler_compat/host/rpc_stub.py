@@ -7,7 +7,7 @@ this process.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from edgeagents.objects.eager import begin_now
 from wrangler_compat.host.context import WorkerContext, current_worker
@@ -71,7 +71,7 @@ class JsRpcStub(JsProxy):
     """``RpcStub``: stands for a function, or for an object whose methods can be called. It may be passed on."""
 
     _js_name = "JsRpcStub"
-    _known: ClassVar[set[str]] = {"dup"}
+    _stays_here = True
 
     def __init__(self, target: Any) -> None:
         self._target = target

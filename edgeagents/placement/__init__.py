@@ -22,7 +22,16 @@ from edgeagents.placement.contract import Local, Placement
 from edgeagents.placement.folder_claim import FolderClaim, wait_for_lock
 from edgeagents.placement.single_process import SingleProcess
 
-__all__ = ["Address", "FolderClaim", "Lease", "Local", "Placement", "SingleProcess", "default_placement", "wait_for_lock"]
+__all__ = [
+    "Address",
+    "FolderClaim",
+    "Lease",
+    "Local",
+    "Placement",
+    "SingleProcess",
+    "default_placement",
+    "wait_for_lock",
+]
 
 
 def default_placement(folder: Path | None, worker: str = "") -> Placement:

@@ -12,6 +12,7 @@ from pathlib import Path
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, UnknownBinding
 from edgeagents.worker import Worker
+from edgeagents_emulator.building import run_build
 from edgeagents_emulator.options import Options
 from wrangler_compat.config import Config, read_config
 from wrangler_compat.declarations import declare_variables
@@ -140,6 +141,7 @@ def load_project(
         config.diagnostics,
     )
     if not any(d.code == "parse" for d in config.diagnostics.errors):
+        run_build(config)
         _look_closer(config, frozenset(known_kinds))
     # Bindings cannot share a name, but secrets and the command line replace variables.
     taken = {declaration.name for _, declaration in config.bindings}

@@ -68,6 +68,11 @@ def register_commands(cli: Any) -> None:
     """Called when the command ``edgeagents`` needs its commands: add yours to ``cli``, which is a ``click.Group``."""
 
 
+@hookspec
+def import_state(source: Any, state: Any) -> None:
+    """Called by ``edgeagents import-wrangler-state``: copy what is of your kind from ``source`` into ``state``."""
+
+
 @hookspec(firstresult=True)
 def storage_backend(runtime: Runtime, location: str | None) -> StorageBackend | None:
     """Return what keeps objects' data at ``location`` (None: memory), or None to leave it to the next plugin."""

@@ -210,6 +210,17 @@ class StateFolder:
                 index.sync()
             return made
 
+    def adopt(self, database: Path, namespace: str, object_id: ObjectId, *, replace: bool = False) -> StoredAgent:
+        """Make an object of ``database``, a file in our format that nobody uses, and return it.
+
+        Raises ``ConfigError`` if it is there already and is not to be replaced.
+        """
+        made = self._put(database, namespace, object_id, replace=replace)
+        with self._alarms() as index:
+            self._note_alarms(made, index)
+            index.sync()
+        return made
+
     def backup(self, target: str | os.PathLike[str], agents: Iterable[StoredAgent] | None = None) -> int:
         """Copy everything, or the given agents, into the folder ``target``, which is a state folder then. Return how
         many agents there were.

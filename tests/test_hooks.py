@@ -171,6 +171,16 @@ def test_hook_register_commands():
     assert commands == ["greet"]
 
 
+def test_hook_import_state():
+    def import_state(source, state):
+        state.append(source)
+
+    copied: list[str] = []
+    hook = load_plugins([plugin(import_state=import_state)], discover=False).hook
+    hook.import_state(source="what was there", state=copied)
+    assert copied == ["what was there"]
+
+
 async def test_hook_storage_backend(tmp_path):
     class Counting(MemoryStorage):
         opened = 0

@@ -28,7 +28,7 @@ from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.values import decode, encode
 
-__all__ = ["AlarmHint", "AlarmIndex", "AlarmScheduler", "AlarmSlot", "Wake", "kept_alarm", "retry_delay"]
+__all__ = ["AlarmHint", "AlarmIndex", "AlarmScheduler", "AlarmSlot", "Wake", "alarm_to_keep", "kept_alarm", "retry_delay"]
 
 _RETRIES: Final = 6
 _JITTER: Final = 0.25
@@ -63,6 +63,11 @@ class _Alarm:
 def kept_alarm(value: bytes) -> datetime:
     """Return when the alarm is due that a database keeps as ``value``."""
     return from_ms(_Alarm(*decode(value)).due)
+
+
+def alarm_to_keep(due: datetime) -> bytes:
+    """Return what a database keeps for an alarm that is due then and has never run."""
+    return encode([to_ms(due), to_ms(due), 0, 1])
 
 
 class AlarmSlot:

@@ -2,6 +2,9 @@
 
 The first 48 digits come from the object's name, or from chance; the last 16 are a check that ties them to the
 namespace, so an id of another namespace is refused and not mistaken for a new object.
+
+A namespace whose key begins with ``HALF`` has objects that were made by another runtime, and ids in its form: 32 digits
+from the name, and as many for the check.
 """
 
 from __future__ import annotations
@@ -14,10 +17,24 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-__all__ = ["SHARDS", "Address", "ObjectId", "Place", "id_from_name", "id_from_string", "nanoid", "unique_id", "uuid4"]
+__all__ = [
+    "HALF",
+    "SHARDS",
+    "Address",
+    "ObjectId",
+    "Place",
+    "id_from_name",
+    "id_from_string",
+    "nanoid",
+    "unique_id",
+    "uuid4",
+]
 
 SHARDS: Final = 256
 """In how many parts all objects are divided. Those of one part have one owner."""
+
+HALF: Final = "half/"
+"""Begins the key of a namespace whose ids have the other form."""
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _NANOID_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
@@ -63,12 +80,17 @@ class Place(NamedTuple):
 def id_from_name(namespace: str, name: str) -> ObjectId:
     """Return the id that ``name`` has in ``namespace``: always the same one."""
     # A name is data: surrogates that no encoder takes still make an id.
-    digest = hmac.digest(_key(namespace), b"name\0" + name.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    text = name.encode("utf-8", "surrogatepass")
+    if namespace.startswith(HALF):
+        return ObjectId(_half_checked(namespace, hmac.digest(_half_key(namespace), text, hashlib.sha256)[:16]), name)
+    digest = hmac.digest(_key(namespace), b"name\0" + text, hashlib.sha256)
     return ObjectId(_checked(namespace, digest[:24].hex()), name)
 
 
 def unique_id(namespace: str, rng: random.Random) -> ObjectId:
     """Return an id that no name makes and that nobody has had before."""
+    if namespace.startswith(HALF):
+        return ObjectId(_half_checked(namespace, rng.randbytes(16)))
     return ObjectId(_checked(namespace, rng.randbytes(24).hex()))
 
 
@@ -77,7 +99,11 @@ def id_from_string(namespace: str, digits: str) -> ObjectId:
     digits = digits.lower()
     if not _HEX.fullmatch(digits):
         raise TypeError("Invalid Durable Object ID: must be 64 hex digits")
-    if not hmac.compare_digest(_checked(namespace, digits[:48]), digits):
+    if namespace.startswith(HALF):
+        wanted = _half_checked(namespace, bytes.fromhex(digits[:32]))
+    else:
+        wanted = _checked(namespace, digits[:48])
+    if not hmac.compare_digest(wanted, digits):
         raise TypeError("Durable Object ID is not valid for this namespace.")
     return ObjectId(digits)
 
@@ -102,3 +128,11 @@ def _key(namespace: str) -> bytes:
 
 def _checked(namespace: str, base: str) -> str:
     return base + hmac.digest(_key(namespace), b"id\0" + base.encode(), hashlib.sha256)[:8].hex()
+
+
+def _half_key(namespace: str) -> bytes:
+    return hashlib.sha256(namespace.removeprefix(HALF).encode("utf-8", "surrogatepass")).digest()
+
+
+def _half_checked(namespace: str, base: bytes) -> str:
+    return (base + hmac.digest(_half_key(namespace), base, hashlib.sha256)[:16]).hex()

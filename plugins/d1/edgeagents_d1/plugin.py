@@ -50,6 +50,14 @@ def shutdown(runtime: Runtime) -> None:
 
 
 @hookimpl
+def import_state(source: Any, state: Any) -> None:
+    """Copy databases that ``wrangler dev`` has kept."""
+    from edgeagents_d1.importing import import_databases
+
+    import_databases(source, state)
+
+
+@hookimpl
 def register_commands(cli: Any) -> None:
     """Add ``edgeagents d1``."""
     from edgeagents_d1.commands import d1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from edgeagents_kv.checks import (
@@ -121,6 +121,19 @@ class KvNamespace:
         if len(rows) > count:
             listed["cursor"] = base64.urlsafe_b64encode(rows[count - 1][0]).decode()
         return listed | {"cacheStatus": None}
+
+    def take_over(self, entries: Iterable[tuple[str, bytes, str | None, int | None]], *, replace: bool) -> int:
+        """Keep entries of another namespace: key, value, metadata as JSON, when it expires (seconds since 1970).
+
+        All or none. Those whose key is there are kept only to ``replace`` it. Return how many were kept.
+        """
+        verb = "REPLACE" if replace else "IGNORE"
+        database, count = self._database, 0
+        with self._stores.transaction(database):
+            for key, value, metadata, expires in entries:
+                row = (_key(key), value, metadata, expires)
+                count += database.execute(f"INSERT OR {verb} INTO entries VALUES (?, ?, ?, ?)", row).rowcount
+        return count
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())

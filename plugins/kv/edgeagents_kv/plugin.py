@@ -31,6 +31,14 @@ def register_bindings() -> Iterable[BindingType]:
 
 
 @hookimpl
+def import_state(source: Any, state: Any) -> None:
+    """Copy namespaces that ``wrangler dev`` has kept."""
+    from edgeagents_kv.importing import import_namespaces
+
+    import_namespaces(source, state)
+
+
+@hookimpl
 def register_commands(cli: Any) -> None:
     """Add ``edgeagents kv``."""
     from edgeagents_kv.commands import kv

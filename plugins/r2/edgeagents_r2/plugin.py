@@ -32,6 +32,14 @@ def register_bindings() -> Iterable[BindingType]:
 
 
 @hookimpl
+def import_state(source: Any, state: Any) -> None:
+    """Copy buckets that ``wrangler dev`` has kept."""
+    from edgeagents_r2.importing import import_buckets
+
+    import_buckets(source, state)
+
+
+@hookimpl
 def register_commands(cli: Any) -> None:
     """Add ``edgeagents r2``."""
     from edgeagents_r2.commands import r2

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from edgeagents.objects.ids import id_from_name, id_from_string, nanoid, unique_id, uuid4
+from edgeagents.objects.ids import HALF, id_from_name, id_from_string, nanoid, unique_id, uuid4
 
 pytestmark = pytest.mark.cloudflare(
     "Durable Objects", "`idFromName`, `newUniqueId`, `idFromString`, `get`, `getByName`", "same; in snake_case"
@@ -63,3 +63,15 @@ def test_random_texts_have_their_shapes():
     rng = random.Random(1)
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", uuid4(rng))
     assert re.fullmatch(r"[A-Za-z0-9_-]{21}", nanoid(rng))
+
+
+def test_objects_of_another_runtime_have_ids_in_its_form():
+    namespace = HALF + "w-Sql"
+    # As workerd makes it.
+    digits = "88c35f37274f4b130750fb4aeaa347216dd53d507f896edef52ac70ce4e7e7fa"
+    assert str(id_from_name(namespace, "ann")) == digits
+    assert id_from_string(namespace, digits).equals(id_from_name(namespace, "ann"))
+    made = unique_id(namespace, random.Random(1))
+    assert id_from_string(namespace, str(made)) == made
+    with pytest.raises(TypeError, match="not valid for this namespace"):
+        id_from_string(namespace, str(id_from_name("w-Sql", "ann")))

@@ -10,13 +10,14 @@ folder. It is a plain ``sqlite3`` connection with a transaction a statement; the
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
+
+from edgeagents.placement.shared_file import open_shared, transaction
 
 __all__ = ["Stores"]
 
@@ -46,38 +47,33 @@ class Stores:
         """Return the database of a resource, the same one each time. ``schema`` is run when it is opened.
 
         Any thread may use it, one at a time. Statements commit by themselves; ``with self.transaction(...)`` joins
-        several.
+        several. One that cannot be done because of the disk, or of another process, raises ``StorageUnavailable``.
         """
         known = self._open.get((kind, name))
         if known is not None:
             return known
         path = self.path(kind, name)
-        if path is not None and not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(
-            ":memory:" if path is None else path,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        for statement in schema:
-            connection.execute(statement)
+        if path is None:
+            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        else:
+            connection = open_shared(path, _BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            for statement in schema:
+                connection.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
         self._open[kind, name] = connection
         return connection
 
     @staticmethod
-    @contextmanager
-    def transaction(connection: sqlite3.Connection) -> Generator[None]:
-        """Keep what is written in the ``with`` block together or, when an exception leaves it, not at all."""
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+    def transaction(connection: sqlite3.Connection) -> AbstractContextManager[None]:
+        """Keep what is written in the ``with`` block together or, when it or the commit fails, not at all.
+
+        Do not await in it: until it ends, other processes wait.
+        """
+        return transaction(connection)
 
     def close(self) -> None:
         """Close every database."""
@@ -89,6 +85,6 @@ class Stores:
 def _file_name(name: str) -> str:
     # A quoted name never is "." or "..", nor has it a slash. On some disks upper and lower case are one.
     quoted = quote(name, safe="", errors="surrogatepass")
-    if quoted == quoted.lower() and len(quoted) <= _LONGEST_NAME and not quoted.startswith("."):
+    if quoted and quoted == quoted.lower() and len(quoted) <= _LONGEST_NAME and not quoted.startswith("."):
         return quoted
     return f"{quoted[:40].lstrip('.')}-{hashlib.sha256(quoted.encode()).hexdigest()[:32]}"

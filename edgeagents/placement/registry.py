@@ -9,19 +9,19 @@ ahead of all that could have been given out and not be on disk.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from edgeagents.errors import StorageUnavailable
 from edgeagents.objects import SHARDS, Lease
 from edgeagents.placement.members import Member, Peer, find, peers
+from edgeagents.placement.shared_file import open_shared, transaction
 
 __all__ = ["Registry"]
 
 _LEAP: Final = 1 << 32
+_BUSY_SECONDS: Final = 0.5
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS shards (shard INTEGER PRIMARY KEY, member INTEGER NOT NULL, token INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -35,10 +35,7 @@ class Registry:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / "registry.db"
-        path.touch(mode=0o600)
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=0.5)
-        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database = open_shared(folder / "registry.db", _BUSY_SECONDS)
         self._database.execute("PRAGMA synchronous = FULL")
         with self._transaction():
             for statement in _SCHEMA:
@@ -140,16 +137,5 @@ class Registry:
         )
         return value
 
-    @contextmanager
-    def _transaction(self):
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-        except sqlite3.OperationalError as error:
-            raise StorageUnavailable(f"The owners of {self._folder} cannot be told: {error}") from error
+    def _transaction(self) -> AbstractContextManager[None]:
+        return transaction(self._database)

@@ -10,6 +10,7 @@ from typing import Any
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.context import WorkerContext, enter
+from wrangler_compat.host.inline_threads import run_threads_inline
 from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.run_sync import Suspendable
@@ -32,6 +33,7 @@ async def run_for(
     """
     enter(worker, waits)
     drive_tasks(asyncio.get_running_loop())
+    run_threads_inline()
     return await Suspendable(called(function, *args, relaxed=relaxed))
 
 

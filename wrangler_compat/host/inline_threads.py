@@ -28,5 +28,5 @@ def _inline(in_thread: Callable[..., Any]) -> Callable[..., Any]:
     async def run_sync(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
         return func(*args) if is_within_worker() else await in_thread(func, *args, **options)
 
-    run_sync._in_thread = in_thread  # pyright: ignore[reportFunctionMemberAccess]
+    run_sync.__dict__["_in_thread"] = in_thread
     return run_sync

@@ -64,6 +64,8 @@ class JsPromise(JsProxy):
         """Return the promise of what ``awaitable`` comes to. It runs from now on, awaited or not."""
         if isinstance(awaitable, JsPromise):
             return awaitable
+        if isinstance(awaitable, JsProxy) and hasattr(awaitable, "unwrap"):
+            awaitable = awaitable.unwrap()  # JavaScript's handle on a task of Python.
         promise = cls.__new__(cls)
         promise._future = future = asyncio.ensure_future(awaitable)
         if future.done():

@@ -102,7 +102,8 @@ class UnknownBinding(ConfigError):
         super().__init__(
             f"No installed plugin provides {kind!r}, needed "
             f"{f'for the binding {name!r}' if name else 'by the worker'}. "
-            f"Installed: {', '.join(sorted(known)) or 'none'}. The table in plugins/README.md says which plugin has what."
+            f"Installed: {', '.join(sorted(known)) or 'none'}. "
+            "The table in plugins/README.md says which plugin has what."
         )
 
 

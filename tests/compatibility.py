@@ -56,7 +56,6 @@ class Claim(NamedTuple):
 
 NOT_YET = (
     ("Durable Objects", "`ctx.container`", ""),
-    ("Durable Objects", "several processes on one state folder", "refused with an error that names the process"),
     (
         "Workflows",
         "`concurrency` and `schedules` of a workflow; rollbacks; a step that returns a stream",

@@ -21,6 +21,11 @@ import websockets
 
 from tests.servers import Server
 
+pytestmark = pytest.mark.cloudflare(
+    "Durable Objects",
+    "one owner at a time, whichever of many processes is asked",
+    "same; the processes are on one machine",
+)
 ROUNDS = int(os.environ.get("EDGEAGENTS_ROUNDS", "100"))
 LEASE = 0.4
 PATIENCE = 20.0

@@ -62,6 +62,10 @@ class Member:
         self.holds_until = until
         return True
 
+    def drop(self) -> None:
+        """Give up a membership of which nobody was told: its number may be another's already, and so its file."""
+        os.close(self._fd)
+
     def leave(self) -> None:
         """End the membership. Nothing of what it owned is in use any more."""
         self.holds_until = 0.0
@@ -109,6 +113,11 @@ class Peer:
             path.unlink(missing_ok=True)
         with suppress(OSError):
             os.unlink(self.socket)
+        folder = os.path.dirname(self.socket)
+        if folder != str(self.folder.absolute()):
+            # It was made for the socket alone.
+            with suppress(OSError):
+                os.rmdir(folder)
 
     def end(self) -> None:
         """Kill the process, if it is one of this machine and still lapsed. For one that is frozen with a lock."""

@@ -43,12 +43,18 @@ class Registry:
 
     def join(self, socket: Callable[[int], str], seconds: float) -> Member:
         """Become a member that listens at what ``socket`` makes of its number. Its leases hold for ``seconds``."""
-        with self._transaction():
-            others = self._living()
-            if not others:
-                self._next("token", _LEAP)
-            number = self._next("member")
-            member = Member(self._folder, number, socket(number), seconds)
+        member: Member | None = None
+        try:
+            with self._transaction():
+                others = self._living()
+                if not others:
+                    self._next("token", _LEAP)
+                number = self._next("member")
+                member = Member(self._folder, number, socket(number), seconds)
+        except BaseException:
+            if member is not None:
+                member.drop()
+            raise
         # Later changes may be lost with the power, as those of an earlier start: the leap above is on disk.
         self._database.execute("PRAGMA synchronous = NORMAL")
         return member
@@ -103,6 +109,12 @@ class Registry:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+    def end_lapsed(self) -> None:
+        """Kill the members that did not renew: one that stopped in a transaction keeps all others from theirs."""
+        displace = self._displace()
+        if displace is not None:
+            displace()
 
     def _owner_in_force(self, number: int) -> Peer | None:
         owner = find(self._folder, number)

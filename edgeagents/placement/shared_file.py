@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from edgeagents.errors import StorageUnavailable
 
-__all__ = ["open_shared", "transaction"]
+__all__ = ["is_locked", "open_shared", "transaction"]
 
 _PAUSE: Final = 0.005
 
@@ -62,15 +62,19 @@ def open_shared(path: Path, seconds: float) -> sqlite3.Connection:
     return connection
 
 
+def is_locked(error: StorageUnavailable) -> bool:
+    """Whether the file cannot be used because another process has locked it for too long."""
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def _use_log(connection: sqlite3.Connection, until: float) -> None:
     # When several open a new file at once, SQLite may tell one that it is locked without waiting at all.
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except StorageUnavailable as error:
-            cause = error.__cause__
-            is_busy = isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not is_busy or time.monotonic() >= until:
+            if not is_locked(error) or time.monotonic() >= until:
                 raise
             time.sleep(_PAUSE)
         else:

@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from edgeagents.errors import ObjectError, OwnershipLost, StorageError
+from edgeagents.errors import ObjectError, OwnershipLost, StorageError, StorageUnavailable
 from edgeagents.objects import SHARDS, Address, Event, Lease
 from edgeagents.placement.contract import Local
 from edgeagents.placement.folder_claim import FolderClaim
@@ -31,6 +31,7 @@ from edgeagents.placement.members import Member, Peer, owners_folder
 from edgeagents.placement.owners_end import OwnersEnd
 from edgeagents.placement.registry import Registry
 from edgeagents.placement.remote_call import Moved, call
+from edgeagents.placement.shared_file import is_locked
 
 __all__ = ["SharedFolder"]
 
@@ -112,8 +113,8 @@ class SharedFolder:
     async def stop(self) -> None:
         """See ``Placement``."""
         self._stopped.set()
-        for link in (*self._incoming, *self._outgoing):
-            await link.ended(self._seconds)
+        self._beat.join()
+        await asyncio.gather(*(link.ended(self._seconds) for link in (*self._incoming, *self._outgoing)))
         with suppress(FileNotFoundError):
             os.unlink(self._socket)
         if self._socket_folder is not None:
@@ -141,7 +142,13 @@ class SharedFolder:
         # In a thread: a handler that blocks the event loop for long does not cost this process its objects.
         while not self._stopped.wait(self._seconds / 4):
             member = self._member
-            if not member.renew():
+            try:
+                is_held = member.renew()
+            except OSError as error:
+                # It may go well the next time, while the leases still hold.
+                _log.warning("The leases in %s could not be renewed: %s", self._owners_folder, error)
+                is_held = member.holds_until > time.monotonic()
+            if not is_held:
                 with suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._lapsed, member)
 
@@ -156,9 +163,14 @@ class SharedFolder:
         for link in tuple(self._incoming):
             link.close()
         # Its old membership ends after its objects have left memory, so that none can write by an old token unnoticed.
-        self._member = self._join()
-        member.leave()
         self._note_shards()
+        try:
+            self._member = self._join()
+        except (StorageError, OSError) as error:
+            # It is tried again when the leases are to be renewed next.
+            _log.warning("This process owns nothing until it can join again: %s", error)
+        else:
+            member.leave()
 
     async def _keep_sharing(self) -> None:
         while True:
@@ -188,10 +200,11 @@ class SharedFolder:
         in_use = self._local.shards_in_use()
         idle = [shard for shard, lease in enumerate(self._leases) if lease is not None and shard not in in_use]
         given = idle[:count]
-        for shard in given:
-            self._leases[shard] = None
         if given:
+            # First where the others look: what this process only forgot would be nobody's.
             self._registry.release(self._member, given)
+            for shard in given:
+                self._leases[shard] = None
             self._note_shards()
 
     def _note_shards(self) -> None:
@@ -209,6 +222,7 @@ class SharedFolder:
     async def _deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Any:
         shard = address.id.shard
         patience = time.monotonic() + self._seconds + _PATIENCE
+        reason: Exception | None = None
         while not self._stopped.is_set():
             try:
                 owner = self._owner(shard)
@@ -218,9 +232,16 @@ class SharedFolder:
             except (Moved, LinkLost):
                 # Nothing was done: its owner gives it up just now, or has gone, or takes no more.
                 self._owners.pop(shard, None)
+                reason = None
+            except _OwnersUnknown as error:
+                if reason is not None and is_locked(reason):
+                    self._registry.end_lapsed()
+                reason = error.reason
             if time.monotonic() > patience:
                 break
             await asyncio.sleep(_PAUSE)
+        if reason is not None:
+            raise reason
         raise ObjectError("The process that owns this object does not answer. Try again.")
 
     def _owner(self, shard: int) -> Peer | None:
@@ -232,7 +253,10 @@ class SharedFolder:
             return owner
         if not self._is_open or time.monotonic() >= self._member.holds_until:
             raise Moved
-        found = self._registry.claim(self._member, shard)
+        try:
+            found = self._registry.claim(self._member, shard)
+        except StorageUnavailable as error:
+            raise _OwnersUnknown(error) from error
         if isinstance(found, Peer):
             self._owners[shard] = found
             return found
@@ -282,6 +306,13 @@ class SharedFolder:
         if time.monotonic() >= self._member.holds_until:
             return None
         return self._local.deliver(address, event, props)
+
+
+class _OwnersUnknown(Exception):
+    """Who owns an object could not be looked up just now."""
+
+    def __init__(self, reason: StorageUnavailable) -> None:
+        self.reason = reason
 
 
 def _is_linked(task: asyncio.Task[Link]) -> bool:

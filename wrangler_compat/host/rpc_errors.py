@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from typing import Any
 
@@ -12,7 +13,8 @@ from wrangler_compat.host.model.errors import ERRORS, DomException, JsException
 __all__ = ["crossing", "named_error", "python_error", "received_error"]
 
 _BY_NAME = {kind._js_name: kind for kind in ERRORS}
-_NOT_THEIRS = ("/wrangler_compat/", "/edgeagents/", "/site-packages/workers/", "/asyncio/")
+_STDLIB = sysconfig.get_path("stdlib")
+_NOT_THEIRS = ("/wrangler_compat/", "/edgeagents/", "/site-packages/workers/")
 
 
 def named_error(name: str, message: str) -> JsException:
@@ -35,10 +37,14 @@ def python_error(error: BaseException) -> tuple[str, str]:
     """
     report = traceback.TracebackException.from_exception(error)
     frames = list(report.stack)
-    first = next((n for n, frame in enumerate(frames) if not any(part in frame.filename for part in _NOT_THEIRS)), 0)
+    first = next((n for n, frame in enumerate(frames) if _is_theirs(frame.filename)), len(frames))
     report.stack = traceback.StackSummary.from_list(frames[first:])
     report.__cause__ = report.__context__ = None
     return "PythonError", "".join(report.format(chain=False)).rstrip()
+
+
+def _is_theirs(file: str) -> bool:
+    return not file.startswith((_STDLIB, "<frozen")) and not any(part in file for part in _NOT_THEIRS)
 
 
 def crossing(error: BaseException) -> BaseException:

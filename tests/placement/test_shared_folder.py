@@ -125,7 +125,7 @@ async def test_a_call_waits_while_the_owners_cannot_be_told(runtime, tmp_path):
 def test_a_process_that_stopped_while_it_changed_the_owners_is_ended(tmp_path):
     code = (
         "import os, signal; from pathlib import Path; from edgeagents.placement.registry import Registry\n"
-        f"r = Registry(Path({str(tmp_path)!r})); m = r.join(lambda n: '/none', 0.01); r.claim(m, 3)\n"
+        f"r = Registry(Path({str(tmp_path)!r})); m = r.join(lambda n: '/none', 0.0); r.claim(m, 3)\n"
         "r._database.execute('BEGIN IMMEDIATE'); os.kill(os.getpid(), signal.SIGSTOP)"
     )
     registry = Registry(tmp_path)
@@ -136,7 +136,7 @@ def test_a_process_that_stopped_while_it_changed_the_owners_is_ended(tmp_path):
     with pytest.raises(StorageUnavailable):
         registry.claim(member, 3)
     registry.end_lapsed()
-    assert stopped.wait() == -signal.SIGKILL
+    assert stopped.wait(timeout=10) == -signal.SIGKILL
     assert isinstance(registry.claim(member, 3), Lease)
     member.leave()
     registry.close()

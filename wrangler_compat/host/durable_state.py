@@ -21,6 +21,7 @@ from wrangler_compat.host.model.errors import JsException, JsRangeError, JsTypeE
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull
 from wrangler_compat.host.rpc_errors import received_error
+from wrangler_compat.host.rpc_values import received
 from wrangler_compat.host.run_sync import Suspendable
 from wrangler_compat.host.running import called
 from wrangler_compat.host.web.websocket import WebSocket, WebSocketRequestResponsePair
@@ -37,7 +38,7 @@ class DurableObjectState(JsProxy):
         self._ctx, self._worker = ctx, worker
         self.id = DurableObjectId(ctx.id)
         self.storage = DurableObjectStorage(ctx.storage, keeps_alarm="delete_all_deletes_alarm" not in worker.flags)
-        self.props = JsObject(dict(props or {}))
+        self.props = received(dict(props or {}))
         self.container = jsnull
         self._longest_event: Any = None
         self._sections: list[JsPromise] | None = []

@@ -22,7 +22,7 @@ from edgeagents.errors import ClientDisconnected, ConfigError, EdgeAgentsError, 
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts
 from edgeagents.neighbours import Neighbours
-from edgeagents.objects import History, Limits
+from edgeagents.objects import Clock, History, Limits
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.runtime import Runtime
 from edgeagents_emulator.access_log import with_request_lines
@@ -30,7 +30,7 @@ from edgeagents_emulator.banner import banner
 from edgeagents_emulator.error_page import error_page
 from edgeagents_emulator.hosts import with_own_hosts
 from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
-from edgeagents_emulator.log import configure_logging, user_traceback
+from edgeagents_emulator.log import configure_logging, own_error, user_traceback
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.project import Project, load_projects, open_environments
 from wrangler_compat import bindings
@@ -48,10 +48,13 @@ class BootFailed(EdgeAgentsError):
 
 
 class EmulatorApp:
-    """The project of the current directory as an ASGI app, or the one that ``options`` name."""
+    """The project of the current directory as an ASGI app, or the one that ``options`` name.
 
-    def __init__(self, options: Options | None = None) -> None:
-        self._options = options
+    ``clock`` says what time it is for the worker; by default the system does.
+    """
+
+    def __init__(self, options: Options | None = None, *, clock: Clock | None = None) -> None:
+        self._options, self._clock = options, clock
         self._session: _Session | None = None
         self._fault: BootFailed | None = None
         self._booting = asyncio.Lock()
@@ -92,7 +95,7 @@ class EmulatorApp:
         configure_logging(options.log_level)
         mend_hypercorn()
         try:
-            self._session = await _boot(options, os.environ)
+            self._session = await _boot(options, os.environ, self._clock)
         except BootFailed as fault:
             _log.error("%s", fault)
             if options.serves_when_broken:
@@ -161,11 +164,11 @@ class _Session:
                 environment.close()
 
 
-async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
+async def _boot(options: Options, process: Mapping[str, str], clock: Clock | None) -> _Session:
     environments: Sequence[OwnEnvironment] = ()
     try:
         environments = open_environments(options, process)
-        return await _boot_in(environments, options, process)
+        return await _boot_in(environments, options, process, clock)
     except BaseException as error:
         for environment in environments:
             environment.close()
@@ -174,7 +177,9 @@ async def _boot(options: Options, process: Mapping[str, str]) -> _Session:
         raise
 
 
-async def _boot_in(environments: Sequence[OwnEnvironment], options: Options, process: Mapping[str, str]) -> _Session:
+async def _boot_in(
+    environments: Sequence[OwnEnvironment], options: Options, process: Mapping[str, str], clock: Clock | None
+) -> _Session:
     try:
         # Asked of a runtime that never starts: which kinds there are is needed before there is a worker.
         hook = load_plugins([bindings]).hook
@@ -198,6 +203,7 @@ async def _boot_in(environments: Sequence[OwnEnvironment], options: Options, pro
             model_fallback="offline",
             respond=respond,
             neighbours=neighbours,
+            clock=clock,
             debug=False,
         )
         for project in projects
@@ -277,4 +283,5 @@ async def _serve_fault(fault: BootFailed, scope: Scope, receive: Receive, send: 
 
 
 def _in_a_line(error: BaseException) -> str:
+    error = own_error(error)
     return f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -11,9 +11,10 @@ from typing import TextIO
 
 import edgeagents
 import wrangler_compat.own_modules
+from edgeagents.errors import RemoteError
 from edgeagents.redaction import redact
 
-__all__ = ["LineFormatter", "configure_logging", "user_traceback"]
+__all__ = ["LineFormatter", "configure_logging", "own_error", "user_traceback"]
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "log": logging.INFO, "warn": logging.WARNING,
@@ -43,9 +44,16 @@ _OF_IMPORTS = ("<frozen importlib", str(Path(wrangler_compat.own_modules.__file_
 
 def user_traceback(error: BaseException) -> str:
     """Return the traceback of ``error``, from the first frame of the developer's own code on."""
-    report = traceback.TracebackException.from_exception(error)
+    report = traceback.TracebackException.from_exception(own_error(error))
     _trim(report, set())
     return "".join(report.format()).rstrip()
+
+
+def own_error(error: BaseException) -> BaseException:
+    """Return what the developer's code raised, where ``error`` is only how an object's caller sees that."""
+    while isinstance(error, RemoteError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _trim(report: traceback.TracebackException, seen: set[int]) -> None:

@@ -75,7 +75,7 @@ class DurableObjectState(JsProxy):
             try:
                 return await self._ctx.block_concurrency_while(section)
             except Exception as error:
-                raise received_error(error) from error
+                raise received_error(error)  # noqa: B904  (it has a cause)
 
         promise = JsPromise.of(run())
         if self._sections is not None:

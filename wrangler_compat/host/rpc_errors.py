@@ -67,9 +67,15 @@ def crossing(error: BaseException) -> BaseException:
 
 
 def received_error(error: BaseException) -> BaseException:
-    """Return what the caller of a stub sees for what the call has raised."""
+    """Return what the caller of a stub sees for what the call has raised. Its cause is what the other end raised."""
     if isinstance(error, JsException) or not isinstance(error, Exception):
         return error
+    made = _seen_as(error)
+    made.__cause__ = error.__cause__ if isinstance(error, RemoteError) and error.__cause__ is not None else error
+    return made
+
+
+def _seen_as(error: Exception) -> JsException:
     js_error: tuple[str, str] | None = getattr(error, "js_error", None)
     made: Any
     if js_error is not None:

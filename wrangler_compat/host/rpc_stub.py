@@ -64,7 +64,7 @@ async def _settled(answer: Awaitable[Any]) -> Any:
     try:
         return await answer
     except Exception as error:
-        raise received_error(error) from error
+        raise received_error(error)  # noqa: B904  (it has a cause)
 
 
 class JsRpcStub(JsProxy):

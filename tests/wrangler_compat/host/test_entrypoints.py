@@ -244,3 +244,26 @@ async def test_an_email_is_forwarded_and_answered(run: RunWorker) -> None:
         ("b@x.com", "a@x.com", b"Message-ID: <2@x>\r\n\r\nthanks"),
     ]
     assert email.rejected == "RangeError: A forwarded email can get headers that begin with X-, not 'subject'."
+
+
+async def test_an_error_of_an_object_is_told_with_both_places_in_the_workers_code(run: RunWorker) -> None:
+    source = """
+        from workers import DurableObject, WorkerEntrypoint
+
+        class Box(DurableObject):
+            async def fail(self):
+                raise ValueError("in the object")
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                await self.env.BOX.getByName("a").fail()
+    """
+    worker = await run(source, objects=["Box"])
+    (answer,) = await asyncio.gather(asyncio.ensure_future(worker.runtime.fetch(Request("/"))), return_exceptions=True)
+    assert isinstance(answer, Exception)
+    told = user_traceback(answer)
+    first, _, second = told.partition("\nThe above exception was the direct cause of the following exception:\n")
+    assert first.splitlines()[-1] == "ValueError: in the object"
+    assert "/src/entry.py" in first.splitlines()[1]
+    assert "/src/entry.py" in second.splitlines()[2]
+    assert "objects/activation.py" not in told

@@ -14,7 +14,7 @@ from edgeagents.http import Response as NativeResponse
 from edgeagents.objects.rpc import HandedOver
 from wrangler_compat.host.clone import FromData, ToData
 from wrangler_compat.host.ffi import PyProxy
-from wrangler_compat.host.model.errors import JsException
+from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.proxy import JsNull, JsProxy
 from wrangler_compat.host.rpc_errors import named_error
 from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
@@ -27,6 +27,7 @@ from wrangler_compat.host.web.websocket import WebSocket
 
 __all__ = ["received", "sent", "sent_result"]
 
+_LARGEST = 32 * 1024 * 1024
 _HANDED_OVER = (JsRpcStub, Blob, FormData, Headers, ReadableStream, WritableStream, WebSocket)
 
 
@@ -51,6 +52,25 @@ def received(value: Any) -> Any:
 
 class _Sending(ToData):
     has_references = False
+    _bytes = 0
+
+    def convert(self, value: Any) -> Any:
+        # What makes a message large is text and bytes; what is around them is not counted.
+        if isinstance(value, str):
+            self._count(len(value))
+            return value
+        made = super().convert(value)
+        if type(made) is bytes:
+            self._count(len(made))
+        return made
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > _LARGEST:
+            raise JsTypeError(
+                "Serialized RPC arguments or return values are limited to 32MiB, but the size of this value was: "
+                f"{self._bytes} bytes."
+            )
 
     def other(self, value: Any) -> Any:
         self.has_references = True

@@ -321,3 +321,21 @@ async def test_an_error_of_fetch_arrives_with_its_message(run: RunWorker) -> Non
     ))  # fmt: skip
     worker = await run(source.replace("{work}", indent(dedent(work), " " * 8)), objects=["Box"], **SERVICES)
     assert await worker.text() == '["KeyError: \'broken\'", "ValueError: broken too"]'
+
+
+async def test_a_message_is_at_most_32_mib_large(run: RunWorker) -> None:
+    work = """
+        said = [len(await box.identity("x" * (31 << 20)))]
+        for call in (lambda: box.identity(["x" * (17 << 20), b"y" * (17 << 20)]), lambda: box.large()):
+            try:
+                await call()
+            except JsException as error:
+                said.append(str(error))
+        return said
+    """
+    source = SOURCE.replace("class Box(Callee, DurableObject):\n    pass", (
+        'class Box(Callee, DurableObject):\n    def large(self):\n        return "x" * (33 << 20)'
+    ))  # fmt: skip
+    worker = await run(source.replace("{work}", indent(dedent(work), " " * 8)), objects=["Box"], **SERVICES)
+    limit = "TypeError: Serialized RPC arguments or return values are limited to 32MiB, but the size of this value was:"
+    assert await worker.text() == f'[{31 << 20}, "{limit} {34 << 20} bytes.", "{limit} {33 << 20} bytes."]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -144,3 +145,91 @@ async def test_what_is_kept_past_its_handler_is_of_no_use():
     await rewritten(("p", {"element": kept.append}))
     with pytest.raises(Exception, match="no longer valid"):
         kept[0].remove()
+
+
+# Each is what a real page has and a tokenizer would write otherwise.
+@pytest.mark.parametrize(
+    "page",
+    [
+        "a\r\nb\rc<p\r\na=1\r>d\r\n",
+        "x<a b='c",
+        "x<div",
+        "x</di",
+        "x<!-- y",
+        "<script>a</scr",
+        "a < b <3 <",
+        "</><!><!-->x--><?php 1 ?><![CDATA[<b>]]>",
+        "<svg><![CDATA[<b>]]></svg>",
+        "\x00<a \x00=\x00>",
+        "&nbsp &#x3c &amp;amp; &unknown;",
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+async def test_a_page_that_is_broken_comes_out_byte_for_byte(page, cut):
+    assert (
+        await rewritten(("*", {"text": lambda text: None, "comments": lambda text: None}), page=page, cut=cut) == page
+    )
+
+
+async def test_any_page_comes_out_byte_for_byte():
+    rng = random.Random(5)
+    parts = [
+        "<",
+        "</",
+        ">",
+        "/",
+        "a",
+        "p",
+        " ",
+        "=",
+        "'",
+        '"',
+        "&amp",
+        "&#x3c;",
+        "\r\n",
+        "\r",
+        "\n",
+        "\0",
+        "<!--",
+        "-->",
+    ]
+    parts += ["--!>", "<![CDATA[", "]]>", "<script>", "</script>", "<title>", "<svg>", "<?x", "<p a=b/>", "é", "<br/>"]
+    for _ in range(500):
+        page = "".join(rng.choices(parts, k=rng.randint(1, 25)))
+        assert await rewritten(page=page, cut=rng.randint(1, 9)) == page
+
+
+async def test_a_value_without_quotes_goes_to_the_end_of_the_tag():
+    seen: list[Any] = []
+
+    def change(element: Any) -> None:
+        seen.append(element.getAttribute("href"))
+        element.setAttribute("b", "1")
+
+    assert await rewritten(("a", {"element": change}), page="<a href=/x/y/>z</a>") == '<a href=/x/y/ b="1">z</a>'
+    assert seen == ["/x/y/"]
+
+
+async def test_attributes_are_read_as_they_are_written():
+    def copy(element: Any) -> None:
+        element.setAttribute("to", element.getAttribute("from"))
+
+    page = "<a from='&amp;lt;&quot;'>"
+    assert await rewritten(("[from^='&amp;']", {"element": copy}), page=page) == (
+        "<a from='&amp;lt;&quot;' to=\"&amp;lt;&quot;\">"
+    )
+
+
+async def test_what_closes_itself_in_an_image_has_nothing_in_it():
+    seen: list[Any] = []
+
+    def end(element: Any) -> None:
+        seen.append(element.namespaceURI)
+        element.after("!")
+
+    page = "<svg><path/><g>x<foreignObject><p/>y</p></foreignObject></g></svg><math><mi/></math><div/>z</div>"
+    changed = await rewritten(("path, p, mi, div", {"element": end}), page=page)
+    assert changed == (
+        "<svg><path/>!<g>x<foreignObject><p/>y</p>!</foreignObject></g></svg><math><mi/>!</math><div/>z</div>!"
+    )
+    assert [namespace.rpartition("/")[2] for namespace in seen] == ["svg", "xhtml", "MathML", "xhtml"]

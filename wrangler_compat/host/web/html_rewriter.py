@@ -30,8 +30,22 @@ __all__ = ["HTMLRewriter"]
 _VOID: Final = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr")
 )
+# An element of HTML in SVG or MathML ends that.
+_BREAKS_OUT: Final = frozenset(
+    ("b", "big", "blockquote", "body", "br", "center", "code", "dd", "div", "dl", "dt", "em", "embed", "h1", "h2", "h3",
+     "h4", "h5", "h6", "head", "hr", "i", "img", "li", "listing", "menu", "meta", "nobr", "ol", "p", "pre", "ruby", "s",
+     "small", "span", "strike", "strong", "sub", "sup", "table", "tt", "u", "ul", "var")
+)  # fmt: skip
 _ATTRIBUTE: Final = re.compile(r"""([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?""")
-_NAMESPACE: Final = "http://www.w3.org/1999/xhtml"
+_HTML: Final = "http://www.w3.org/1999/xhtml"
+_SVG: Final = "http://www.w3.org/2000/svg"
+_MATHML: Final = "http://www.w3.org/1998/Math/MathML"
+_ROOTS: Final = {"svg": _SVG, "math": _MATHML}
+_HOLDS_HTML: Final = {
+    _HTML: frozenset[str](),
+    _SVG: frozenset(("foreignobject", "desc", "title")),
+    _MATHML: frozenset(("mi", "mo", "mn", "ms", "mtext", "annotation-xml")),
+}
 
 Content = tuple[Any, bool]
 
@@ -138,18 +152,13 @@ class _EndTag(_Mutable):
 
 class _Element(_Mutable):
     _js_name = "Element"
-    namespaceURI = _NAMESPACE
 
-    def __init__(self, tag: str, source: str, *, is_void: bool) -> None:
+    def __init__(self, tag: str, source: str, namespace: str, *, is_void: bool, is_self_closing: bool) -> None:
         super().__init__()
         self._tag, self._source, self._is_void = tag, source, is_void
-        found = re.match(r"<[^\s/>]+", source)
-        body = source[found.end() if found else 1 :].removesuffix(">").rstrip()
-        self._is_self_closing = body.endswith("/")
-        self._attributes = [
-            _Attribute(m[1].lower(), html.unescape(next((v for v in m.groups()[1:] if v is not None), "")), m[0])
-            for m in _ATTRIBUTE.finditer(body.removesuffix("/") if self._is_self_closing else body)
-        ]
+        self._is_self_closing = is_self_closing
+        self.namespaceURI = namespace
+        self._attributes = _attributes(source)
         self._is_changed = False
         self._prepended: list[Content] = []
         self._appended: list[Content] = []
@@ -269,7 +278,18 @@ class _Element(_Mutable):
 class _Attribute:
     name: str
     value: str
+    """As it is written: references such as ``&amp;`` stand in it."""
     raw: str
+
+
+def _attributes(source: str) -> list[_Attribute]:
+    """Return the attributes of a start tag, in their order."""
+    found = re.match(r"<[^\s/>]+", source)
+    body = source[found.end() if found else 1 :].removesuffix(">")
+    return [
+        _Attribute(m[1].lower(), next((v for v in m.groups()[1:] if v is not None), ""), m[0])
+        for m in _ATTRIBUTE.finditer(body)
+    ]
 
 
 @dataclass(slots=True)
@@ -279,6 +299,8 @@ class _Open:
     element: OpenElement
     matched: list[_Handlers]
     rewritten: _Element | None = None
+    namespace: str = _HTML
+    """What the elements in it belong to, unless they say otherwise."""
 
 
 @dataclass(slots=True)
@@ -323,11 +345,38 @@ class HTMLRewriter(JsProxy):
         return changed
 
 
+class _Source:
+    """The page as it came. The tokens have other ends of lines, and a tag that is cut off gives none."""
+
+    def __init__(self) -> None:
+        self._text, self._at = "", 0
+
+    def feed(self, text: str) -> None:
+        self._text, self._at = self._text[self._at :] + text, 0
+
+    def take(self, written: str) -> str:
+        """Return what came where the tokenizer read ``written``."""
+        text, begin = self._text, self._at
+        at = begin + len(written)
+        if not text.startswith(written, begin):
+            first, *lines = written.split("\n")
+            at = begin + len(first)
+            for line in lines:
+                at += (2 if text.startswith("\r\n", at) else 1) + len(line)
+        self._at = at
+        return text[begin:at]
+
+    def rest(self) -> str:
+        """Return what no token was made of."""
+        return self._text[self._at :]
+
+
 class _Page:
     def __init__(self, handlers: list[_Handlers], of_document: list[_Handlers], charset: str) -> None:
         self._handlers, self._of_document, self._charset = handlers, of_document, charset
         self._open: list[_Open] = []
         self._root = OpenElement("", {})
+        self._source = _Source()
         self._dropping = 0
         self._out: list[str] = []
         self._in_text = False
@@ -336,13 +385,18 @@ class _Page:
         decoder = codecs.getincrementaldecoder(self._charset)("replace")
         tokenizer = Tokenizer(capture_source=True, resolve_references=False)
         async for chunk in bytes_from(source):
-            for token in tokenizer.feed(decoder.decode(chunk)):
+            text = decoder.decode(chunk)
+            self._source.feed(text)
+            for token in tokenizer.feed(text):
                 await self._token(token)
             if self._out:
                 yield self._take()
-        for token in (*tokenizer.feed(decoder.decode(b"", True)), *tokenizer.close()):
+        text = decoder.decode(b"", True)
+        self._source.feed(text)
+        for token in (*tokenizer.feed(text), *tokenizer.close()):
             await self._token(token)
         await self._end_of_text()
+        self._put(self._source.rest())
         await self._end_of_page()
         if self._out:
             yield self._take()
@@ -363,25 +417,24 @@ class _Page:
     # Tokens
 
     async def _token(self, token: Token) -> None:
-        match token.type:
-            case TokenType.TEXT | TokenType.CHARACTER_REFERENCE:
-                await self._text(token.source or token.data or "", is_last=False)
-                return
-            case _:
-                await self._end_of_text()
+        source = self._source.take(token.source or token.data or "")
+        if token.type in (TokenType.TEXT, TokenType.CHARACTER_REFERENCE):
+            await self._text(source, is_last=False)
+            return
+        await self._end_of_text()
         match token.type:
             case TokenType.START_TAG:
-                await self._start_tag(token)
+                await self._start_tag(token, source)
             case TokenType.END_TAG:
-                await self._end_tag(token)
+                await self._end_tag(token, source)
             case TokenType.COMMENT:
-                await self._comment(token)
+                await self._comment(token, source)
             case TokenType.DOCTYPE:
                 for handlers in self._of_document:
                     await _call(handlers, "doctype", _Doctype(token))
-                self._put(token.source or "")
+                self._put(source)
             case _:
-                self._put(token.source or token.data or "")
+                self._put(source)
 
     def _concerned(self, name: str) -> list[_Handlers]:
         concerned = [handlers for handlers in self._of_document if name in handlers.methods]
@@ -406,15 +459,15 @@ class _Page:
             await _call(handlers, "text", chunk)
         await self._put_mutated(chunk, text)
 
-    async def _comment(self, token: Token) -> None:
+    async def _comment(self, token: Token, source: str) -> None:
         concerned = self._concerned("comments")
         if not concerned:
-            self._put(token.source or "")
+            self._put(source)
             return
         comment = _Comment(token.data or "")
         for handlers in concerned:
             await _call(handlers, "comments", comment)
-        written = f"<!--{comment.text}-->" if comment._is_changed else token.source or ""
+        written = f"<!--{comment.text}-->" if comment._is_changed else source
         await self._put_mutated(comment, written)
 
     async def _put_mutated(self, thing: _Mutable, text: str) -> None:
@@ -426,19 +479,24 @@ class _Page:
             await self._put_content(thing._replacement)
         await self._put_content(thing._after)
 
-    async def _start_tag(self, token: Token) -> None:
-        tag, source = (token.tag or "").lower(), token.source or ""
+    async def _start_tag(self, token: Token, source: str) -> None:
+        tag = (token.tag or "").lower()
         parent = self._open[-1].element if self._open else self._root
         parent.children += 1
         parent.children_by_type[tag] = parent.children_by_type.get(tag, 0) + 1
-        attributes = {name.lower(): value or "" for name, value in reversed(token.attrs or [])}
+        # The tokenizer's have no references any more; of two with one name, the first counts.
+        written = [(one.name, one.value) for one in _attributes(source)] if "&" in source else token.attrs or []
+        attributes = {name.lower(): value or "" for name, value in reversed(written)}
         element = OpenElement(tag, attributes, parent.children, parent.children_by_type[tag])
         around = [one.element for one in self._open]
         matched = [h for h in self._handlers if h.selector is not None and h.selector.matches(element, around)]
-        is_void = tag in _VOID
-        opened = _Open(element, matched)
+        namespace = self._namespace_of(tag)
+        is_void = tag in _VOID if namespace == _HTML else token.self_closing
+        opened = _Open(element, matched, namespace=_HTML if tag in _HOLDS_HTML[namespace] else namespace)
         if any("element" in handlers.methods for handlers in matched):
-            opened.rewritten = rewritten = _Element(tag, source, is_void=is_void)
+            opened.rewritten = rewritten = _Element(
+                tag, source, namespace, is_void=is_void, is_self_closing=token.self_closing
+            )
             for handlers in matched:
                 await _call(handlers, "element", rewritten)
             await self._put_start(rewritten)
@@ -446,6 +504,10 @@ class _Page:
             self._put(source)
         if not is_void:
             self._open.append(opened)
+
+    def _namespace_of(self, tag: str) -> str:
+        around = self._open[-1].namespace if self._open else _HTML
+        return _HTML if tag in _BREAKS_OUT else _ROOTS.get(tag, around)
 
     async def _put_start(self, element: _Element) -> None:
         element._is_alive = False
@@ -461,16 +523,16 @@ class _Page:
         if element._drops_content and not element._keeps_content:
             self._dropping += 1
 
-    async def _end_tag(self, token: Token) -> None:
+    async def _end_tag(self, token: Token, source: str) -> None:
         tag = (token.tag or "").lower()
         if not any(one.element.tag == tag for one in self._open):
-            self._put(token.source or "")
+            self._put(source)
             return
         while self._open:
             opened = self._open.pop()
             is_own = opened.element.tag == tag
             # One that was never closed ends with the one around it.
-            await self._close(opened, token.source or "" if is_own else "")
+            await self._close(opened, source if is_own else "")
             if is_own:
                 return
 

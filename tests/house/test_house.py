@@ -34,6 +34,7 @@ PACKAGES = [
     "edgeagents_vectorize",
     "edgeagents_images",
     "edgeagents_platform",
+    "edgeagents_browser",
 ]
 
 

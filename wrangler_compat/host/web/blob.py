@@ -10,6 +10,7 @@ from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import JsArrayBuffer, Uint8Array, bytes_of
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.functions import call_relaxed
+from wrangler_compat.host.model.keyed import Keyed
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull, properties
 from wrangler_compat.host.web.streams import ReadableStream, stream_of
 
@@ -84,7 +85,7 @@ def _part(part: Any) -> bytes:
     return to_text(part).encode() if data is None else data
 
 
-class FormData(JsProxy):
+class FormData(Keyed):
     """``FormData``: fields by name, text or files."""
 
     def __init__(self, _: Any = None) -> None:

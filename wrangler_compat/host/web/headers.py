@@ -11,7 +11,8 @@ from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
-from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull
+from wrangler_compat.host.model.keyed import Keyed
+from wrangler_compat.host.model.proxy import JsObject, is_nullish, jsnull
 
 __all__ = ["Headers", "pairs_of"]
 
@@ -43,7 +44,7 @@ def _lower(name: str) -> str:
     return name.lower()
 
 
-class Headers(JsProxy):
+class Headers(Keyed):
     """``Headers``: in lower case, sorted, several of one name as one; cookies that are set stay apart."""
 
     def __init__(self, init: Any = None) -> None:

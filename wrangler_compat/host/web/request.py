@@ -72,12 +72,14 @@ class Request(BodyMixin):
 
     def to_native(self) -> NativeRequest:
         """Return it for an object, or for another worker. The body goes with it."""
-        native = self._native
+        native, body, headers = self._native, self._native_body(), list(self.headers._fields)
+        if isinstance(body, bytes) and body and not self.headers.has("content-length"):
+            headers.append(("content-length", str(len(body))))
         made = NativeRequest(
             self.url,
             method=self.method,
-            headers=list(self.headers._fields),
-            body=self._native_body(),
+            headers=headers,
+            body=body,
             client=None if native is None else native.client,
             scope=None if native is None else native.scope,
             signal=None if native is None else native.signal,

@@ -12,6 +12,7 @@ from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
+from wrangler_compat.host.model.keyed import Keyed
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull
 from wrangler_compat.host.web.headers import pairs_of
 
@@ -24,7 +25,7 @@ def normal_url(url: str) -> str:
     return URL(url).href
 
 
-class URLSearchParams(JsProxy):
+class URLSearchParams(Keyed):
     """``URLSearchParams``."""
 
     def __init__(self, init: Any = "") -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from edgeagents.testing.clock import settle
+
 
 @pytest.fixture
 def g() -> Any:
@@ -186,3 +188,118 @@ async def test_many_wait_at_once_each_with_its_own_context():
         return await Suspendable(worker(n))
 
     assert await asyncio.gather(*map(run, range(50))) == list(range(50))
+
+
+def source(g: Any, **given: Any) -> Any:
+    """Return a stream, its controller, and what it was cancelled with."""
+    held: list[Any] = []
+    cancelled: list[Any] = []
+    methods = {"start": held.append, "cancel": lambda reason: cancelled.append(str(reason)), **given}
+    return g.ReadableStream.new(methods), held[0], cancelled
+
+
+async def test_an_error_drops_what_waits(g):
+    stream, controller, _ = source(g)
+    controller.enqueue("a")
+    controller.error(ValueError("broken"))
+    reader = stream.getReader()
+    with pytest.raises(ValueError, match="broken"):
+        await reader.read()
+    with pytest.raises(ValueError, match="broken"):
+        await reader.cancel()
+
+
+async def test_a_tee_is_cancelled_when_both_are(g):
+    stream, _, cancelled = source(g)
+    one, other = stream.tee()
+    await one.cancel("first")
+    assert cancelled == []
+    await other.cancel("second")
+    assert cancelled == ["second"]
+
+
+async def test_a_stream_with_a_reader_is_cancelled_by_that(g):
+    stream, _, cancelled = source(g)
+    reader = stream.getReader()
+    with pytest.raises(Exception, match="locked to a reader"):
+        await stream.cancel()
+    await reader.cancel("enough")
+    assert cancelled == ["enough"]
+
+
+async def test_a_reader_that_lets_go_reads_no_more(g):
+    stream, controller, _ = source(g)
+    reader = stream.getReader()
+    reading = reader.read()
+    await asyncio.sleep(0)
+    reader.releaseLock()
+    with pytest.raises(Exception, match="has been released"):
+        await reading
+    controller.enqueue("a")
+    assert (await stream.getReader().read()).value == "a"
+
+
+async def test_a_pipe_tells_each_end_of_the_others_failure(g):
+    def fail(*args: Any) -> None:
+        raise ValueError("broken")
+
+    stream, controller, cancelled = source(g)
+    controller.enqueue("a")
+    with pytest.raises(ValueError, match="broken"):
+        await stream.pipeTo(g.WritableStream.new({"write": fail}))
+    assert cancelled == ["broken"]
+    assert not stream.locked
+    aborted: list[str] = []
+    sink = g.WritableStream.new({"abort": lambda reason: aborted.append(str(reason))})
+    with pytest.raises(ValueError, match="broken"):
+        await g.ReadableStream.new({"pull": fail}).pipeTo(sink)
+    assert aborted == ["broken"]
+    with pytest.raises(ValueError, match="broken"):
+        await sink.getWriter().closed
+
+
+async def test_a_pipe_leaves_an_end_as_it_is(g):
+    closed: list[bool] = []
+    sink = g.WritableStream.new({"close": lambda: closed.append(True)})
+    await g.ReadableStream.from_(["a"]).pipeTo(sink, {"preventClose": True})
+    assert (closed, sink.locked) == ([], False)
+    await g.ReadableStream.from_(["a"]).pipeTo(sink)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("step", ["start", "transform", "flush"])
+async def test_a_transform_that_fails_fails_its_reader(g, step):
+    async def fail(*args: Any) -> None:
+        raise ValueError("broken")
+
+    changed = g.ReadableStream.from_(["a"]).pipeThrough(g.TransformStream.new({step: fail}))
+    with pytest.raises(ValueError, match="broken"):
+        await chunks(changed)
+
+
+async def test_a_transform_goes_no_faster_than_its_reader(g):
+    given = 0
+
+    def pull(controller: Any) -> None:
+        nonlocal given
+        given += 1
+        controller.enqueue(given)
+
+    double = g.TransformStream.new({"transform": lambda chunk, controller: controller.enqueue(chunk * 2)})
+    reader = g.ReadableStream.new({"pull": pull}).pipeThrough(double).getReader()
+    assert [(await reader.read()).value for _ in range(3)] == [2, 4, 6]
+    await settle()
+    assert given <= 5
+    await reader.cancel()
+
+
+async def test_an_abort_frees_whoever_writes(g):
+    through = g.TransformStream.new()
+    writer = through.writable.getWriter()
+    writing = writer.write("a")
+    await settle()
+    await writer.abort(ValueError("broken"))
+    with pytest.raises(ValueError, match="broken"):
+        await writing
+    with pytest.raises(ValueError, match="broken"):
+        await through.readable.getReader().read()

@@ -17,7 +17,7 @@ from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.promise import JsPromise, settle_with
-from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, properties
 
 __all__ = [
     "FixedLengthStream",
@@ -89,13 +89,23 @@ class ReadableStream(JsProxy):
     def _fail(self, error: BaseException) -> None:
         if self._state == "readable":
             self._state, self._error = "errored", error
+            self._drop(error)
             self._changed.set()
             self._ended.set()
 
+    def _drop(self, error: BaseException) -> None:
+        """Forget what waits. Whoever waits for it to be taken is told ``error``."""
+        self._chunks.clear()
+        while self._taken:
+            taken = self._taken.popleft()
+            if not taken.done():
+                taken.set_exception(error)
+                taken.exception()  # Often nobody waits.
+
     # What readers do
 
-    async def _next(self) -> tuple[Any, bool]:
-        """Return the next chunk, or undefined and True at the end."""
+    async def _next(self, reader: DefaultReader | None = None) -> tuple[Any, bool]:
+        """Return the next chunk, or undefined and True at the end. Fails when ``reader`` has let go of the stream."""
         self._disturbed = True
         if self._starting is not None:
             await asyncio.wait([self._starting])
@@ -106,6 +116,8 @@ class ReadableStream(JsProxy):
             if self._state == "closed":
                 return None, True
             await self._more()
+            if reader is not None:
+                reader._own()
         return self._take(), False
 
     def _take(self) -> Any:
@@ -117,7 +129,11 @@ class ReadableStream(JsProxy):
     async def _more(self) -> None:
         self._changed.clear()
         if self._pull is not None and self._pulling is None:
-            pulled = call_relaxed(self._pull, self._controller)
+            try:
+                pulled = call_relaxed(self._pull, self._controller)
+            except Exception as error:
+                self._fail(error)
+                return
             self._pulling = asyncio.ensure_future(pulled if asyncio.iscoroutine(pulled) else settle_with(pulled))
             self._pulling.add_done_callback(self._pulled)
         await self._changed.wait()
@@ -144,14 +160,16 @@ class ReadableStream(JsProxy):
         return ByobReader(self) if mode == "byob" else DefaultReader(self)
 
     async def cancel(self, reason: Any = None) -> None:
-        """Say that no more is wanted."""
+        """Say that no more is wanted. One that a reader has is cancelled by that."""
+        if self._reader is not None:
+            raise JsTypeError("This ReadableStream is currently locked to a reader.")
+        await self._stop(reason)
+
+    async def _stop(self, reason: Any = None) -> None:
         self._disturbed = True
-        self._chunks.clear()
-        while self._taken:
-            taken = self._taken.popleft()
-            if not taken.done():
-                taken.set_exception(JsTypeError("The readable side was cancelled."))
-                taken.exception()
+        if self._error is not None:
+            raise self._error
+        self._drop(JsTypeError("The readable side was cancelled."))
         if self._state == "readable":
             self._close()
             if self._cancel is not None:
@@ -163,24 +181,28 @@ class ReadableStream(JsProxy):
         return JsArray(_Tee(reader).branches)
 
     async def pipeTo(self, destination: WritableStream, options: Any = None) -> None:
-        """Write all of it to ``destination``."""
+        """Write all of it to ``destination``, and close that. A failure of either end reaches the other.
+
+        ``{preventClose, preventAbort, preventCancel}`` leave an end as it is.
+        """
+        given = properties(options)
         reader, writer = DefaultReader(self), destination.getWriter()
-        keep_open = getattr(options, "preventClose", False)
         try:
-            while True:
-                chunk, done = await self._next()
-                if done:
-                    break
-                await writer.write(chunk)
-        except Exception as error:
-            await writer.abort(error)
-            raise
+            try:
+                while not (found := await self._next())[1]:
+                    await writer.write(found[0])
+            except Exception as error:
+                if self._state == "errored":
+                    if given.get("preventAbort") is not True:
+                        await writer.abort(error)
+                elif given.get("preventCancel") is not True:
+                    await self._stop(error)
+                raise
+            if given.get("preventClose") is not True:
+                await writer.close()
         finally:
             reader.releaseLock()
-        if keep_open:
             writer.releaseLock()
-        else:
-            await writer.close()
 
     def pipeThrough(self, pair: Any, options: Any = None) -> ReadableStream:
         """Write all of it to one end of ``pair``; return the other."""
@@ -252,16 +274,17 @@ class DefaultReader(JsProxy):
 
     async def read(self) -> JsObject:
         """Return ``{value, done}``."""
-        value, done = await self._own()._next()
+        value, done = await self._own()._next(self)
         return JsObject({"value": value, "done": done})
 
     async def cancel(self, reason: Any = None) -> None:
         """Say that no more is wanted."""
-        await self._own().cancel(reason)
+        await self._own()._stop(reason)
 
     def releaseLock(self) -> None:
-        """Let others read."""
+        """Let others read. What is being read fails."""
         if self._stream is not None:
+            self._stream._changed.set()
             self._stream._reader, self._stream = None, None
 
     @property
@@ -288,7 +311,7 @@ class ByobReader(DefaultReader):
     async def read(self, view: Any = None) -> JsObject:
         """Fill ``view``, a typed array, with what there is; return ``{value, done}``."""
         if not self._rest:
-            chunk, done = await self._own()._next()
+            chunk, done = await self._own()._next(self)
             if done:
                 return JsObject({"value": type(view)(view.buffer, view.byteOffset, 0), "done": True})
             self._rest = _bytes(chunk)
@@ -302,6 +325,7 @@ class _Tee:
     def __init__(self, reader: DefaultReader) -> None:
         self._reader, self._source = reader, reader._own()
         self._reading = asyncio.Lock()
+        self._cancelled = 0
         self.branches = [self._branch(0), self._branch(1)]
 
     def _branch(self, number: int) -> ReadableStream:
@@ -322,7 +346,12 @@ class _Tee:
                     elif each._state == "readable":
                         each._enqueue(chunk)
 
-        return ReadableStream({"pull": pull})
+        async def cancel(reason: Any = None) -> None:
+            self._cancelled += 1
+            if self._cancelled == len(self.branches):
+                await self._source._stop(reason)
+
+        return ReadableStream({"pull": pull, "cancel": cancel})
 
 
 class WritableStream(JsProxy):
@@ -337,8 +366,7 @@ class WritableStream(JsProxy):
         self._turn = asyncio.Lock()
         self._closed = asyncio.Event()
         start = _method(sink, "start")
-        if start is not None:
-            call_relaxed(start, self)
+        self._starting = None if start is None else _begun(call_relaxed(start, self))
 
     @property
     def locked(self) -> bool:
@@ -364,9 +392,18 @@ class WritableStream(JsProxy):
         """Fail whoever writes: what a sink may say in ``start``."""
         self._state = "errored"
         self._error = reason if isinstance(reason, BaseException) else JsException(reason)
+        self._closed.set()
+
+    async def _started(self) -> None:
+        if self._starting is not None:
+            try:
+                await self._starting
+            except Exception as error:
+                self.error(error)
 
     async def _put(self, chunk: Any) -> None:
         async with self._turn:
+            await self._started()
             self._check()
             if self._write is not None:
                 try:
@@ -377,6 +414,7 @@ class WritableStream(JsProxy):
 
     async def _finish(self) -> None:
         async with self._turn:
+            await self._started()
             self._check()
             self._state = "closed"
             if self._end is not None:
@@ -388,7 +426,6 @@ class WritableStream(JsProxy):
             self.error(reason if not is_nullish(reason) else JsTypeError("The stream was aborted."))
             if self._abort is not None:
                 await settle_with(call_relaxed(self._abort, reason))
-            self._closed.set()
 
     def _check(self) -> None:
         if self._state == "closed":
@@ -420,8 +457,13 @@ class Writer(JsProxy):
 
     @property
     def closed(self) -> JsPromise:
-        """A promise of the end."""
-        return JsPromise.of(self._stream._closed.wait())
+        """A promise of the end, which fails when the stream does."""
+        return JsPromise.of(self._ended())
+
+    async def _ended(self) -> None:
+        await self._stream._closed.wait()
+        if self._stream._error is not None:
+            raise self._stream._error
 
     def write(self, chunk: Any) -> JsPromise:
         """Write a chunk."""
@@ -446,21 +488,34 @@ class TransformStream(JsProxy):
     def __init__(self, transformer: Any = None, writable_strategy: Any = None, readable_strategy: Any = None) -> None:
         self._transform, self._flush = _method(transformer, "transform"), _method(transformer, "flush")
         self.readable = ReadableStream({"cancel": self._cancelled})
-        self.writable = WritableStream({"write": self._written, "close": self._closed, "abort": self._aborted})
         start = _method(transformer, "start")
+        sink: dict[str, Any] = {"write": self._written, "close": self._closed, "abort": self._aborted}
         if start is not None:
-            call_relaxed(start, self.readable._controller)
+            sink["start"] = lambda _: self._or_fail(call_relaxed(start, self.readable._controller))
+        self.writable = WritableStream(sink)
+
+    async def _or_fail(self, doing: Any) -> None:
+        """Wait for what the transformer does. Its failure is the reader's too."""
+        try:
+            await settle_with(doing)
+        except Exception as error:
+            self.readable._fail(error)
+            raise
 
     async def _written(self, chunk: Any) -> None:
-        if self._transform is not None:
-            await settle_with(call_relaxed(self._transform, chunk, self.readable._controller))
-            return
-        self.readable._enqueue(chunk)
-        await self.readable._taken[-1]
+        if self._transform is None:
+            self.readable._enqueue(chunk)
+        else:
+            await self._or_fail(self._called(self._transform, chunk))
+        if self.readable._taken:
+            await self.readable._taken[-1]
+
+    async def _called(self, method: Callable[..., Any], *args: Any) -> None:
+        await settle_with(call_relaxed(method, *args, self.readable._controller))
 
     async def _closed(self) -> None:
         if self._flush is not None:
-            await settle_with(call_relaxed(self._flush, self.readable._controller))
+            await self._or_fail(self._called(self._flush))
         self.readable._close()
 
     def _aborted(self, reason: Any = None) -> None:
@@ -534,8 +589,18 @@ async def bytes_from(stream: ReadableStream) -> AsyncIterator[bytes]:
             yield _bytes(chunk)
     finally:
         if not ended and stream._state == "readable":
-            await stream.cancel()
+            await stream._stop()
         reader.releaseLock()
+
+
+def _begun(started: Any) -> asyncio.Future[Any] | None:
+    """Return what goes on after a ``start`` that takes its time."""
+    if not hasattr(started, "__await__"):
+        return None
+    starting = asyncio.ensure_future(started)
+    # Told to whoever writes.
+    starting.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return starting
 
 
 def _bytes(chunk: Any) -> bytes:

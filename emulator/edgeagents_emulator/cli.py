@@ -8,16 +8,20 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from edgeagents.errors import PluginError
+from edgeagents.errors import ConfigError, PluginError
 from edgeagents.plugins import load_plugins
 from edgeagents_emulator.config_table import config_table, variables_table
+from edgeagents_emulator.deploy_check import Finding, check
 from edgeagents_emulator.importing import import_wrangler_state
 from edgeagents_emulator.log import configure_logging
+from edgeagents_emulator.new_project import TEMPLATES, make_project
 from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
+from edgeagents_emulator.project import config_of
 from edgeagents_emulator.stored import agent, backup, restore
 from wrangler_compat.config import Config, read_config
 from wrangler_compat.finding import find_config
@@ -155,6 +159,48 @@ def show_config(
         if list(config.diagnostics):
             click.echo(config.diagnostics.render(config.title), err=True)
     sys.exit(1 if config.diagnostics.errors else 0)
+
+
+@main.command()
+@click.argument("template", default="hello", type=click.Choice(list(TEMPLATES)))
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--name", help="The worker's name; default: the folder's.")
+def init(template: str, folder: Path, name: str | None) -> None:
+    """Make a small project in FOLDER that runs at once."""
+    try:
+        made = make_project(template, folder, name)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    for path in made:
+        click.echo(f"  {path}")
+    there = "" if folder == Path() else f"cd {folder}; "
+    click.echo(f"It is {TEMPLATES[template]}. Run it: {there}edgeagents dev")
+
+
+@main.command("deploy-check")
+@click.option("-c", "--config", "path", metavar="PATH", help="The configuration file; default: as for dev.")
+@click.option("-e", "--env", metavar="NAME", help="The environment of the configuration; default: CLOUDFLARE_ENV.")
+@click.option("--json", "is_json", is_flag=True, help="Print a JSON list and nothing else.")
+def deploy_check(path: str | None, env: str | None, is_json: bool) -> None:
+    """Tell what would not deploy to Cloudflare, or not run there. Nothing is deployed, and nothing is run."""
+    options = Options(directory=str(Path.cwd()), config=path, environment=env)
+    try:
+        config = config_of(options, os.environ)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    found = check(config)
+    if is_json:
+        click.echo(json.dumps([finding.as_json() for finding in found], indent=2))
+    else:
+        for finding in found:
+            click.echo(f"{'' if finding.level == 'error' else '(warning) '}{finding}")
+        click.echo(f"{config.title}: {_counted(found)}." if found else "Nothing is in the way.")
+    sys.exit(1 if any(finding.level == "error" for finding in found) else 0)
+
+
+def _counted(found: Sequence[Finding]) -> str:
+    counts = [(sum(one.level == level for one in found), level) for level in ("error", "warning")]
+    return ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for count, level in counts if count)
 
 
 def _variable(text: str) -> tuple[str, str]:

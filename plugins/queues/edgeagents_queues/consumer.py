@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from edgeagents.errors import StorageError
 from edgeagents_queues.batch import Decision, MessageBatch
 from edgeagents_queues.producer import now_ms
 from edgeagents_queues.store import HOLD_MS, QueueStore, StoredMessage
@@ -70,23 +71,33 @@ class Consumer:
             await asyncio.wait(self._running)
 
     def look(self) -> None:
-        """Send out what is ready, and come back when more may be. Called when something was sent, too."""
+        """Send out what is ready, and come back when more may be. Called when something was sent, too.
+
+        What the disk does not allow now is tried again: it is no fault of who sent something.
+        """
         if not self._is_open:
             return
         if self._timer is not None:
             self._timer.cancel()
-        settings = self._settings
         wait = _POLL_MS
+        try:
+            wait = self._send_out_ready()
+        except StorageError as error:
+            _log.warning("The queue %s could not be looked at: %s", self._settings.queue, error)
+        self._timer = self._runtime.clock.call_later(wait / 1000, self.look)
+
+    def _send_out_ready(self) -> int:
+        """Return in how many milliseconds more may be ready."""
+        settings = self._settings
         while len(self._running) < settings.max_concurrency:
             now = now_ms(self._runtime.clock)
             count, first, following = self._store.outlook(settings.queue, now)
             if first is None or (count < settings.max_batch_size and now < self._goes_out(first)):
                 times = [self._goes_out(first)] if first is not None else []
                 times += [following] if following is not None else []
-                wait = min([_POLL_MS, *(max(time - now, 1) for time in times)])
-                break
+                return min([_POLL_MS, *(max(time - now, 1) for time in times)])
             self._send_out(now)
-        self._timer = self._runtime.clock.call_later(wait / 1000, self.look)
+        return _POLL_MS
 
     def _goes_out(self, first: int) -> int:
         return first + int(self._settings.max_batch_timeout * 1000)
@@ -120,13 +131,20 @@ class Consumer:
         finally:
             holding.cancel()
         for message, decision in batch.decisions(failed=failed):
-            self._settle(holder, message, decision)
+            try:
+                self._settle(holder, message, decision)
+            except Exception:
+                # It comes again when its hold ends. The others are none the worse.
+                _log.exception("What becomes of the message %s of %s could not be kept", message.id, queue)
 
     def _hold_on(self, holder: str) -> asyncio.Task[None]:
         async def hold() -> None:
             while True:
                 await self._runtime.clock.sleep(HOLD_MS / 3000)
-                self._store.hold_on(holder, now_ms(self._runtime.clock))
+                try:
+                    self._store.hold_on(holder, now_ms(self._runtime.clock))
+                except StorageError as error:
+                    _log.warning("A batch of the queue %s could not be held: %s", self._settings.queue, error)
 
         return asyncio.get_running_loop().create_task(hold(), name=f"{self.name}: holding on")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,35 @@ async def test_messages_survive_a_restart_and_those_that_were_out_come_again(tmp
         await clock.advance(40)
         assert seen[1:] == [("out", 2)]
     await first.stop()
+
+
+async def test_a_disk_that_fails_for_a_while_stops_no_consumer(clock, tmp_path, caplog):
+    seen: list[Any] = []
+    async with runtime_of(lambda batch: seen.extend(m.body for m in batch.messages), clock, tmp_path) as runtime:
+        await runtime.env.JOBS.send(1)
+        database = runtime.stores.open("queues", "queues", ())
+        database.execute("PRAGMA busy_timeout = 1")
+        other = sqlite3.connect(tmp_path / "queues" / "queues.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        await clock.advance(2.5)
+        assert seen == []
+        assert "The queue jobs could not be looked at" in caplog.text
+        other.close()
+        await clock.advance(1.1)
+        assert seen == [1]
+
+
+async def test_one_message_that_cannot_be_settled_does_not_bring_the_others_back(clock, caplog):
+    seen: list[Any] = []
+
+    def handle(batch: MessageBatch) -> None:
+        seen.extend((m.body, m.attempts) for m in batch.messages)
+        if batch.messages[0].body == 0 and batch.messages[0].attempts == 1:
+            batch.messages[0].retry(delay_seconds=float("nan"))
+
+    async with runtime_of(handle, clock) as runtime:
+        await runtime.env.JOBS.send_batch([{"body": 0}, {"body": 1}])
+        await clock.advance(1.1)
+        await clock.advance(40)
+        assert seen == [(0, 1), (1, 1), (0, 2)]
+    assert "could not be kept" in caplog.text

@@ -7,6 +7,7 @@ that does not run answers requests with 503, as Cloudflare's own tools do.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
@@ -103,6 +104,8 @@ class _Elsewhere:
                 raise
             absent = Response(str(fault), status=fault.status)
             return lambda request: absent
+        if event == "fetch" and entrypoint in (None, "default"):
+            return functools.partial(runtime.fetch_for_neighbour, props=props)
         return runtime.handler(event, entrypoint=entrypoint, props=props)
 
     async def respond(self, answer: Any, request: Request) -> Response:

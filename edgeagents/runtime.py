@@ -417,6 +417,16 @@ class Runtime:
             return await self._fetch_agent(request)
         return await self._respond(await self.run_handler("fetch", request), request)
 
+    async def fetch_for_neighbour(self, request: Request, props: Mapping[str, Any] | None = None) -> Response:
+        """Answer a request of another worker: as one from outside, but nobody has to be let in."""
+
+        async def worker(inner: Request) -> Response:
+            answer = self.handler("fetch", props=props)(inner)
+            return await self._respond(await answer if inspect.isawaitable(answer) else answer, inner)
+
+        transport = self._transport_of(request)
+        return await (worker(request) if transport is None else transport.serve(request, worker))
+
     async def run_handler(self, event: str, *args: Any) -> Any:
         """Run the worker's handler for what came from outside, such as ``email``, and return its answer.
 

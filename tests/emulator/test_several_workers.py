@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -380,6 +381,43 @@ async def test_a_workflow_of_the_other_worker_runs_there(write: Write, start: St
         answer = await get("/")
 
 
+AGENT = """
+    from edgeagents import Agent
+
+    class Clock(Agent):
+        def on_request(self, request):
+            return "an agent"
+"""
+ASKS = """
+    from edgeagents import WorkerEntrypoint
+
+    class Default(WorkerEntrypoint):
+        async def fetch(self, request):
+            return await self.env.BACK.fetch(request)
+"""
+
+
+async def test_a_service_answers_with_the_agents_and_the_assets_of_the_other_worker(
+    write: Write, start: Start, tmp_path: Path
+) -> None:
+    clock = {"bindings": [{"name": "Clock", "class_name": "Clock"}]}
+    front = write("front", ASKS, services=[{"binding": "BACK", "service": "back"}])
+    back = write("back", AGENT, durable_objects=clock, assets={"directory": "public"})
+    (tmp_path / "back" / "public").mkdir()
+    (tmp_path / "back" / "public" / "page.txt").write_text("an asset")
+    get = await start(front, back)
+    assert await get("/agents/clock/a") == "200 an agent"
+    assert await get("/page.txt") == "200 an asset"
+    assert await get("/nothing") == "404 Not found"
+
+
+def test_the_variable_names_several_configurations(tmp_path: Path) -> None:
+    several = Options.from_environment({"EDGEAGENTS_CONFIG": os.pathsep.join(("a/wrangler.json", "b.toml"))}, tmp_path)
+    assert (several.config, several.others) == ("a/wrangler.json", ("b.toml",))
+    assert Options.from_environment({"EDGEAGENTS_CONFIG": "a.toml"}, tmp_path).others == ()
+    assert Options.from_environment({}, tmp_path).config is None
+
+
 SENDS = """
     from edgeagents import WorkerEntrypoint
 
@@ -419,7 +457,7 @@ async def test_one_worker_takes_what_another_one_sends_to_a_queue(write: Write, 
 
 
 @pytest.mark.server
-def test_the_command_and_the_variable_take_several_configurations(write: Write, tmp_path: Path) -> None:
+def test_the_command_takes_several_configurations_and_reloads_them_all(write: Write, tmp_path: Path) -> None:
     front, back = write("front", FRONT, **BINDINGS), write("back", BACK, **BACK_CONFIG)
     with dev(tmp_path, "--config", str(front), "--config", str(back)) as running:
         assert running.get("/back") == (200, "back word")

@@ -1,0 +1,48 @@
+"""The command ``edgeagents``: its own commands, and those that plugins bring."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from edgeagents_emulator.cli import Commands, main
+
+
+def test_help_lists_the_commands_of_plugins_too() -> None:
+    told = CliRunner().invoke(main, ["--help"]).output
+    for name in ("config", "dev", "init", "deploy-check", "kv", "d1", "r2", "queues", "workflows"):
+        assert f"\n  {name} " in told
+
+
+def test_a_command_that_nobody_has_is_told() -> None:
+    result = CliRunner().invoke(main, ["keyvalue"])
+    assert result.exit_code == 2
+    assert "No such command 'keyvalue'" in result.output
+
+
+def test_our_own_commands_load_no_plugin() -> None:
+    check = "import sys; from edgeagents_emulator.cli import main; main(['config', '--help'], standalone_mode=False)"
+    check += "; print([name for name in sys.modules if name.startswith('edgeagents_kv')])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {check}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_broken_plugin_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "broken_dist-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-dist\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[edgeagents]\nbroken = not_there_at_all\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = CliRunner().invoke(Commands("edgeagents"), ["kv"])
+    assert result.exit_code == 1
+    assert "The plugin 'broken' of broken-dist cannot be imported" in result.output
+    assert "Traceback" not in result.output

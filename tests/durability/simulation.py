@@ -434,6 +434,9 @@ def main(arguments: list[str]) -> None:
     simulate_locks()
     if options.mutation:
         (MUTATIONS | POWER_MUTATIONS)[options.mutation]()
+    # What was imported is no garbage: the collector, which runs before each seed, need not look through it.
+    gc.collect()
+    gc.freeze()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as scratch:
         disk = None

@@ -16,7 +16,7 @@ import time
 import pytest
 
 from tests.durability.mutations import POWER_MUTATIONS
-from tests.durability.test_simulation import simulate, simulate_all
+from tests.durability.test_simulation import search, simulate_all
 
 CUTS = int(os.environ.get("EDGEAGENTS_POWER_CUTS", "500"))
 CUTS_A_SEED = 2
@@ -42,9 +42,10 @@ async def test_no_loss_of_power_takes_what_was_acknowledged(capsys: pytest.Captu
     assert cuts >= CUTS * 0.9
 
 
-@pytest.mark.parametrize("mutation", sorted(POWER_MUTATIONS))
-async def test_a_sync_that_is_left_out_is_found(mutation: str, capsys: pytest.CaptureFixture[str]) -> None:
-    outcomes = await simulate("--power", "--seeds", "0:250", "--mutation", mutation, "--until-found")
+async def test_every_sync_that_is_left_out_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    last = await search(POWER_MUTATIONS, "--power", "--seeds", "0:250")
     with capsys.disabled():
-        print(f"\n{mutation}: found with seed {outcomes[-1]['seed']}: {outcomes[-1]['faults'][:1]}")
-    assert outcomes[-1]["faults"]
+        print()
+        for mutation, outcome in last.items():
+            print(f"{mutation}: found with seed {outcome['seed']}: {outcome['faults'][:1]}")
+    assert [mutation for mutation, outcome in last.items() if not outcome["faults"]] == []

@@ -9,6 +9,7 @@ when the loop hands it the baton, and gives it back before each statement on a d
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import heapq
 import random
 import sys
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["Crash", "Deadlock", "VirtualClock", "VirtualLoop", "pause", "simulate_locks"]
 
@@ -48,18 +49,48 @@ def pause() -> None:
         work.pause()
 
 
+class _Thread:
+    """A thread that runs one work after another: to start one for each would cost more than most of them do."""
+
+    _idle: ClassVar[list[_Thread]] = []
+
+    def __init__(self) -> None:
+        # Locks that whoever waits takes and the other end gives: a semaphore of Python's costs several of them.
+        self.resume, self.paused = threading.Lock(), threading.Lock()
+        self.resume.acquire()
+        self.paused.acquire()
+        self.work: _Work | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @classmethod
+    def take(cls) -> _Thread:
+        return cls._idle.pop() if cls._idle else cls()
+
+    def let_go(self) -> None:
+        self.work = None
+        self._idle.append(self)
+
+    def _run(self) -> None:
+        while True:
+            self.resume.acquire()
+            assert self.work is not None
+            _current.work = self.work
+            contextvars.Context().run(self.work.run)
+            _current.work = None
+            self.paused.release()
+
+
 class _Work:
-    """What an executor was given: a thread that runs when it has the baton."""
+    """What an executor was given: it runs in a thread when that has the baton."""
 
     def __init__(self, loop: VirtualLoop, fn: Callable[[], Any]) -> None:
         self._loop, self._fn = loop, fn
         self.future: asyncio.Future[Any] = loop.create_future()
-        self._resume, self._paused = threading.Semaphore(0), threading.Semaphore(0)
         self._outcome: Callable[[], None] | None = None
         self.waits_for: _Lock | None = None
         self._is_gone = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._thread = _Thread.take()
+        self._thread.work = self
 
     def step(self) -> None:
         """Let the thread run up to its next pause, and again after a while."""
@@ -67,7 +98,7 @@ class _Work:
         if self._outcome is None:
             self._loop.call_later(self._loop.rng.random() * _THREAD_SECONDS, self.step)
             return
-        self._thread.join()
+        self._thread.let_go()
         self._loop.working.remove(self)
         if not self.future.done():
             self._outcome()
@@ -75,12 +106,12 @@ class _Work:
     def go_on(self) -> None:
         """Let the thread run up to its next pause, if it has not ended."""
         if self._outcome is None:
-            self._resume.release()
-            self._paused.acquire()
+            self._thread.resume.release()
+            self._thread.paused.acquire()
 
     def pause(self) -> None:
-        self._paused.release()
-        self._resume.acquire()
+        self._thread.paused.release()
+        self._thread.resume.acquire()
         if self._is_gone:
             raise _Gone
 
@@ -88,13 +119,10 @@ class _Work:
         """The process is gone."""
         self._is_gone = True
         while self._outcome is None:
-            self._resume.release()
-            self._paused.acquire()
-        self._thread.join()
+            self.go_on()
+        self._thread.let_go()
 
-    def _run(self) -> None:
-        self._resume.acquire()
-        _current.work = self
+    def run(self) -> None:
         try:
             if self._is_gone:
                 raise _Gone
@@ -103,7 +131,6 @@ class _Work:
             self._outcome = lambda error=error: self.future.set_exception(error)
         else:
             self._outcome = lambda: self.future.set_result(result)
-        self._paused.release()
 
 
 class _Lock:

@@ -59,7 +59,10 @@ NAMES = [
 ONLY_FOR_STUBS = ["\0", "a\0b", "\ud800", "a\udfffb"]
 """No URL has these."""
 
-_DATABASE = re.compile(r"objects/\w+/[0-9a-f]{64}(\.facets/[0-9a-f]{64})*\.sqlite(-wal|-shm)?")
+_OURS = re.compile(
+    r"objects/\w+/[0-9a-f]{64}(\.facets/[0-9a-f]{64})*"
+    r"(\.sqlite(-wal|-shm)?|\.history/(times|restore\.sqlite|[0-9a-f-]+\.(base|log)))"
+)
 
 
 class Child(Agent):
@@ -76,7 +79,7 @@ class Keeper(Child):
 def strays(state: Path) -> list[str]:
     """Return the files of objects that have another form than ours have."""
     files = [path.relative_to(state).as_posix() for path in (state / "objects").rglob("*") if path.is_file()]
-    return [file for file in files if not _DATABASE.fullmatch(file)]
+    return [file for file in files if not _OURS.fullmatch(file)]
 
 
 def listing(folder: Path) -> list[str]:

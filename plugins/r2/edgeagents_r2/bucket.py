@@ -56,12 +56,19 @@ class R2Bucket:
         """
         check_key(key, "get")
         given_of("get", None, None, None, ssec_key, {})
-        stored = self._store.get(key)
-        if stored is None:
-            return None
-        if not holds(only_if, stored):
-            return object_of(stored)
-        return object_of(stored, self._store, part_of(range, stored.size))
+        missing: str | None = None
+        while (stored := self._store.get(key)) is not None:
+            if not holds(only_if, stored):
+                return object_of(stored)
+            part = part_of(range, stored.size)
+            try:
+                return object_of(stored, self._store.bytes_of(stored.version), part)
+            except FileNotFoundError:
+                # Another process has just put something else in its place.
+                if stored.version == missing:
+                    raise
+                missing = stored.version
+        return None
 
     async def put(
         self,
@@ -90,14 +97,13 @@ class R2Bucket:
             return None
         version = self._rng.randbytes(16).hex()
         hashed = await write("put", value, self._store.new_content(version), given)
-        if not holds(only_if, self._store.get(key)):
-            self._store.forget(version)  # It was changed while the bytes came.
-            return None
         stored = Stored(
             *(key, version, hashed.size, hashed.md5, self._clock.now().timestamp()),
             *(given.http, given.custom, hashed.checksums, given.storage_class),
         )
-        self._store.set(stored)
+        if not self._store.set(stored, lambda before: holds(only_if, before)):
+            self._store.forget(version)  # It was changed while the bytes came.
+            return None
         return object_of(stored)
 
     async def delete(self, keys: str | Sequence[str]) -> None:

@@ -97,7 +97,7 @@ class R2MultipartUpload:
 
     async def _joined(self, parts: list[tuple[str, int, str]]) -> AsyncIterator[bytes]:
         for version, size, _ in parts:
-            async for piece in self._store.read(version, 0, size):
+            async for piece in self._store.bytes_of(version).read(0, size):
                 yield piece
 
     def _options(self, operation: str) -> dict[str, Any]:

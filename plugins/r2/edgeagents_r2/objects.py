@@ -6,9 +6,9 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from edgeagents_r2.store import BucketStore, Stored
+from edgeagents_r2.store import Stored
 
 __all__ = ["HTTP_FIELDS", "R2Checksums", "R2Object", "R2ObjectBody", "object_of"]
 
@@ -20,6 +20,14 @@ HTTP_FIELDS = {
     "cacheControl": "cache-control",
     "cacheExpiry": "expires",
 }
+
+
+class Reads(Protocol):
+    """What has the bytes of an object."""
+
+    def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Yield a part of the bytes."""
+        ...
 
 
 class R2Checksums:
@@ -100,7 +108,7 @@ class R2ObjectBody(R2Object):
 
     js_name: ClassVar[str] = "GetResult"
 
-    _store: BucketStore | None = None
+    _bytes: Reads | None = None
     _reading: Any = None
 
     @property
@@ -119,9 +127,9 @@ class R2ObjectBody(R2Object):
                 "Body has already been used. It can only be used once. Use tee() first if you need to read it twice."
             )
         self._reading["is_used"] = True
-        assert self._store is not None
+        assert self._bytes is not None
         offset, length = (0, self.size) if self.range is None else (self.range["offset"], self.range["length"])
-        return self._store.read(self.version, offset, length)
+        return self._bytes.read(offset, length)
 
     async def bytes(self) -> bytes:
         """Read the bytes."""
@@ -146,12 +154,12 @@ class R2ObjectBody(R2Object):
 
 def object_of(
     stored: Stored,
-    store: BucketStore | None = None,
+    content: Reads | None = None,
     part: tuple[int, int] | None = None,
     *,
     includes: frozenset[str] = frozenset(("httpMetadata", "customMetadata")),
 ) -> R2Object:
-    """Return what is told of ``stored``; with ``store`` its bytes too, or a part of them."""
+    """Return what is told of ``stored``; with ``content`` its bytes too, or a part of them."""
     http = stored.http if "httpMetadata" in includes else {}
     expiry = http.get("cacheExpiry")
     if expiry is not None:
@@ -169,6 +177,6 @@ def object_of(
         "storage_class": stored.storage_class,
         "range": None if part is None else {"offset": part[0], "length": part[1]},
     }
-    if store is None:
+    if content is None:
         return R2Object(**values)
-    return R2ObjectBody(**values, _store=store, _reading={"is_used": False})
+    return R2ObjectBody(**values, _bytes=content, _reading={"is_used": False})

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from edgeagents.stores import Stores
 
-__all__ = ["BucketStore", "Content", "Stored"]
+__all__ = ["BucketStore", "Bytes", "Content", "Stored"]
 
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS objects (key BLOB PRIMARY KEY, version TEXT NOT NULL, size INTEGER NOT NULL, "
@@ -76,6 +76,32 @@ class Content:
             self._path.unlink(missing_ok=True)
 
 
+class Bytes:
+    """The bytes of an object as they are now, whatever becomes of the object while they are read."""
+
+    def __init__(self, path: Path | None, memory: bytes = b"") -> None:
+        self._memory = memory
+        self._fd = None if path is None else os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    async def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Yield a part of them."""
+        end = offset + length
+        while offset < end and (piece := self._piece(offset, min(_PIECE, end - offset))):
+            offset += len(piece)
+            yield piece
+
+    def _piece(self, offset: int, length: int) -> bytes:
+        if self._fd is None:
+            return self._memory[offset : offset + length]
+        os.lseek(self._fd, offset, os.SEEK_SET)
+        return os.read(self._fd, length)
+
+    def __del__(self) -> None:
+        fd: int | None = getattr(self, "_fd", None)
+        if fd is not None:
+            os.close(fd)
+
+
 class BucketStore:
     """One bucket."""
 
@@ -96,17 +122,10 @@ class BucketStore:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         return Content(path, self._memory, version)
 
-    async def read(self, version: str, offset: int, length: int) -> AsyncIterator[bytes]:
-        """Yield a part of the bytes of ``version``."""
+    def bytes_of(self, version: str) -> Bytes:
+        """Return the bytes of ``version``. Raises FileNotFoundError for one that is not there any more."""
         path = self._file(version)
-        if path is None:
-            yield self._memory[version][offset : offset + length]
-            return
-        with path.open("rb") as file:
-            file.seek(offset)
-            while length > 0 and (piece := file.read(min(_PIECE, length))):
-                length -= len(piece)
-                yield piece
+        return Bytes(None, self._memory[version]) if path is None else Bytes(path)
 
     def forget(self, version: str) -> None:
         """Remove the bytes of ``version``."""
@@ -121,25 +140,33 @@ class BucketStore:
         row = self.database.execute("SELECT * FROM objects WHERE key = ?", (_key(key),)).fetchone()
         return None if row is None else _stored(row)
 
-    def set(self, stored: Stored) -> None:
-        """Put ``stored`` in the place of what is under its key, and forget that one's bytes."""
-        before = self.get(stored.key)
-        self.database.execute(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(_key(stored.key), stored.version, stored.size, stored.etag, stored.uploaded),
-                *(json.dumps(one) for one in (stored.http, stored.custom, stored.checksums)),
-                stored.storage_class,
-            ),
-        )
+    def set(self, stored: Stored, only_if: Callable[[Stored | None], bool] = lambda before: True) -> bool:
+        """Put ``stored`` in the place of what is under its key, and forget that one's bytes.
+
+        Nothing is done when ``only_if`` says no to what is there, whichever process put it; returns False then.
+        """
+        with self._stores.transaction(self.database):
+            before = self.get(stored.key)
+            if not only_if(before):
+                return False
+            self.database.execute(
+                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(_key(stored.key), stored.version, stored.size, stored.etag, stored.uploaded),
+                    *(json.dumps(one) for one in (stored.http, stored.custom, stored.checksums)),
+                    stored.storage_class,
+                ),
+            )
         if before is not None:
             self.forget(before.version)
+        return True
 
     def delete(self, key: str) -> None:
         """Remove ``key``."""
-        before = self.get(key)
-        if before is not None:
+        with self._stores.transaction(self.database):
+            before = self.get(key)
             self.database.execute("DELETE FROM objects WHERE key = ?", (_key(key),))
+        if before is not None:
             self.forget(before.version)
 
     def list(self, prefix: str, after: bytes, limit: int) -> list[Stored]:

@@ -212,3 +212,41 @@ async def test_options_that_mean_nothing_are_refused(bucket, options, text):
         await bucket.put("é" * 513, "x")
     with pytest.raises(R2Error, match="10022"):
         await bucket.list(limit=1001)
+
+
+@pytest.mark.parametrize("end", ["put", "delete"])
+async def test_an_object_that_was_got_is_read_as_it_was(bucket, end):
+    await bucket.put("a", "old")
+    found = await bucket.get("a")
+    await (bucket.put("a", "new") if end == "put" else bucket.delete("a"))
+    assert await found.text() == "old"
+
+
+async def test_of_two_processes_that_put_on_a_condition_one_does(tmp_path, clock):
+    stores = [Stores(tmp_path), Stores(tmp_path)]
+    here, there = (R2Bucket(BucketStore(each, "b"), clock, random.Random(n)) for n, each in enumerate(stores))
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"he"
+        assert await there.put("a", "there", only_if={"etagDoesNotMatch": "*"}) is not None
+        yield b"re"
+
+    assert await here.put("a", slow(), only_if={"etagDoesNotMatch": "*"}) is None
+    assert await (await here.get("a")).text() == "there"
+    assert len(list((tmp_path / "r2" / "b.objects").iterdir())) == 1
+    for each in stores:
+        each.close()
+
+
+async def test_an_object_that_another_process_replaces_is_got_as_it_is_now(tmp_path, clock, monkeypatch):
+    stores = [Stores(tmp_path), Stores(tmp_path)]
+    kept = [BucketStore(each, "b") for each in stores]
+    here, there = (R2Bucket(each, clock, random.Random(n)) for n, each in enumerate(kept))
+    await there.put("a", "old")
+    get = kept[0].get
+    answers = [get("a")]  # What this one read just before the other put.
+    await there.put("a", "new")
+    monkeypatch.setattr(kept[0], "get", lambda key: answers.pop() if answers else get(key))
+    assert await (await here.get("a")).text() == "new"
+    for each in stores:
+        each.close()

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,6 +29,9 @@ pytestmark = pytest.mark.cloudflare(
     "same; the processes are on one machine",
 )
 ROUNDS = int(os.environ.get("EDGEAGENTS_ROUNDS", "100"))
+PAIRS = 4
+"""A round is mostly a wait for the end of a lease: so some pairs of servers have theirs at once."""
+
 LEASE = 0.4
 PATIENCE = 20.0
 WORKERS = {
@@ -41,10 +46,10 @@ def serve(folder: Path, server: str, options: list[str] | None = None) -> Server
     return Server("tests.placement.shared_app:app", server=server, env=env, options=options or [])
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+@contextlib.contextmanager
+def serving_pair(folder: Path) -> Iterator[tuple[Server, Server]]:
     """Two servers that know nothing of each other but the folder."""
-    servers = serve(tmp_path, "hypercorn"), serve(tmp_path, "hypercorn")
+    servers = serve(folder, "hypercorn"), serve(folder, "hypercorn")
     try:
         for server in servers:
             server.start()
@@ -53,6 +58,19 @@ def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
         for server in servers:
             print(server.log[-5000:])
             server.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    with serving_pair(tmp_path) as servers:
+        yield servers
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Iterator[list[tuple[Server, Server]]]:
+    """Some pairs, each with a folder of its own."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(serving_pair(tmp_path / str(number))) for number in range(min(PAIRS, ROUNDS))]
 
 
 async def ask(client: httpx2.AsyncClient, server: Server, do: str, name: str = "x") -> Any:
@@ -129,34 +147,43 @@ async def test_alarms_of_a_dead_owner_run_elsewhere(pair):
                 await asyncio.sleep(0.05)
 
 
-async def test_a_frozen_owner_commits_nothing_when_it_wakes(pair, tmp_path, capsys):
-    counts = {"refused": 0, "cut off": 0, "done before": 0}
+async def test_a_frozen_owner_commits_nothing_when_it_wakes(pairs, capsys):
     async with httpx2.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
-        for number in range(ROUNDS):
-            name = f"x{number % 5}"
-            start = await ask(client, pair[0], "add", name)
-            owner, other = by_owner(pair, start["pid"])
-            async with tab(owner, name) as at_owner, tab(other, name) as at_other:
-                holding = asyncio.create_task(client.post(f"{owner.url}/agents/shared/{name}/hold"))
-                await heard(at_owner, "holding")
-                os.kill(owner.pid, signal.SIGSTOP)
-                try:
-                    await heard_closed(at_other, 1012)
-                    elsewhere = await ask(client, other, "add", name)
-                finally:
-                    os.kill(owner.pid, signal.SIGCONT)
-                assert elsewhere["pid"] == other.pid
-                await heard_closed(at_owner, 1012)
-                outcome = await outcome_of(holding)
-            counts[outcome] += 1
-            done = 1 if outcome == "done before" else 0
-            assert elsewhere["n"] == start["n"] + 1 + done
-            both = [await ask(client, server, "get", name) for server in pair]
-            assert [answer["n"] for answer in both] == [start["n"] + 1 + done] * 2
+
+        async def freeze_again_and_again(pair: tuple[Server, Server], rounds: range) -> list[str]:
+            return [await freeze_an_owner(client, pair, f"x{number % 5}") for number in rounds]
+
+        at_once = [range(number, ROUNDS, len(pairs)) for number in range(len(pairs))]
+        outcomes = await asyncio.gather(*map(freeze_again_and_again, pairs, at_once))
+    counts = Counter(itertools.chain(*outcomes))
     with capsys.disabled():
-        told = ", ".join(f"{kind} {count}" for kind, count in counts.items())
-        print(f"\nfrozen owners {ROUNDS} ({told}), doubled 0, corrupt 0")
+        told = ", ".join(f"{kind} {counts[kind]}" for kind in ("refused", "cut off", "done before"))
+        print(f"\nfrozen owners {counts.total()} ({told}), doubled 0, corrupt 0")
+    assert counts.total() == ROUNDS
     assert counts["refused"] + counts["cut off"] > ROUNDS // 2
+
+
+async def freeze_an_owner(client: httpx2.AsyncClient, pair: tuple[Server, Server], name: str) -> str:
+    """Stop an owner in mid-request until its lease has ended and the other one writes; return what came of it."""
+    start = await ask(client, pair[0], "add", name)
+    owner, other = by_owner(pair, start["pid"])
+    async with tab(owner, name) as at_owner, tab(other, name) as at_other:
+        holding = asyncio.create_task(client.post(f"{owner.url}/agents/shared/{name}/hold"))
+        await heard(at_owner, "holding")
+        os.kill(owner.pid, signal.SIGSTOP)
+        try:
+            await heard_closed(at_other, 1012)
+            elsewhere = await ask(client, other, "add", name)
+        finally:
+            os.kill(owner.pid, signal.SIGCONT)
+        assert elsewhere["pid"] == other.pid
+        await heard_closed(at_owner, 1012)
+        outcome = await outcome_of(holding)
+    done = 1 if outcome == "done before" else 0
+    assert elsewhere["n"] == start["n"] + 1 + done
+    both = [await ask(client, server, "get", name) for server in pair]
+    assert [answer["n"] for answer in both] == [start["n"] + 1 + done] * 2
+    return outcome
 
 
 async def outcome_of(holding: asyncio.Task[httpx2.Response]) -> str:

@@ -31,7 +31,7 @@ from tests.servers import ROOT, Server
 SOCKETS = int(os.environ.get("EDGEAGENTS_SOCKETS", "10000"))
 STREAMS = int(os.environ.get("EDGEAGENTS_STREAMS", "1000"))
 READERS = int(os.environ.get("EDGEAGENTS_READERS", "1000"))
-ACTIVATIONS = max(20_000, int(os.environ.get("EDGEAGENTS_ACTIVATIONS", "100000")))
+ACTIVATIONS = max(20_000, int(os.environ.get("EDGEAGENTS_ACTIVATIONS", "20000")))
 STORED = int(os.environ.get("EDGEAGENTS_STORED", "100000"))
 AGENTS = 50
 AT_ONCE = 50

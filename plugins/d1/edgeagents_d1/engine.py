@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeagents.errors import EdgeAgentsError, SqlError, StorageError
+from edgeagents.errors import EdgeAgentsError, SqlError, StorageError, StorageUnavailable
 from edgeagents.objects import Clock
 from edgeagents.objects.sqlite import Database
 
@@ -61,7 +61,7 @@ class Engine:
         except (StorageError, TypeError, OverflowError) as error:
             if not database.held:
                 self._end(keep=False)
-            raise _explained(error) from error
+            raise self._explained(error) from error
         meta = {
             "served_by": "edgeagents.d1",
             "duration": (self._clock.monotonic() - began) * 1000,
@@ -79,22 +79,35 @@ class Engine:
     def together(self) -> Generator[None]:
         """Keep what is written in the ``with`` block whole, or not at all when an exception leaves it."""
         database = self._database
-        level = database.savepoint()
         try:
+            level = database.savepoint()
             yield
-        except BaseException:
-            database.rollback_to(level)
             database.release(level)
+            self._end(keep=True)
+        except StorageError as error:
+            # The commit itself may be what failed: left open, the transaction would keep every process out.
+            self._end(keep=False)
+            raise self._explained(error) from error
+        except BaseException:
             self._end(keep=False)
             raise
-        database.release(level)
-        self._end(keep=True)
 
     def _end(self, *, keep: bool) -> None:
         if keep and self._database.commit():
             self.commits += 1
         elif not keep:
             self._database.rollback()
+
+    def _explained(self, error: Exception) -> D1Error:
+        text = str(error)
+        if isinstance(error, SqlError) and text == "SQL code did not contain a statement.":
+            text = _NO_STATEMENT
+        elif isinstance(error, StorageUnavailable) and isinstance(error.__cause__, self._database.driver.errors):
+            # A constraint that is looked at when all is written.
+            fault = self._database.driver.explain(error.__cause__)
+            extended = f" (extended: {fault.extended_code})" if fault.extended_code != fault.code else ""
+            text = f"{fault.message}: {fault.code}{extended}"
+        return D1Error(f"D1_ERROR: {text}")
 
     def _release_reading(self) -> None:
         if not self._database.held:
@@ -107,10 +120,3 @@ def _as_d1(value: Any) -> Any:
     if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
         return float(value)
     return value
-
-
-def _explained(error: Exception) -> D1Error:
-    text = str(error)
-    if isinstance(error, SqlError) and text == "SQL code did not contain a statement.":
-        text = _NO_STATEMENT
-    return D1Error(f"D1_ERROR: {text}")

@@ -121,3 +121,18 @@ async def test_two_engines_share_one_file(tmp_path):
     assert await D1Database(other).prepare("SELECT count(*) AS n FROM t").first("n") == 5
     one.close()
     other.close()
+
+
+async def test_a_batch_whose_commit_fails_leaves_nothing_open(db, tmp_path):
+    await db.exec("CREATE TABLE of (id INTEGER REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)")
+    broken = db.prepare("INSERT INTO of VALUES (9)")
+    told = r"^D1_ERROR: FOREIGN KEY constraint failed: SQLITE_CONSTRAINT \(extended: SQLITE_CONSTRAINT_FOREIGNKEY\)$"
+    with pytest.raises(D1Error, match=told):
+        await db.batch([db.prepare("INSERT INTO t (id) VALUES (1)"), broken])
+    with pytest.raises(D1Error, match=told):
+        await broken.run()
+    other = Engine(tmp_path / "d1.sqlite", ManualClock())
+    await D1Database(other).prepare("INSERT INTO t (id) VALUES (2)").run()
+    other.close()
+    await db.batch([db.prepare("INSERT INTO t (id) VALUES (3)")])
+    assert await db.prepare("SELECT id FROM t").raw() == [[2], [3]]

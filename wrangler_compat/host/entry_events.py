@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from wrangler_compat.host.facade import from_js, js_error, to_js_value
+from wrangler_compat.host.email_message import raw_bytes
+from wrangler_compat.host.facade import js_error, to_js_value
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.date import to_milliseconds
 from wrangler_compat.host.model.errors import JsException
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish
 from wrangler_compat.host.web.headers import Headers
-from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
+from wrangler_compat.host.web.streams import ReadableStream, stream_of
 
-__all__ = ["EmailMessage", "ForwardableEmailMessage", "ScheduledController", "js_event"]
+__all__ = ["ForwardableEmailMessage", "ScheduledController", "js_event"]
 
 
 def js_event(event: str, value: Any) -> Any:
@@ -36,14 +37,6 @@ class ScheduledController(JsProxy):
     def noRetry(self) -> None:
         """Do not run the event again if it fails."""
         self._native.no_retry()
-
-
-class EmailMessage(JsProxy):
-    """An email to send: ``EmailMessage.new(sender, recipient, raw)``, where ``raw`` is text or a stream."""
-
-    def __init__(self, sender: Any, recipient: Any, raw: Any) -> None:
-        self.__dict__["from"] = to_text(sender)
-        self.to, self.raw = to_text(recipient), raw
 
 
 class ForwardableEmailMessage(JsProxy):
@@ -75,13 +68,8 @@ class ForwardableEmailMessage(JsProxy):
 
     async def reply(self, message: Any) -> None:
         """Answer with a whole message, an ``EmailMessage``."""
-        raw = getattr(message, "raw", None)
-        if isinstance(raw, ReadableStream):
-            data = b"".join([chunk async for chunk in bytes_from(raw)])
-        else:
-            given = from_js(raw)
-            data = given.encode() if isinstance(given, str) else given
-        if not isinstance(data, bytes):
+        data = await raw_bytes(message)
+        if data is None:
             raise JsException("reply() takes an EmailMessage.")
         await _settled(self._native.reply(data, from_=getattr(message, "from", None), to=getattr(message, "to", None)))
 

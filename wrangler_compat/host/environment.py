@@ -14,6 +14,7 @@ from wrangler_compat.host.facade import to_js_value
 from wrangler_compat.host.model.proxy import JsObject
 from wrangler_compat.host.native_fetcher import NativeFetcher
 from wrangler_compat.host.rpc_service import Fetcher, LoopbackFetcher
+from wrangler_compat.host.send_email import SendEmail
 
 __all__ = ["binding_of", "exports_of", "js_env"]
 
@@ -50,4 +51,6 @@ def binding_of(value: Any) -> Any:
         from wrangler_compat.host.worker_loader_binding import WorkerLoader
 
         return WorkerLoader(value)
+    if js_name == "SendEmail":
+        return SendEmail(value)
     return NativeFetcher(value) if js_name == "Fetcher" else to_js_value(value)

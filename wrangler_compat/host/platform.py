@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wrangler_compat.host.entry_events import EmailMessage
+from wrangler_compat.host.email_message import EmailMessage
 from wrangler_compat.host.model.proxy import JsClass
 from wrangler_compat.host.modules import install
 from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from email.utils import formataddr, parseaddr
-from typing import Any
+from typing import Any, ClassVar
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
@@ -28,6 +28,8 @@ def format_address(address: str | Mapping[str, str]) -> str:
 
 class SendEmail:
     """Sends mail, within what the configuration allows."""
+
+    js_name: ClassVar[str] = "SendEmail"
 
     def __init__(self, name: str, options: Mapping[str, Any], outbox: Outbox, clock: Clock, rng: random.Random) -> None:
         self._name, self._outbox, self._clock, self._rng = name, outbox, clock, rng

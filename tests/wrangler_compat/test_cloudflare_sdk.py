@@ -1,7 +1,7 @@
 """The tests that Cloudflare keeps for its SDK and for django-cf, run against us, unedited.
 
 They are read where they are at hand and never kept here: EDGEAGENTS_WORKERS_PY names a checkout of
-``cloudflare/workers-py``, or its git directory. Its tests start their workers with ``uv run pywrangler dev``, which here
+``cloudflare/workers-py``, or its git directory. Its tests start workers with ``uv run pywrangler dev``, which here
 is ``edgeagents dev``; those that workerd runs itself are run by ``upstream/inside.py``.
 
 The tests of a package come thrice upstream, for three dates of compatibility; EDGEAGENTS_WORKERS_PY_DATES=all runs them

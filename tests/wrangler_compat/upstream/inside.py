@@ -1,7 +1,7 @@
 """Runs the ``test`` handler of workers in a process of its own, as ``workerd test`` does.
 
-``python inside.py FOLDER...``: the worker of the first folder has the handler, the others are its neighbours. ``--internet``
-names the one that answers the first one's ``fetch``, in place of the network.
+``python inside.py FOLDER...``: the worker of the first folder has the handler, the others are its neighbours.
+``--internet=NAME`` is the one that answers the first one's ``fetch``, in place of the network.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cloudflare's repositories, at hand: found, copied, and their command line answered by ours.
 
-Their tests start workers with ``uv run pywrangler dev``. ``path_with_pywrangler`` makes a ``uv`` that does the same with
+Their tests start workers with ``uv run pywrangler dev``. ``path_with_pywrangler`` makes a ``uv`` that does so with
 ``edgeagents dev``, so the tests run as they are.
 """
 

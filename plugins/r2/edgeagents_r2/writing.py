@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from edgeagents_r2.errors import R2Error
 from edgeagents_r2.objects import HTTP_FIELDS
-from edgeagents_r2.store import Content
 
 __all__ = ["Given", "Hashed", "check_key", "given_of", "write"]
 
@@ -20,6 +19,22 @@ METADATA_BYTES: Final = 2048
 OBJECT_BYTES: Final = 5 * 1024**3 - 5 * 1024**2
 _HASH_BYTES: Final = {"md5": 16, "sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
 _WRITTEN: Final = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
+
+
+class Sink(Protocol):
+    """Where bytes are written to. They are kept or dropped at the end."""
+
+    def write(self, piece: bytes) -> None:
+        """Add to the bytes."""
+        ...
+
+    def keep(self) -> None:
+        """The bytes are whole."""
+        ...
+
+    def drop(self) -> None:
+        """Forget the bytes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,7 @@ def _http(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     return kept
 
 
-async def write(operation: str, value: Any, content: Content, given: Given | None = None) -> Hashed:
+async def write(operation: str, value: Any, content: Sink, given: Given | None = None) -> Hashed:
     """Write ``value`` to ``content``, checking its hash; the content is kept, or dropped when something fails."""
     md5 = hashlib.md5(usedforsecurity=False)
     other = None if given is None or given.algorithm in (None, "md5") else hashlib.new(given.algorithm or "")

@@ -223,9 +223,9 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
             and len(given) <= room
             and given
             and isinstance(given[-1], dict)
-            and _are_options(given[-1], options)
+            and _are_options(given[-1], positional[len(given) - 1 :], options)
         ):
-            # An options object may stand where a positional argument was left out.
+            # An options object may stand where a positional argument was left out, and name that one too.
             chosen = given.pop()
         elif options and len(given) > room and (given[room] is None or isinstance(given[room], dict)):
             chosen = given[room] or {}
@@ -254,5 +254,8 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     return python(call)
 
 
-def _are_options(value: dict[Any, Any], names: set[str]) -> bool:
+def _are_options(value: dict[Any, Any], left: list[inspect.Parameter], options: set[str]) -> bool:
+    if left and left[0].default is inspect.Parameter.empty:
+        return False  # It is that argument, which cannot be left out.
+    names = options | {parameter.name for parameter in left}
     return bool(value) and all(isinstance(key, str) and snake_case(key) in names for key in value)

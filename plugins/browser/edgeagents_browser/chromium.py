@@ -119,9 +119,9 @@ class Chromium:
         return cls(process, profile, host, path)
 
     @property
-    def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.returncode is None
+    def has_failed(self) -> bool:
+        """Whether it has ended, and not because it was told to."""
+        return self._process.returncode not in (None, 0)
 
     async def wait(self) -> None:
         """Return when it has ended."""

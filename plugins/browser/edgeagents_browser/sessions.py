@@ -141,9 +141,11 @@ class Sessions:
 
     async def _watch(self, session: Session) -> None:
         await session.browser.wait()
-        if session.id in self._sessions:
-            _log.warning("The browser of the session %s has ended by itself.", session.id)
-            await self.close(session, "BrowserCrashed")
+        if session.id not in self._sessions:
+            return
+        if session.browser.has_failed:
+            _log.warning("The browser of the session %s has crashed.", session.id)
+        await self.close(session, "BrowserCrashed" if session.browser.has_failed else "NormalClosure")
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -123,13 +123,15 @@ async def test_one_that_nobody_uses_ends_by_itself(stand_in, browser, clock, que
     assert (await ask(browser, "/v1/history"))["history"][0]["closeReasonText"] == "BrowserIdle"
 
 
-async def test_one_that_ends_by_itself_is_forgotten(tmp_path, monkeypatch, browser):
-    monkeypatch.setenv("EDGEAGENTS_CHROMIUM", program(tmp_path, STAND_IN.replace("time.sleep(600)", "time.sleep(0)")))
+@pytest.mark.parametrize(("status", "reason"), [(0, "NormalClosure"), (3, "BrowserCrashed")])
+async def test_one_that_ends_by_itself_is_forgotten(tmp_path, monkeypatch, browser, status, reason):
+    text = STAND_IN.replace("time.sleep(600)", f"sys.exit({status})")
+    monkeypatch.setenv("EDGEAGENTS_CHROMIUM", program(tmp_path, text))
     await acquire(browser)
     async with asyncio.timeout(20):
         await asyncio.gather(*browser._sessions._tasks)
     assert await active(browser) == []
-    assert (await ask(browser, "/v1/history"))["history"][0]["closeReasonText"] == "BrowserCrashed"
+    assert (await ask(browser, "/v1/history"))["history"][0]["closeReasonText"] == reason
 
 
 async def test_browsers_end_with_the_runtime_and_leave_nothing(tmp_path, monkeypatch, clock):

@@ -113,9 +113,10 @@ class KvNamespace:
         start = _key(prefix or "")
         after = _after(cursor)
         rows = self._database.execute(
-            "SELECT key, metadata, expires FROM entries WHERE key >= ? AND key > ? AND substr(key, 1, ?) = ? "
+            "SELECT key, metadata, expires FROM entries WHERE key >= ? AND key > ? AND key < ? "
             "AND (expires IS NULL OR expires > ?) ORDER BY key LIMIT ?",
-            (start, after, len(start), start, self._now(), count + 1),
+            # No key has a byte of 255 in it.
+            (start, after, start + b"\xff", self._now(), count + 1),
         ).fetchall()
         listed: dict[str, Any] = {"keys": [_listed(*row) for row in rows[:count]], "list_complete": len(rows) <= count}
         if len(rows) > count:

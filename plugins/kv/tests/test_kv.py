@@ -146,3 +146,20 @@ async def test_what_is_put_survives_and_is_shared_by_id(tmp_path, clock):
     second.close()
     assert {path.parent for path in tmp_path.rglob("*.sqlite")} == {tmp_path / "kv"}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in tmp_path.rglob("*.sqlite"))
+
+
+async def test_a_list_looks_at_no_more_keys_than_have_the_prefix(tmp_path):
+    stores = Stores(tmp_path)
+    namespace = KvNamespace(stores, "n", ManualClock())
+    namespace.take_over(((f"{letter}{n:05}", b"", None, None) for letter in "abc" for n in range(3000)), replace=True)
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    stores.open("kv", "n", ()).set_progress_handler(count, 100)
+    listed = await namespace.list(prefix="a0000")
+    assert (len(listed["keys"]), listed["list_complete"]) == (10, True)
+    assert steps < 20
+    stores.close()

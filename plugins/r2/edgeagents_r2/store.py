@@ -173,8 +173,9 @@ class BucketStore:
         """Return objects in the order of the bytes of their keys, from the first one past ``after``."""
         start = _key(prefix)
         rows = self.database.execute(
-            "SELECT * FROM objects WHERE key >= ? AND key > ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?",
-            (start, after, len(start), start, limit),
+            "SELECT * FROM objects WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
+            # No key has a byte of 255 in it.
+            (start, after, start + b"\xff", limit),
         )
         return [_stored(row) for row in rows.fetchall()]
 

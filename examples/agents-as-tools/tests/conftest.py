@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from edgeagents_openai.testing import ChatVendor
 
 from edgeagents.testing.vendor import VendorServer
-from tests.examples import serving_example
-from tests.servers import Server
 
 
 class ModelServer(VendorServer):
@@ -49,17 +46,4 @@ def _who(instructions: str) -> str:
 @pytest.fixture
 async def model() -> AsyncIterator[ModelServer]:
     async with ModelServer() as server:
-        yield server
-
-
-@pytest.fixture
-def emulator(tmp_path: Path, model: ModelServer) -> Iterator[Server]:
-    secrets, env = {"OPENAI_API_KEY": "sk-test"}, {"OPENAI_BASE_URL": model.url}
-    with serving_example("agents-as-tools", tmp_path, secrets=secrets, env=env) as server:
-        yield server
-
-
-@pytest.fixture
-def offline_emulator(tmp_path: Path) -> Iterator[Server]:
-    with serving_example("agents-as-tools", tmp_path) as server:
         yield server

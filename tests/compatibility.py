@@ -62,7 +62,7 @@ NOT_YET = (
         "the first two warn",
     ),
     ("MCP", "servers over RPC: `addMcpServer` with a binding, `rpc:` sessions; x402", ""),
-    ("Workers", "bindings that no row names, such as Browser Rendering", "an error names the binding"),
+    ("Workers", "bindings that no row names, such as Stream and Pipelines", "an error names the binding"),
 )
 
 

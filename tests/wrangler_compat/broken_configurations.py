@@ -130,6 +130,12 @@ BROKEN = [
     Broken("a service without its worker", python(services=[{"binding": "B"}]), "services[0].service", ("required",)),
     Broken("a hyperdrive without an id", python(hyperdrive=[{"binding": "PG"}]), "hyperdrive[0].id", ("required",)),
     Broken("a version without a binding", python(version_metadata={}), "version_metadata.binding", ("required",)),
+    Broken(
+        "a network by both of its ids",
+        python(vpc_networks=[{"binding": "NET", "tunnel_id": "a", "network_id": "b"}]),
+        "vpc_networks[0]",
+        ("either", "tunnel_id", "network_id"),
+    ),
     # Durable Objects and workflows
     Broken(
         "an object's binding called binding",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from edgeagents_browser import BrowserError, plugin
+from edgeagents_browser import BrowserError
 from edgeagents_browser.chromium import find_chromium
 
 from .conftest import RunWorker
@@ -57,7 +57,7 @@ SOURCE = """
 
 
 async def test_a_worker_speaks_to_a_browser_and_has_pictures_made(run: RunWorker) -> None:
-    worker = await run(SOURCE, browser={"binding": "BROWSER"}, runtime={"plugins": (plugin,)})
+    worker = await run(SOURCE, browser={"binding": "BROWSER"})
     response = await worker.fetch("/picture")
     content = await response.bytes()
     assert (response.status, content[:4]) == (200, b"\x89PNG"), content

@@ -28,7 +28,16 @@ from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.values import decode, encode
 
-__all__ = ["AlarmHint", "AlarmIndex", "AlarmScheduler", "AlarmSlot", "Wake", "alarm_to_keep", "kept_alarm", "retry_delay"]
+__all__ = [
+    "AlarmHint",
+    "AlarmIndex",
+    "AlarmScheduler",
+    "AlarmSlot",
+    "Wake",
+    "alarm_to_keep",
+    "kept_alarm",
+    "retry_delay",
+]
 
 _RETRIES: Final = 6
 _JITTER: Final = 0.25

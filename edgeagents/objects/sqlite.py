@@ -559,6 +559,10 @@ class Database:
                     self._check_owner(driver, self._lease)
                 self._trusted(driver, _COMMIT)
             except driver.errors as error:
+                fault = driver.explain(error)
+                if fault.code == "SQLITE_CONSTRAINT":
+                    # A deferred foreign key: the object's code is at fault, not the disk.
+                    raise _error(fault, error, "COMMIT", 0, is_last=True) from error
                 raise StorageUnavailable(f"The writes could not be committed: {error}") from error
             self._has_begun = self._is_writing = False
             if driver.wal_pages >= max(_CHECKPOINT_AT_ONCE_PAGES, self._untidy_from):

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from edgeagents.errors import DataCloneError, ObjectError, ObjectOverloaded, ObjectReset, RemoteError
+from edgeagents.errors import DataCloneError, ObjectError, ObjectOverloaded, ObjectReset, RemoteError, SqlError
 from edgeagents.http import Request, Response
 from edgeagents.objects import DurableObject, Limits, current_namespaces, web_socket_pair
 from edgeagents.objects.rpc import crossing_error
@@ -525,3 +525,26 @@ def test_an_error_that_is_made_of_more_than_a_text_crosses_as_its_base():
     assert isinstance(error, RemoteError)
     assert isinstance(error, ValueError)
     assert error.type_name == "UnicodeEncodeError"
+
+
+async def test_a_deferred_constraint_that_fails_at_the_end_is_the_codes_own_fault():
+    class Orders(DurableObject):
+        async def keep(self, customer: int) -> int:
+            sql = self.ctx.storage.sql
+            sql.exec("CREATE TABLE IF NOT EXISTS customers (id INTEGER PRIMARY KEY)")
+            sql.exec(
+                "CREATE TABLE IF NOT EXISTS orders "
+                "(customer INTEGER REFERENCES customers (id) DEFERRABLE INITIALLY DEFERRED)"
+            )
+            sql.exec("INSERT INTO orders VALUES (?)", customer)
+            if customer == 1:
+                sql.exec("INSERT INTO customers VALUES (1)")
+            return len(list(sql.exec("SELECT * FROM orders")))
+
+    async with agent_runtime(Orders) as runtime:
+        orders = runtime.namespaces["Orders"]
+        assert await orders.get_by_name("a").keep(1) == 1
+        with pytest.raises(SqlError, match="FOREIGN KEY constraint failed"):
+            await orders.get_by_name("a").keep(2)
+        with pytest.raises(SqlError, match="FOREIGN KEY constraint failed"):
+            await orders.get_by_name("a").keep(3)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Consumer", "Settings", "settle"]
 
+_STOP_SECONDS: Final = 5.0
 _POLL_MS: Final = 1_000
 """How often to look for what another process has sent."""
 
@@ -62,13 +63,15 @@ class Consumer:
         self.look()
 
     async def stop(self) -> None:
-        """Take no more, and wait for the batches that are out."""
+        """Take no more, and wait a while for the batches that are out. Those of handlers that go on come again."""
         self._is_open = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._running:
-            await asyncio.wait(self._running)
+            _, late = await asyncio.wait(self._running, timeout=_STOP_SECONDS)
+            for task in late:
+                task.cancel()
 
     def look(self) -> None:
         """Send out what is ready, and come back when more may be. Called when something was sent, too.
@@ -91,7 +94,7 @@ class Consumer:
         settings = self._settings
         while len(self._running) < settings.max_concurrency:
             now = now_ms(self._runtime.clock)
-            count, first, following = self._store.outlook(settings.queue, now)
+            count, first, following = self._store.outlook(settings.queue, now, settings.max_batch_size)
             if first is None or (count < settings.max_batch_size and now < self._goes_out(first)):
                 times = [self._goes_out(first)] if first is not None else []
                 times += [following] if following is not None else []

@@ -17,10 +17,24 @@ from edgeagents.stores import Stores
 __all__ = ["HOLD_MS", "QueueStore", "StoredMessage", "pack_body"]
 
 HOLD_MS: Final = 30_000
+_COUNT_NEW: Final = (
+    "INSERT INTO backlogs VALUES (new.queue, 1, length(new.body)) "
+    "ON CONFLICT DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes"
+)
+_COUNT_OLD: Final = (
+    "UPDATE backlogs SET messages = messages - 1, bytes = bytes - length(old.body) WHERE queue = old.queue"
+)
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS messages (id TEXT PRIMARY KEY, queue TEXT NOT NULL, body BLOB NOT NULL, "
     "content_type TEXT NOT NULL, sent INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL, holder TEXT)",
     "CREATE INDEX IF NOT EXISTS messages_due ON messages (queue, due)",
+    "CREATE INDEX IF NOT EXISTS messages_sent ON messages (queue, sent)",
+    # What waits is counted as it changes, so that sending to a long queue costs no more than to a short one.
+    "CREATE TABLE IF NOT EXISTS backlogs (queue TEXT PRIMARY KEY, messages INTEGER NOT NULL, bytes INTEGER NOT NULL)",
+    f"CREATE TRIGGER IF NOT EXISTS message_came AFTER INSERT ON messages BEGIN {_COUNT_NEW}; END",
+    f"CREATE TRIGGER IF NOT EXISTS message_went AFTER DELETE ON messages BEGIN {_COUNT_OLD}; END",
+    "CREATE TRIGGER IF NOT EXISTS message_moved AFTER UPDATE OF queue ON messages WHEN old.queue <> new.queue "
+    f"BEGIN {_COUNT_OLD}; {_COUNT_NEW}; END",
 )
 
 
@@ -88,8 +102,10 @@ class QueueStore:
 
     def backlog(self, queue: str) -> tuple[int, int, int | None]:
         """Return how many messages there are, their bytes, and when the oldest was sent."""
-        query = "SELECT count(*), coalesce(sum(length(body)), 0), min(sent) FROM messages WHERE queue = ?"
-        return self._database.execute(query, (queue,)).fetchone()
+        query = (
+            "SELECT messages, bytes, (SELECT min(sent) FROM messages WHERE queue = ?1) FROM backlogs WHERE queue = ?1"
+        )
+        return self._database.execute(query, (queue,)).fetchone() or (0, 0, None)
 
     def names(self) -> list[str]:
         """Return the queues that have messages."""
@@ -100,11 +116,13 @@ class QueueStore:
         """Forget every message of a queue, also those that are out with a handler; return how many there were."""
         return self._database.execute("DELETE FROM messages WHERE queue = ?", (queue,)).rowcount
 
-    def outlook(self, queue: str, now: int) -> tuple[int, int | None, int | None]:
-        """Return how many messages are due, since when the first is, and when the next will be."""
+    def outlook(self, queue: str, now: int, enough: int) -> tuple[int, int | None, int | None]:
+        """Return how many messages are due, up to ``enough``, since when the first is, and when the next will be."""
         database = self._database
         count, first = database.execute(
-            "SELECT count(*), min(due) FROM messages WHERE queue = ? AND due <= ?", (queue, now)
+            "SELECT count(*), min(due) FROM "
+            "(SELECT due FROM messages WHERE queue = ? AND due <= ? ORDER BY due LIMIT ?)",
+            (queue, now, enough),
         ).fetchone()
         (following,) = database.execute(
             "SELECT min(due) FROM messages WHERE queue = ? AND due > ?", (queue, now)

@@ -142,8 +142,9 @@ async def test_a_game_goes_on_after_the_server_was_killed(offline_emulator: Serv
     assert sum(mark is not None for cells in again.state["board"] for mark in cells) == 4
 
 
-async def test_the_agent_alone_blocks_and_wins(offline_emulator: Server) -> None:
-    async with Tab(offline_emulator, GAME.replace("default", "alone")) as tab:
+async def test_the_agent_alone_blocks_and_wins(emulator: Server, model: VendorServer) -> None:
+    model.answers = [says("I would rather talk.")] * 3
+    async with Tab(emulator, GAME.replace("default", "alone")) as tab:
         await tab.call("makeMove", [0, 0], "X")
         await tab.call("makeMove", [0, 1], "X")
         assert tab.state["board"] == [["X", "X", "O"], [None, "O", None], [None] * 3]

@@ -315,7 +315,6 @@ async def test_a_workflow_of_a_worker_is_found_by_its_class_name():
     [
         ({"class_name": "Ecko"}, "needs a class 'Ecko', which the worker does not have. Did you mean 'Echo'"),
         ({"class_name": "NoRun"}, "NoRun is no workflow: it needs a method `async def run"),
-        ({"class_name": "Echo", "script_name": "other"}, "the workflow of another worker, 'other'"),
         ({"class_name": "Echo", "default_retention": {"success_retention": "soon"}}, "'soon' is no duration"),
     ],
 )

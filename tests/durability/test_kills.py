@@ -26,7 +26,7 @@ from tests.durability.load import Load, faults_of
 
 pytestmark = pytest.mark.server
 
-KILLS = int(os.environ.get("EDGEAGENTS_KILLS", "200"))
+KILLS = int(os.environ.get("EDGEAGENTS_KILLS", "120"))
 SEED = int(os.environ.get("EDGEAGENTS_SEED", "1"))
 PROCESSES = [int(count) for count in os.environ.get("EDGEAGENTS_PROCESSES", "1,4").split(",")]
 AGENTS = 4

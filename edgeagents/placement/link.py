@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -235,41 +235,42 @@ class Outflow:
 
     async def send(self, chunks: AsyncIterator[bytes]) -> None:
         """Send ``chunks`` to the end. An error of theirs reaches the reader as an error."""
-        try:
-            while await self._may_send():
-                chunk = await anext(chunks, None)
-                if chunk is None:
-                    break
-                for start in range(0, len(chunk), _PIECE):
-                    piece = chunk[start : start + _PIECE]
-                    await self._may_send()
-                    self._granted -= len(piece)
-                    self._link.send(self._number, "data", piece)
-                await self._link.drain()
-        finally:
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
+        await self._pass_on(chunks, self._send_chunk)
 
     async def send_items(self, items: AsyncIterator[bytes]) -> None:
         """Send ``items``, each of which counts as one."""
+        await self._pass_on(items, self._send_item)
+
+    async def _pass_on(self, source: AsyncIterator[bytes], send: Callable[[bytes], Awaitable[None]]) -> None:
         try:
-            while await self._may_send():
-                item = await anext(items, None)
-                if item is None:
-                    break
-                self._granted -= 1
-                self._link.send(self._number, "data", item)
+            while True:
+                # Before the next is made: what nobody reads is not made either.
+                await self._may_send()
+                one = await anext(source, None)
+                if one is None:
+                    return
+                await send(one)
         finally:
-            close = getattr(items, "aclose", None)
+            close = getattr(source, "aclose", None)
             if close is not None:
                 await close()
 
-    async def _may_send(self) -> bool:
+    async def _send_chunk(self, chunk: bytes) -> None:
+        for start in range(0, len(chunk), _PIECE):
+            piece = chunk[start : start + _PIECE]
+            await self._may_send()
+            self._granted -= len(piece)
+            self._link.send(self._number, "data", piece)
+        await self._link.drain()
+
+    async def _send_item(self, item: bytes) -> None:
+        self._granted -= 1
+        self._link.send(self._number, "data", item)
+
+    async def _may_send(self) -> None:
         while self._granted <= 0:
             self._more.clear()
             await self._more.wait()
-        return True
 
 
 class Inflow(AsyncIterator[bytes]):

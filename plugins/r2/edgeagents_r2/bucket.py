@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgeagents_r2.conditions import holds
-from edgeagents_r2.errors import R2Error
 from edgeagents_r2.multipart import R2MultipartUpload, begin_upload
 from edgeagents_r2.objects import R2Object, object_of
 from edgeagents_r2.ranges import part_of
 from edgeagents_r2.store import BucketStore, Stored
-from edgeagents_r2.writing import check_key, given_of, write
+from edgeagents_r2.writing import check_key, given_of, keys_to_delete, list_count, write
 
 if TYPE_CHECKING:
     import random
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from edgeagents.objects import Clock
 
 __all__ = ["R2Bucket"]
-
-LIST_LIMIT: Final = 1000
-DELETE_LIMIT: Final = 1000
 
 Value = str | bytes | AsyncIterator[bytes] | None
 
@@ -108,10 +104,7 @@ class R2Bucket:
 
     async def delete(self, keys: str | Sequence[str]) -> None:
         """Remove one object, or up to 1000. Those that are not there are no error."""
-        names = [keys] if isinstance(keys, str) else list(keys)
-        if len(names) > DELETE_LIMIT:
-            raise R2Error("delete", "The list of keys to delete exceeds 1000.", 10061)
-        for name in names:
+        for name in keys_to_delete(keys):
             check_key(name, "delete")
             self._store.delete(name)
 
@@ -130,9 +123,7 @@ class R2Bucket:
         Keys that go on after ``prefix`` with something and then ``delimiter`` are not listed, but what they have in
         common up to there.
         """
-        count = LIST_LIMIT if limit is None else int(limit)
-        if not 1 <= count <= LIST_LIMIT:
-            raise R2Error("list", f"MaxKeys params must be positive integer <= {LIST_LIMIT}.", 10022)
+        count = list_count(limit)
         includes = frozenset(("httpMetadata", "customMetadata")) if include is None else frozenset(include)
         after = base64.urlsafe_b64decode(cursor) if cursor else (start_after or "").encode("utf-8", "surrogatepass")
         objects: list[R2Object] = []

@@ -17,7 +17,7 @@ from edgeagents_r2.objects import HTTP_FIELDS, R2Object, object_of
 from edgeagents_r2.ranges import part_of
 from edgeagents_r2.s3_client import S3Client, document
 from edgeagents_r2.store import Stored
-from edgeagents_r2.writing import Given, Hashed, check_key, given_of, write
+from edgeagents_r2.writing import Given, Hashed, check_key, given_of, keys_to_delete, list_count, write
 
 __all__ = ["S3Bucket", "S3MultipartUpload"]
 
@@ -26,7 +26,6 @@ _CHECKSUM: Final = "x-amz-meta-edgeagents-checksum"
 _IN_MEMORY: Final = 8 * 1024 * 1024
 _PIECE: Final = 256 * 1024
 _AT_ONCE: Final = 16
-_DELETE_LIMIT: Final = 1000
 _CLASSES: Final = {"Standard": "STANDARD", "InfrequentAccess": "STANDARD_IA"}
 
 
@@ -101,9 +100,7 @@ class S3Bucket:
 
     async def delete(self, keys: str | Sequence[str]) -> None:
         """Remove one object, or up to 1000. Those that are not there are no error."""
-        names = [keys] if isinstance(keys, str) else list(keys)
-        if len(names) > _DELETE_LIMIT:
-            raise R2Error("delete", "The list of keys to delete exceeds 1000.", 10061)
+        names = keys_to_delete(keys)
         for name in names:
             check_key(name, "delete")
         await _together([self._client.ask("delete", "DELETE", name, expected=(404,)) for name in names])
@@ -122,9 +119,7 @@ class S3Bucket:
 
         Objects have metadata only when ``include`` asks for them: each is asked for by itself then.
         """
-        count = 1000 if limit is None else int(limit)
-        if not 1 <= count <= 1000:
-            raise R2Error("list", "MaxKeys params must be positive integer <= 1000.", 10022)
+        count = list_count(limit)
         asked = {
             "list-type": "2",
             "max-keys": str(count),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -12,9 +12,11 @@ from typing import Any, Final, Protocol
 from edgeagents_r2.errors import R2Error
 from edgeagents_r2.objects import HTTP_FIELDS
 
-__all__ = ["Given", "Hashed", "check_key", "given_of", "write"]
+__all__ = ["Given", "Hashed", "check_key", "given_of", "keys_to_delete", "list_count", "write"]
 
 KEY_BYTES: Final = 1024
+LIST_LIMIT: Final = 1000
+DELETE_LIMIT: Final = 1000
 METADATA_BYTES: Final = 2048
 OBJECT_BYTES: Final = 5 * 1024**3 - 5 * 1024**2
 _HASH_BYTES: Final = {"md5": 16, "sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
@@ -64,6 +66,22 @@ def check_key(key: str, operation: str) -> None:
     size = len(key.encode("utf-8", "surrogatepass"))
     if not key or size > KEY_BYTES:
         raise R2Error(operation, "The specified object name is not valid.", 10020)
+
+
+def keys_to_delete(keys: str | Sequence[str]) -> list[str]:
+    """Return the keys that a call of ``delete`` names. Raise `R2Error` for more than `DELETE_LIMIT`."""
+    names = [keys] if isinstance(keys, str) else list(keys)
+    if len(names) > DELETE_LIMIT:
+        raise R2Error("delete", f"The list of keys to delete exceeds {DELETE_LIMIT}.", 10061)
+    return names
+
+
+def list_count(limit: int | None) -> int:
+    """Return how many objects a call of ``list`` asks for. Raise `R2Error` unless it is 1 to `LIST_LIMIT`."""
+    count = LIST_LIMIT if limit is None else int(limit)
+    if not 1 <= count <= LIST_LIMIT:
+        raise R2Error("list", f"MaxKeys params must be positive integer <= {LIST_LIMIT}.", 10022)
+    return count
 
 
 def given_of(

@@ -7,13 +7,10 @@ They are read where they are at hand and never kept here: EDGEAGENTS_PYTHON_WORK
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
-import shutil
-import subprocess
-import tarfile
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ import websockets
 
 from edgeagents.services import Service
 from edgeagents.testing import settle
+from tests.wrangler_compat.upstream.tools import copy_of
 
 from .conftest import RunWorker
 
@@ -42,20 +40,7 @@ Example = Callable[[str], Path]
 @pytest.fixture
 def example(tmp_path: Path) -> Example:
     """Return a copy of an example's folder."""
-
-    def copy(name: str) -> Path:
-        place, made = Path(PLACE), tmp_path / name
-        if (place / name).is_dir():
-            shutil.copytree(place / name, made)
-        else:
-            found = subprocess.run(
-                ["git", f"--git-dir={place}", "archive", "HEAD", name], capture_output=True, check=True
-            ).stdout
-            with tarfile.open(fileobj=io.BytesIO(found)) as archive:
-                archive.extractall(tmp_path, filter="data")
-        return made
-
-    return copy
+    return partial(copy_of, PLACE, into=tmp_path)
 
 
 def needs(*modules: str) -> Any:

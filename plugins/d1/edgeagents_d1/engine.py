@@ -40,6 +40,7 @@ class Engine:
     def __init__(self, path: Path | None, clock: Clock) -> None:
         self._database = Database.open(path, is_shared=True)
         self._clock = clock
+        self._ready: object = None
         self.commits = 0
 
     def close(self) -> None:
@@ -50,12 +51,15 @@ class Engine:
         """Run one statement, in a transaction of its own unless one is open."""
         database, began = self._database, self._clock.monotonic()
         try:
-            database.driver.accept_double_quoted_text()
-            changes = database.driver.total_changes()
+            driver = database.driver
+            if driver is not self._ready:
+                driver.accept_double_quoted_text()
+                self._ready = driver
+            changes = driver.total_changes()
             result = database.run(sql, tuple(parameters))
             rows = result.rows if result.rows is not None else [] if result.cursor is None else result.cursor.fetchall()
-            changed = database.driver.total_changes() - changes
-            last_row = database.driver.last_insert_rowid()
+            changed = driver.total_changes() - changes
+            last_row = driver.last_insert_rowid()
             if not database.held:
                 self._end(keep=True)
         except (StorageError, TypeError, OverflowError) as error:

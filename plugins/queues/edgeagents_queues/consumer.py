@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Consumer", "Settings", "settle"]
 
 _STOP_SECONDS: Final = 5.0
+_HANDLER_SECONDS: Final = 900.0
+"""How long a handler may take, as on Cloudflare: one that never returns must not keep the rest of the queue waiting."""
 _POLL_MS: Final = 1_000
 """How often to look for what another process has sent."""
 
@@ -127,7 +129,7 @@ class Consumer:
         holding = self._hold_on(holder)
         failed = False
         try:
-            await self._runtime.run_handler("queue", batch)
+            await self._within_time(self._runtime.run_handler("queue", batch))
         except Exception:
             failed = True
             _log.exception("The queue() handler failed for %d messages of %s", len(taken), queue)
@@ -139,6 +141,26 @@ class Consumer:
             except Exception:
                 # It comes again when its hold ends. The others are none the worse.
                 _log.exception("What becomes of the message %s of %s could not be kept", message.id, queue)
+
+    async def _within_time(self, handling: Coroutine[Any, Any, object]) -> None:
+        task, is_late = asyncio.current_task(), False
+        assert task is not None
+
+        def end() -> None:
+            nonlocal is_late
+            is_late = True
+            task.cancel()
+
+        timer = self._runtime.clock.call_later(_HANDLER_SECONDS, end)
+        try:
+            await handling
+        except asyncio.CancelledError:
+            # Somebody else's, such as the end of the runtime, when it is not the only one.
+            if not is_late or task.uncancel():
+                raise
+            raise TimeoutError(f"The handler took longer than {_HANDLER_SECONDS / 60:.0f} minutes.") from None
+        finally:
+            timer.cancel()
 
     def _hold_on(self, holder: str) -> asyncio.Task[None]:
         async def hold() -> None:

@@ -194,6 +194,27 @@ async def test_messages_survive_a_restart_and_those_that_were_out_come_again(tmp
     await first.stop()
 
 
+async def test_a_handler_that_never_returns_is_ended_and_the_queue_goes_on(clock, caplog):
+    seen: list[Any] = []
+
+    async def handle(batch: MessageBatch) -> None:
+        seen.append([(m.body, m.attempts) for m in batch.messages])
+        if len(seen) == 1:
+            await asyncio.Event().wait()
+
+    async with runtime_of(handle, clock) as runtime:
+        await runtime.env.JOBS.send("a")
+        await clock.advance(1.1)
+        await runtime.env.JOBS.send("b")
+        for _ in range(14):
+            await clock.advance(60)
+        assert seen == [[("a", 1)]]
+        await clock.advance(70)
+        await clock.advance(1.1)
+    assert sorted(message for batch in seen[1:] for message in batch) == [("a", 2), ("b", 1)]
+    assert "longer than 15 minutes" in caplog.text
+
+
 async def test_a_disk_that_fails_for_a_while_stops_no_consumer(clock, tmp_path, caplog):
     seen: list[Any] = []
     async with runtime_of(lambda batch: seen.extend(m.body for m in batch.messages), clock, tmp_path) as runtime:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from edgeagents.crons import check_cron
-from edgeagents_emulator.pyodide_packages import IS_WITHOUT, PACKAGES, normal
+from edgeagents_emulator.pyodide_packages import IS_WITHOUT, normal, packages_of, version_for
 from wrangler_compat.config import Config
 from wrangler_compat.diagnostics import did_you_mean
+from wrangler_compat.host.flags import flags_that_are_on
 from wrangler_compat.missing_packages import package_of
 
 __all__ = ["Finding", "check"]
@@ -113,6 +114,7 @@ def _code(config: Config) -> Iterator[Finding]:
     own = {path.stem for path in folder.glob("*.py")} | {path.name for path in folder.iterdir() if path.is_dir()}
     modules = config.directory / "python_modules"
     own |= {path.name.removesuffix(".py") for path in modules.iterdir()} if modules.is_dir() else set()
+    packages = _pyodide_packages(config)
     told: set[str] = set()
     for file in _own_files(folder, config):
         place = _shown(file, config)
@@ -125,12 +127,18 @@ def _code(config: Config) -> Iterator[Finding]:
             top = name.partition(".")[0]
             if top in own:
                 continue
-            finding = _import(name, f"{place}:{line}", config)
+            finding = _import(name, f"{place}:{line}", packages)
             if finding is not None and top not in told:
                 told.add(top)
                 yield finding
         yield from _threads(tree, place)
-    yield from _dependencies(config, told)
+    yield from _dependencies(config, told, packages)
+
+
+def _pyodide_packages(config: Config) -> frozenset[str]:
+    values = config.values
+    on = flags_that_are_on(values.get("compatibility_date"), values.get("compatibility_flags") or ())
+    return packages_of(version_for(on))
 
 
 def _own_files(folder: Path, config: Config) -> Iterator[Path]:
@@ -148,7 +156,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:
             yield node.module, node.lineno
 
 
-def _import(name: str, place: str, config: Config) -> Finding | None:
+def _import(name: str, place: str, packages: frozenset[str]) -> Finding | None:
     top = name.partition(".")[0]
     if top in ("edgeagents", "edgeagents_workflows") or top.startswith("edgeagents_"):
         return _error(
@@ -160,16 +168,16 @@ def _import(name: str, place: str, config: Config) -> Finding | None:
         return _error(place, f"imports {top}, which {IS_WITHOUT[top]}")
     if top in sys.stdlib_module_names or top in _THERE:
         return None
-    return _package(package_of(name), place)
+    return _package(package_of(name), place, packages)
 
 
-def _package(package: str, place: str) -> Finding | None:
-    if normal(package) in PACKAGES:
+def _package(package: str, place: str, packages: frozenset[str]) -> Finding | None:
+    if normal(package) in packages:
         return None
     try:
         distribution = metadata.distribution(package)
     except metadata.PackageNotFoundError:
-        near = did_you_mean(normal(package), PACKAGES)
+        near = did_you_mean(normal(package), packages)
         return _warning(place, f"needs {package}, which is not installed here, so nothing is known of it.{near}")
     wheel = distribution.read_text("WHEEL") or ""
     if "Root-Is-Purelib: false" in wheel:
@@ -193,7 +201,7 @@ def _is_of(function: ast.expr, module: str) -> bool:
     return isinstance(function, ast.Attribute) and getattr(function.value, "id", None) == module
 
 
-def _dependencies(config: Config, told: set[str]) -> Iterator[Finding]:
+def _dependencies(config: Config, told: set[str], packages: frozenset[str]) -> Iterator[Finding]:
     file = config.directory / "pyproject.toml"
     try:
         project: Any = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
@@ -207,7 +215,7 @@ def _dependencies(config: Config, told: set[str]) -> Iterator[Finding]:
         match = _REQUIREMENT.match(line)
         if match is None or normal(match[1]) in names or normal(match[1]) in ("edgeagents", "workers-runtime-sdk"):
             continue
-        finding = _package(match[1], file.name)
+        finding = _package(match[1], file.name, packages)
         if finding is not None:
             yield finding
 

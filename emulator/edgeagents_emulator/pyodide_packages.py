@@ -1,44 +1,25 @@
-"""What Pyodide has, which runs Python on Cloudflare: packages with compiled code, and what of Python it lacks.
+"""What Pyodide has, which runs Python on Cloudflare: its packages, and what of Python it lacks.
 
-As of Pyodide 0.28, as far as it can be known without asking anybody.
+The packages are those of the versions whose index ``pywrangler sync`` installs from, one for each Python that
+Cloudflare runs. ``python -m tests.emulator.pyodide_lists`` writes them anew.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
-from typing import Final
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
 
-__all__ = ["IS_WITHOUT", "PACKAGES", "normal"]
+__all__ = ["FILE", "IS_WITHOUT", "names_in", "normal", "packages_of", "version_for", "written"]
 
-_NAMES: Final = """
-affine aiohttp aiosignal altair annotated-types apsw argon2-cffi argon2-cffi-bindings asciitree astropy
-astropy-iers-data atomicwrites attrs autograd awkward-cpp b2d bcrypt beautifulsoup4 bilby-cython biopython bitarray
-bitstring bleach bokeh boost-histogram brotli cachetools cartopy casadi cbor-diag certifi cffi cffi-example cftime
-charset-normalizer clarabel click cligj clingo cloudpickle cmyt colorspacious contourpy coolprop coverage cramjam
-crc32c cryptography css-inline cssselect cvxpy-base cycler cysignals cytoolz decorator demes deprecation distlib
-docutils donfig duckdb ecos ewah-bool-utils executing fastapi fastparquet filelock fiona fonttools freesasa
-freetype-py frozenlist fsspec future galpy gmpy2 google-crc32c gsw h11 h3 h5py healpy highspy html5lib httpcore
-httpx hypothesis idna igraph imageio imgui-bundle iminuit iniconfig inspice ipython jedi jinja2 jiter joblib
-jsonpatch jsonpointer jsonschema jsonschema-specifications kiwisolver lakers-python lazy-loader lazy-object-proxy
-libcst lightgbm logbook lxml lz4 markupsafe matplotlib matplotlib-inline memory-allocator mmh3 more-itertools mpmath
-msgpack msgspec msprime multidict munch mypy narwhals netcdf4 networkx newick nh3 nlopt nltk numcodecs numpy openai
-opencv-python optlang orjson packaging pandas parso patsy pcodec peewee pi-heif pillow pillow-heif pkgconfig
-platformdirs pluggy ply polars primecountpy prompt-toolkit propcache protobuf pure-eval py pyarrow pyclipper
-pycparser pycryptodome pycryptodomex pydantic pydantic-core pyerfa pygame-ce pygments pyheif pyinstrument pymongo
-pymupdf pynacl pyodide-http pyparsing pyproj pyrsistent pysam pyshp pytaglib pytest pytest-asyncio pytest-benchmark
-pytest-httpx python-calamine python-dateutil python-flint python-magic python-sat python-solvespace pytz pywavelets
-pyxel pyxirr pyyaml rasterio rateslib rebound reboundx referencing regex requests retrying rich river robotraconteur
-rpds-py ruamel-yaml rustworkx safetensors scikit-image scikit-learn scipy screed setuptools shapely simplejson sisl
-six smart-open sniffio sortedcontainers soundfile soupsieve sourmash soxr sparseqr sqlalchemy stack-data starlette
-statsmodels strictyaml svgwrite swiglpk sympy tblib termcolor texttable threadpoolctl tiktoken tokenize-rt tomli
-tomli-w toolz tqdm traitlets traits tree-sitter tree-sitter-go tree-sitter-java tree-sitter-python tsinfer tskit
-typing-extensions tzdata ujson uncertainties unyt urllib3 vega-datasets vrplib wcwidth webencodings wordcloud wrapt
-xarray xgboost xlrd xxhash xyzservices yarl yt zarr zengl zfpy zstandard
-"""
+FILE: Final = Path(__file__).with_suffix(".txt")
+"""The lists: a line that names Pyodide's version and that of Python, then the normalised names of packages."""
 
-PACKAGES: Final = frozenset(_NAMES.split())
-"""Packages that Pyodide brings, by their normalised names."""
+_VERSION: Final = re.compile(r"# Pyodide (\S+), Python (\S+)")
+_OF_PYTHON: Final[Mapping[str, str]] = {"3.12": "0.27.7", "3.13": "0.28.3", "3.14": "314.0.2"}
 
 IS_WITHOUT: Final[Mapping[str, str]] = {
     "curses": "is not in Pyodide",
@@ -66,3 +47,37 @@ IS_WITHOUT: Final[Mapping[str, str]] = {
 def normal(name: str) -> str:
     """Return the normalised name of a package."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def version_for(flags: Iterable[str]) -> str:
+    """Return the version of Pyodide for a worker of which these compatibility flags are on."""
+    on = frozenset(flags)
+    python = "3.14" if "python_workers_20260610" in on else "3.13" if "python_workers_20250116" in on else "3.12"
+    return _OF_PYTHON[python]
+
+
+def packages_of(version: str) -> frozenset[str]:
+    """Return the normalised names of what a version of Pyodide brings."""
+    return _lists()[version]
+
+
+def names_in(lock: Mapping[str, Any]) -> list[str]:
+    """Return the packages that a lock file of Pyodide names, without their tests and without libraries of C."""
+    packages = lock["packages"].values()
+    names = {normal(package["name"]) for package in packages if package["package_type"] == "package"}
+    return sorted(name for name in names if not (name.endswith("-tests") and name.removesuffix("-tests") in names))
+
+
+def written(lists: Mapping[str, tuple[str, Iterable[str]]]) -> str:
+    """Return the text of ``FILE`` for versions of Pyodide, each with that of Python and the names of its packages."""
+    parts = [
+        f"# Pyodide {version}, Python {python}\n{textwrap.fill(' '.join(names), 118, break_on_hyphens=False)}\n"
+        for version, (python, names) in lists.items()
+    ]
+    return "\n".join(parts)
+
+
+@functools.cache
+def _lists() -> dict[str, frozenset[str]]:
+    found = _VERSION.split(FILE.read_text(encoding="utf-8"))[1:]
+    return {version: frozenset(names.split()) for version, names in zip(found[::3], found[2::3], strict=True)}

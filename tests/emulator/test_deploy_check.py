@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from edgeagents_emulator.cli import main
 from edgeagents_emulator.new_project import make_project
+from edgeagents_emulator.pyodide_packages import names_in
 
 HELLO = """from workers import Response, WorkerEntrypoint
 
@@ -106,6 +107,23 @@ def test_a_package_of_which_nothing_is_known_is_a_warning(check: Check) -> None:
     assert result.exit_code == 0
     assert "(warning) src/entry.py:1: needs nunpy, which is not installed here" in result.output
     assert "Did you mean 'numpy'?" in result.output
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_told"),
+    [(["python_workers"], True), (["python_workers", "experimental", "python_workers_20260610"], False)],
+    ids=["3.13", "3.14"],
+)
+def test_what_is_there_depends_on_the_python_that_the_worker_asks_for(
+    check: Check, flags: list[str], is_told: bool
+) -> None:
+    assert ("needs pyroaring" in check("import pyroaring", compatibility_flags=flags).output) is is_told
+
+
+def test_names_come_from_a_lock_file_without_tests_and_libraries() -> None:
+    kinds = {"numpy": "package", "numpy-tests": "package", "Ruamel.YAML": "package", "libgeos": "shared_library"}
+    lock = {"packages": {name: {"name": name, "package_type": kind} for name, kind in kinds.items()}}
+    assert names_in(lock) == ["numpy", "ruamel-yaml"]
 
 
 def test_dependencies_of_the_project_are_looked_at(check: Check) -> None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
 from edgeagents import core_bindings, crons, hookspecs
 from edgeagents.errors import PluginError
 
-__all__ = ["GROUP", "load_plugins", "unique"]
+__all__ = ["GROUP", "direct", "load_plugins", "unique"]
 
 GROUP = "edgeagents"
 
@@ -89,3 +89,29 @@ def unique(groups: Iterable[Iterable[Any]], attribute: str, what: str) -> dict[s
             )
         found[name] = item
     return found
+
+
+def direct(caller: Any, names: Sequence[str]) -> Callable[..., None]:
+    """Return a function that calls a hook, whose results nobody wants, with the arguments ``names`` in that order.
+
+    It costs what the implementations cost: what each of them takes is looked up here, and not at each call.
+    """
+    calls: list[Callable[..., object]] = []
+    # pluggy calls the last one first.
+    for impl in reversed(caller.get_hookimpls()):
+        if impl.wrapper or impl.hookwrapper:
+            return lambda *given: caller(**dict(zip(names, given, strict=True)))
+        calls.append(impl.function if tuple(impl.argnames) == tuple(names) else _taking(impl, names))
+    if len(calls) == 1:
+        return cast("Callable[..., None]", calls[0])
+
+    def call_all(*given: Any) -> None:
+        for call in calls:
+            call(*given)
+
+    return call_all
+
+
+def _taking(impl: Any, names: Sequence[str]) -> Callable[..., object]:
+    function, places = impl.function, [names.index(name) for name in impl.argnames]
+    return lambda *given: function(*[given[place] for place in places])

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Final, Literal, Protocol, Self, TypeVar
 
 from edgeagents.agents import AgentEvent, AgentRouter, EventBus
 from edgeagents.bindings import BindingDeclaration
@@ -29,7 +29,6 @@ from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.neighbours import Neighbours
 from edgeagents.objects import (
     DEFAULT_HISTORY,
-    Activation,
     Address,
     AlarmEvent,
     AlarmScheduler,
@@ -52,7 +51,7 @@ from edgeagents.objects import (
 )
 from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
-from edgeagents.plugins import load_plugins, unique
+from edgeagents.plugins import direct, load_plugins, unique
 from edgeagents.redaction import has_secret_name, hide
 from edgeagents.services import Service
 from edgeagents.stores import Stores
@@ -559,23 +558,18 @@ class _HookObserver(Observer):
     """Tells plugins. Hooks that nobody implements are not called."""
 
     def __init__(self, hook: Any) -> None:
-        for name in ("object_woke", "object_left", "event_started", "event_finished"):
+        for name, taken in _OBSERVED.items():
             caller = getattr(hook, name)
             if caller.get_hookimpls():
-                setattr(self, name, getattr(self, f"_{name}"))
-        self._hook = hook
+                setattr(self, name, direct(caller, taken))
 
-    def _object_woke(self, object_id: ObjectId, activation: Activation) -> None:
-        self._hook.object_woke(object_id=object_id, activation=activation)
 
-    def _object_left(self, object_id: ObjectId, reason: str) -> None:
-        self._hook.object_left(object_id=object_id, reason=reason)
-
-    def _event_started(self, object_id: ObjectId, class_name: str, event: Event) -> None:
-        self._hook.event_started(object_id=object_id, class_name=class_name, event=event)
-
-    def _event_finished(self, object_id: ObjectId, event: Event, error: BaseException | None, seconds: float) -> None:
-        self._hook.event_finished(object_id=object_id, event=event, error=error, seconds=seconds)
+_OBSERVED: Final[Mapping[str, Sequence[str]]] = {
+    "object_woke": ("object_id", "activation"),
+    "object_left": ("object_id", "reason"),
+    "event_started": ("object_id", "class_name", "event"),
+    "event_finished": ("object_id", "event", "error", "seconds"),
+}
 
 
 def _guard(function: Callable[..., Any], given: dict[str, Any], takes_request: bool) -> Callable[[Request], Any]:

@@ -337,6 +337,42 @@ async def test_hook_event_started():
     assert seen == [("x", "Counter", "add"), "set at the start"]
 
 
+async def test_each_plugin_hears_of_an_event_what_it_asks_for_the_latest_first():
+    seen = []
+
+    def first(event):
+        seen.append(("first", event.method))
+
+    def second(seconds, object_id):
+        seen.append(("second", seconds >= 0, object_id.name))
+
+    def third(object_id, event, error, seconds):
+        seen.append(("third", object_id.name, event.method, error, seconds >= 0))
+
+    plugins = [plugin(event_finished=each) for each in (first, second, third)]
+    for number, one in enumerate(plugins):
+        one.__name__ = f"plugin {number}"
+    async with agent_runtime(Counter, plugins=plugins) as runtime:
+        await runtime.namespaces["Counter"].get_by_name("x").add()
+    assert seen == [("third", "x", "add", None, True), ("second", True, "x"), ("first", "add")]
+
+
+async def test_a_plugin_may_wrap_what_others_do_with_an_event():
+    seen = []
+
+    @hookimpl(wrapper=True)
+    def around():
+        seen.append("before")
+        yield
+        seen.append("after")
+
+    inner = plugin(event_finished=lambda event: seen.append(event.method))
+    outer = SimpleNamespace(__name__="outer", event_finished=around)
+    async with agent_runtime(Counter, plugins=[inner, outer]) as runtime:
+        await runtime.namespaces["Counter"].get_by_name("x").add()
+    assert seen == ["before", "add", "after"]
+
+
 async def test_hook_event_finished():
     seen = []
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -128,3 +131,46 @@ async def test_events_are_counted_and_timed(sdk: tuple[InMemorySpanExporter, InM
     data = sdk[1].get_metrics_data()
     metric = {each.name: each for each in data.resource_metrics[0].scope_metrics[0].metrics}
     assert metric["edgeagents.objects.awake"].data.data_points[0].value == 0
+
+
+LATE_SDK = """
+import asyncio
+from edgeagents import Agent
+from edgeagents.testing import agent_runtime
+from edgeagents_otel import OTelPlugin
+from edgeagents_otel import plugin as module
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+class Counter(Agent):
+    initial_state = {"n": 0}
+
+    async def add(self):
+        self.set_state({"n": self.state["n"] + 1})
+
+async def main():
+    now = [0.0]
+    module.time = type("Time", (), {"monotonic": lambda: now[0]})
+    async with agent_runtime(Counter, plugins=[OTelPlugin()]) as running:
+        counter = running.namespaces["Counter"].get_by_name("x")
+        await counter.add()
+        print(running.events.is_silent)
+        exporter, provider = InMemorySpanExporter(), TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        trace.set_tracer_provider(provider)
+        now[0] += 1.1
+        await counter.add()
+        print([(span.name, [event.name for event in span.events]) for span in exporter.get_finished_spans()])
+
+asyncio.run(main())
+"""
+
+
+def test_without_an_sdk_nobody_listens_until_there_is_one() -> None:
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    told = subprocess.run(
+        [sys.executable, "-c", LATE_SDK], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert told.stdout.splitlines() == ["True", "[('Counter.add', ['state:update'])]"], told.stderr

@@ -18,7 +18,7 @@ from edgeagents.errors import ConfigError
 from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex
 from edgeagents.objects.backend import namespace_of_folder
-from edgeagents.objects.whole_files import sync_folder
+from edgeagents.objects.disk import sync_folder
 from edgeagents.placement import FolderClaim, wait_for_lock
 
 __all__ = ["ClassChange", "Transfer", "WorkersChanges", "make_class_changes"]

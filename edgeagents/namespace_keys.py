@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from edgeagents.errors import StorageError
-from edgeagents.objects.whole_files import sync_file, sync_folder
+from edgeagents.objects.disk import sync_file, sync_folder
 
 __all__ = ["NamespaceKeys"]
 

@@ -28,11 +28,12 @@ from edgeagents.errors import ConfigError, StorageError
 from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex, kept_alarm
 from edgeagents.objects.backend import FolderStorage, namespace_of_folder
+from edgeagents.objects.disk import sync_file, sync_folder
 from edgeagents.objects.ids import ObjectId, id_from_name
 from edgeagents.objects.kv import KeyValueTable
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.timeline import History, history_folder
-from edgeagents.objects.whole_files import WholeFiles, sync_file, sync_folder
+from edgeagents.objects.whole_files import WholeFiles
 from edgeagents.placement import FolderClaim
 
 __all__ = ["StateFolder", "StoredAgent"]

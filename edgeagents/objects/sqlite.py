@@ -35,6 +35,7 @@ from edgeagents.errors import (
     StorageError,
     StorageUnavailable,
 )
+from edgeagents.objects import disk
 from edgeagents.objects.authorizer import INTERNAL, Authorizer
 from edgeagents.objects.bookmarks import ORIGIN, Bookmark
 from edgeagents.objects.lease import Lease
@@ -664,10 +665,10 @@ class Database:
             try:
                 with self._created_lock:
                     if self._created is not None and folders:
-                        _sync_file(self._created)
-                _sync_path(f"{self.path}-wal")
+                        disk.sync_descriptor(self._created)
+                disk.sync_if_there(f"{self.path}-wal")
                 for folder in folders:
-                    _sync_folder(folder)
+                    disk.sync_folder(folder)
             except OSError as error:
                 raise StorageUnavailable(f"{self.path} could not be synced: {error}") from error
             if folders:
@@ -869,7 +870,7 @@ class Database:
                 timeline.about_to_restore(driver.frames)
                 driver.overwrite(str(prepared))
                 driver.measure_log()
-                _sync_path(f"{self.path}-wal")
+                disk.sync_if_there(f"{self.path}-wal")
                 self._authorizer.schema_changes += 1
             timeline.restored(restores, driver.frames)
 
@@ -1256,47 +1257,3 @@ def _error(fault: Fault, error: Exception, sql: str, start: int, is_last: bool) 
     extended = f" (extended: {fault.extended_code})" if fault.extended_code != fault.code else ""
     kind = SqlUnavailable if fault.code in _UNAVAILABLE else SqlError
     return kind(f"{fault.message}{offset}: {fault.code}{extended}", sql)
-
-
-def _sync_file(descriptor: int) -> None:
-    if _full_sync is not None:
-        _full_sync(descriptor)
-    else:
-        os.fsync(descriptor)
-
-
-def _mac_sync() -> Callable[[int], object] | None:
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    command = getattr(fcntl, "F_FULLFSYNC", None)
-    # On macOS fsync leaves data in the drive's own cache.
-    return None if command is None else lambda descriptor: fcntl.fcntl(descriptor, command)
-
-
-_full_sync: Final = _mac_sync()
-
-
-def _sync_path(path: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return  # SQLite has moved all of the log into the database, which it has synced.
-    try:
-        _sync_file(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Folders cannot be opened there.
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
-        return  # It was removed since, with all that was in it.
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

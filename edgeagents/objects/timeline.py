@@ -36,7 +36,7 @@ from weakref import WeakValueDictionary
 
 from edgeagents.errors import ConfigError, StorageError
 from edgeagents.objects.bookmarks import ORIGIN, Bookmark
-from edgeagents.objects.whole_files import sync_file, sync_folder
+from edgeagents.objects.disk import sync_file, sync_folder
 from edgeagents.objects.write_ahead_log import LogHeader, count_frames, frames_end, is_commit, log_path, read_header
 
 __all__ = ["DEFAULT_HISTORY", "History", "Timeline", "history_folder"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.sqlite_driver import Driver, DriverName, load_driver
 
-__all__ = ["WholeFiles", "sync_file", "sync_folder"]
+__all__ = ["WholeFiles"]
 
 _ALONE: Final = (
     "PRAGMA locking_mode = EXCLUSIVE",
@@ -84,23 +83,3 @@ class WholeFiles:
         with self.beside_others(source) as driver:
             driver.copy_to(str(target))
         target.chmod(0o600)
-
-
-def sync_file(path: Path) -> None:
-    """Return when the file survives a loss of power."""
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Return when the names in the folder survive a loss of power."""
-    if os.name == "nt":
-        return  # Folders cannot be opened there.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeagents.agents.job_runner import JobRunner
-from edgeagents.objects import alarms, gates, sqlite
+from edgeagents.objects import alarms, disk, gates
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.sqlite import Database
 
@@ -150,7 +150,7 @@ def a_failed_commit_is_taken_for_one() -> None:
 
 @power_mutation
 def the_log_is_not_synced() -> None:
-    sqlite._sync_path = lambda path: None
+    disk.sync_if_there = lambda path: None
 
 
 @power_mutation
@@ -159,13 +159,13 @@ def new_files_are_not_synced() -> None:
         with contextlib.suppress(FileNotFoundError), open(path, "rb+") as file:
             os.fsync(file)
 
-    sqlite._sync_path = sync_path
-    sqlite._sync_file = lambda descriptor: None
+    disk.sync_if_there = sync_path
+    disk.sync_descriptor = lambda descriptor: None
 
 
 @power_mutation
 def folders_are_not_synced() -> None:
-    sqlite._sync_folder = lambda folder: None
+    disk.sync_folder = lambda folder: None
 
 
 @power_mutation

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeagents.objects.whole_files import sync_file, sync_folder
+from edgeagents.objects.disk import sync_file, sync_folder
 from edgeagents_d1.plugin import database_id
 
 if TYPE_CHECKING:

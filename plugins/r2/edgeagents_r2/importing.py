@@ -61,10 +61,10 @@ def _copy(row: Any, files: list[Path], store: BucketStore, state: Importing) -> 
             with path.open("rb") as file:
                 while piece := file.read(_PIECE):
                     size += len(piece)
-                    content.write(piece)
+                    content.write_now(piece)
         if size != row["size"]:
             raise ValueError(f"it has {size} bytes and should have {row['size']}")
-        content.keep()
+        content.keep_now()
     except BaseException:
         content.drop()
         raise

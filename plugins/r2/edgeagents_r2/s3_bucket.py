@@ -17,7 +17,7 @@ from edgeagents_r2.objects import HTTP_FIELDS, R2Object, object_of
 from edgeagents_r2.ranges import part_of
 from edgeagents_r2.s3_client import S3Client, document
 from edgeagents_r2.store import Stored
-from edgeagents_r2.writing import Given, Hashed, check_key, given_of, keys_to_delete, list_count, write
+from edgeagents_r2.writing import Given, Hashed, check_key, given_of, in_thread, keys_to_delete, list_count, write
 
 __all__ = ["S3Bucket", "S3MultipartUpload"]
 
@@ -271,11 +271,11 @@ class _Spool:
         """What is told of the bytes before they come."""
         return {"content-length": str(self._size)}
 
-    def write(self, piece: bytes) -> None:
+    async def write(self, piece: bytes) -> None:
         """Add to the bytes."""
-        self._size += self._file.write(piece)
+        self._size += await in_thread(len(piece), self._file.write, piece)
 
-    def keep(self) -> None:
+    async def keep(self) -> None:
         """The bytes are whole."""
         self._file.seek(0)
 
@@ -285,7 +285,7 @@ class _Spool:
 
     async def read(self) -> AsyncIterator[bytes]:
         """Yield the bytes."""
-        while piece := self._file.read(_PIECE):
+        while piece := await in_thread(self._size, self._file.read, _PIECE):
             yield piece
 
 

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from edgeagents_r2.errors import R2Error
 from edgeagents_r2.objects import HTTP_FIELDS
 
-__all__ = ["Given", "Hashed", "check_key", "given_of", "keys_to_delete", "list_count", "write"]
+__all__ = ["Given", "Hashed", "check_key", "given_of", "in_thread", "keys_to_delete", "list_count", "write"]
 
 KEY_BYTES: Final = 1024
 LIST_LIMIT: Final = 1000
 DELETE_LIMIT: Final = 1000
 METADATA_BYTES: Final = 2048
+_AT_ONCE: Final = 128 * 1024
 OBJECT_BYTES: Final = 5 * 1024**3 - 5 * 1024**2
 _HASH_BYTES: Final = {"md5": 16, "sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
 _WRITTEN: Final = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
+
+T = TypeVar("T")
 
 
 class Sink(Protocol):
     """Where bytes are written to. They are kept or dropped at the end."""
 
-    def write(self, piece: bytes) -> None:
+    async def write(self, piece: bytes) -> None:
         """Add to the bytes."""
         ...
 
-    def keep(self) -> None:
+    async def keep(self) -> None:
         """The bytes are whole."""
         ...
 
@@ -144,10 +148,10 @@ async def write(operation: str, value: Any, content: Sink, given: Given | None =
             size += len(piece)
             if size > OBJECT_BYTES:
                 raise R2Error(operation, "Your proposed upload exceeds the maximum allowed object size.", 100100)
-            md5.update(piece)
-            if other is not None:
-                other.update(piece)
-            content.write(piece)
+            for each in (md5, other):
+                if each is not None:
+                    await in_thread(len(piece), each.update, piece)
+            await content.write(piece)
         checksums = {"md5": md5.hexdigest()}
         if given is not None and given.algorithm is not None:
             found = md5.digest() if other is None else other.digest()
@@ -160,11 +164,16 @@ async def write(operation: str, value: Any, content: Sink, given: Given | None =
                 )
                 raise R2Error(operation, text, 10037)
             checksums[given.algorithm] = found.hex()
-        content.keep()
+        await content.keep()
     except BaseException:
         content.drop()
         raise
     return Hashed(size, md5.hexdigest(), checksums)
+
+
+async def in_thread(size: int, function: Callable[..., T], *args: Any) -> T:
+    """Call ``function``, in a thread if it has so many bytes to deal with that others would notice."""
+    return function(*args) if size <= _AT_ONCE else await asyncio.to_thread(function, *args)
 
 
 async def _pieces(value: Any) -> AsyncIterator[bytes]:

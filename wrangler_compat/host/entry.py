@@ -7,8 +7,8 @@ through a stub are given what the SDK makes of their arguments; handlers of othe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Final, cast
 
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
@@ -19,16 +19,30 @@ from wrangler_compat.host.entry_events import js_event
 from wrangler_compat.host.environment import exports_of, js_env
 from wrangler_compat.host.importing import sdk
 from wrangler_compat.host.model.errors import JsException
+from wrangler_compat.host.model.late import Late
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish
 from wrangler_compat.host.rpc_errors import crossing
 from wrangler_compat.host.rpc_values import received, sent_result
-from wrangler_compat.host.running import called, native_response, run_for
+from wrangler_compat.host.running import called, native_response, run_coroutine
 from wrangler_compat.host.web.request import Request
 
 __all__ = ["JsExecutionContext", "hosted_entrypoint", "hosted_functions"]
 
 _EVENTS = frozenset({"scheduled", "queue", "email", "tail", "trace", "pubsub"})
+# What Cloudflare tells of where a request came from: for a local one, nowhere in particular.
+_CF: Final = {
+    "asn": 0,
+    "asOrganization": "",
+    "city": "Localhost",
+    "colo": "DEV",
+    "continent": "",
+    "country": "XX",
+    "httpProtocol": "HTTP/1.1",
+    "region": "",
+    "timezone": "Etc/UTC",
+    "tlsVersion": "",
+}
 
 
 class JsExecutionContext(JsProxy):
@@ -38,7 +52,11 @@ class JsExecutionContext(JsProxy):
 
     def __init__(self, ctx: ExecutionContext, worker: WorkerContext) -> None:
         self._ctx, self._worker = ctx, worker
-        self.props = received(dict(ctx.props))
+
+    @Late
+    def props(self) -> Any:
+        """What the caller's binding gives."""
+        return received(dict(self._ctx.props))
 
     @property
     def exports(self) -> JsObject:
@@ -59,9 +77,11 @@ class JsExecutionContext(JsProxy):
 
 def hosted_entrypoint(cls: type, worker: WorkerContext) -> type[WorkerEntrypoint[Any]]:
     """Return what the runtime takes for an entrypoint in place of ``cls``, a class of the SDK's."""
+    events = ("fetch", "test", *_EVENTS)
     members = {
         "_cls": cls,
         "_worker": worker,
+        "_handlers": {event: name for event in events if (name := _handler_name(cls, event, worker)) is not None},
         "_methods": frozenset(public_methods(cls)) - _EVENTS,
         "__module__": cls.__module__,
         "__doc__": cls.__doc__,
@@ -72,8 +92,8 @@ def hosted_entrypoint(cls: type, worker: WorkerContext) -> type[WorkerEntrypoint
 class _Hosted(WorkerEntrypoint[Any]):
     _worker: WorkerContext
 
-    async def _run(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await run_for(self._worker, function, *args, relaxed=False, waits=self.ctx.wait_until)
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[Any]:
+        return run_coroutine(self._worker, coroutine, self.ctx.wait_until)
 
     def _given(self) -> tuple[JsExecutionContext, JsObject]:
         exports_of(self.ctx.exports, self._worker)
@@ -82,37 +102,32 @@ class _Hosted(WorkerEntrypoint[Any]):
 
 class _HostedEntrypoint(_Hosted):
     _cls: type
+    _handlers: Mapping[str, str]
+    """The names that the handlers of events have."""
     _methods: frozenset[str]
 
     def __getattr__(self, event: str) -> Any:
-        if event.startswith("_"):
-            raise AttributeError(event)
-        if event in ("fetch", "test", *_EVENTS):
-            name = _handler_name(self._cls, event, self._worker)
-            if name is None:
+        name = self._handlers.get(event)
+        if name is None:
+            if event[0] == "_" or event in ("fetch", "test", *_EVENTS):
                 raise AttributeError(event)
-            return self._raw(event, name) if event in _EVENTS else self._event(event, name)
-        return self._method(event)
-
-    def _event(self, event: str, name: str) -> Callable[..., Awaitable[Any]]:
-        handle = {"fetch": self._fetch, "test": self._test}[event]
-
-        async def run(*args: Any) -> Any:
-            return await self._run(handle, name, *args)
-
-        return run
+            return self._method(event)
+        if event == "fetch":
+            return lambda request: self._run(self._fetch(name, request))
+        if event == "test":
+            return lambda: self._run(self._test(name))
+        return self._raw(event, name)
 
     def _raw(self, event: str, name: str) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any) -> None:
-            given = [js_event(event, value) for value in args]
-            await self._run(self._handle, name, *given)
+            await self._run(self._handle(name, *(js_event(event, value) for value in args)))
 
         return run
 
     def _method(self, name: str) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any, **keywords: Any) -> Any:
             try:
-                return await self._run(self._call, name, args, keywords)
+                return await self._run(self._call(name, args, keywords))
             except Exception as error:
                 raise crossing(error) from error
 
@@ -122,9 +137,10 @@ class _HostedEntrypoint(_Hosted):
         return self._cls(*self._given())
 
     async def _fetch(self, name: str, request: NativeRequest) -> NativeResponse:
-        given: Any = Request.of(request, cf_of(request))
+        given: Any = Request.of(request, _CF)
         if name == "fetch":
-            given = cast("Any", sdk()).python_from_rpc(given)
+            # What its conversion of values makes of a request.
+            given = cast("Any", sdk()).Request(given)
         return native_response(await called(getattr(self._instance(), name), given, None, None), request)
 
     async def _test(self, name: str) -> None:
@@ -170,29 +186,12 @@ class _HostedFunctions(_Hosted):
                 raise JsException(f'Python entrypoint "{self._file}" does not export a handler named "on_{event}"')
             ctx, env = self._given()
             if event == "fetch":
-                request = Request.of(args[0], cf_of(args[0]))
-                return await self._run(_answer, args[0], function, request, env, ctx)
+                return await self._run(_answer(args[0], function, Request.of(args[0], _CF), env, ctx))
             given = [js_event(event, value) for value in args] or [None]
-            return await self._run(called, function, *given, env, ctx)
+            return await self._run(called(function, *given, env, ctx))
 
         return run
 
 
 async def _answer(request: NativeRequest, function: Callable[..., Any], *given: Any) -> NativeResponse:
     return native_response(await called(function, *given), request)
-
-
-def cf_of(request: NativeRequest) -> dict[str, Any]:
-    """Return what Cloudflare tells of where a request came from: for a local one, nowhere in particular."""
-    return {
-        "asn": 0,
-        "asOrganization": "",
-        "city": "Localhost",
-        "colo": "DEV",
-        "continent": "",
-        "country": "XX",
-        "httpProtocol": "HTTP/1.1",
-        "region": "",
-        "timezone": "Etc/UTC",
-        "tlsVersion": "",
-    }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from types import CoroutineType
 from typing import Any
 
 from edgeagents.http import Request as NativeRequest
@@ -17,7 +18,7 @@ from wrangler_compat.host.run_sync import Suspendable
 from wrangler_compat.host.tasks import drive_tasks
 from wrangler_compat.host.web.response import Response
 
-__all__ = ["called", "native_response", "run_for"]
+__all__ = ["called", "native_response", "run_coroutine", "run_for"]
 
 
 async def run_for(
@@ -31,16 +32,24 @@ async def run_for(
 
     ``waits`` is what ``waitUntil`` of the event does, ``relaxed`` drops arguments too many.
     """
+    return await run_coroutine(worker, called(function, *args, relaxed=relaxed), waits)
+
+
+async def run_coroutine(
+    worker: WorkerContext, coroutine: Coroutine[Any, Any, Any], waits: Callable[[Any], None] | None
+) -> Any:
+    """Run ``coroutine``, which calls the worker's code, and return what it comes to."""
     enter(worker, waits)
     drive_tasks(asyncio.get_running_loop())
     run_threads_inline()
-    return await Suspendable(called(function, *args, relaxed=relaxed))
+    return await Suspendable(coroutine)
 
 
 async def called(function: Callable[..., Any], *args: Any, relaxed: bool = True) -> Any:
     """Call ``function`` and await what it returns, if it can be."""
     result = call_relaxed(function, *args) if relaxed else function(*args)
-    return await result if inspect.isawaitable(result) else result
+    # The usual answer first: isawaitable() is slow to say what most handlers return.
+    return await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
 
 
 def native_response(result: Any, request: NativeRequest) -> NativeResponse:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
@@ -72,14 +73,20 @@ def js_function(function: Callable[..., Any], *, has_self: bool = False) -> Call
             return (*args, *(None,) * (required - len(args)))
         return args if takes_rest else args[:room]
 
+    most = sys.maxsize if takes_rest else room
+
     @functools.wraps(function)
     def method(self: Any, /, *args: Any, **keywords: Any) -> Any:
-        result = function(self, *shaped(args, keywords))
+        if keywords or not required <= len(args) <= most:
+            args = shaped(args, keywords)
+        result = function(self, *args)
         return _promise(result) if returns_promise else result
 
     @functools.wraps(function)
     def call(*args: Any, **keywords: Any) -> Any:
-        result = function(*shaped(args, keywords))
+        if keywords or not required <= len(args) <= most:
+            args = shaped(args, keywords)
+        result = function(*args)
         return _promise(result) if returns_promise else result
 
     return method if has_self else call
@@ -111,7 +118,8 @@ class JsProxy:
     @property
     def constructor(self) -> JsClass:
         """The class, with its ``name``."""
-        return JsClass.of(type(self))
+        made = type(self)
+        return JsClass._classes.get(made) or JsClass.of(made)
 
     @property
     def typeof(self) -> str:
@@ -298,12 +306,12 @@ class JsObject(JsProxy):
 
 def properties(value: Any) -> Mapping[str, Any]:
     """Return the properties of what stands for an object: a plain object, a Map, a dict, or nothing."""
-    if is_nullish(value):
+    if value is None or value is jsnull:
         return {}
-    if isinstance(value, Mapping):
-        return value
     if isinstance(value, JsObject):
         return value._props
+    if isinstance(value, Mapping):
+        return value
     if hasattr(value, "_items") and isinstance(value._items, dict):
         return value._items
     return {key: getattr(value, key) for key in value._keys()} if isinstance(value, JsProxy) else {}

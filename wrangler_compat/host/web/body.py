@@ -13,12 +13,12 @@ from wrangler_compat.host.model.convert import from_json, to_text
 from wrangler_compat.host.model.errors import JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull
 from wrangler_compat.host.web.blob import Blob, File, FormData, form_of
-from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
 from wrangler_compat.host.web.url import URLSearchParams
 
 __all__ = ["BodyMixin"]
 
+_TEXT = "text/plain;charset=UTF-8"
 _USED = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice."
 
 
@@ -26,16 +26,19 @@ class BodyMixin(JsProxy):
     """What ``Request`` and ``Response`` do with their bodies. Bytes become a stream when one is asked for."""
 
     _js_name = "Body"
-    headers: Headers
+    headers: Any
+    _used: bool = False
+    _stream: ReadableStream | None = None
+    _content: bytes | None = None
 
     def _take_body(self, body: Any) -> None:
-        self._used = False
-        self._stream: ReadableStream | None = None
-        self._content: bytes | None = None
+        self._used, self._stream, self._content = False, None, None
         if is_nullish(body):
             return
         kind: str | None = None
-        if isinstance(body, ReadableStream):
+        if type(body) is str:
+            self._content, kind = body.encode("utf-8", "replace"), _TEXT
+        elif isinstance(body, ReadableStream):
             if body.locked or body._disturbed:
                 raise JsTypeError(
                     "This ReadableStream is disturbed (has already been read from), and cannot be used as a body."
@@ -51,9 +54,9 @@ class BodyMixin(JsProxy):
         else:
             self._content = bytes_of(body)
             if self._content is None:
-                self._content, kind = to_text(body).encode("utf-8", "replace"), "text/plain;charset=UTF-8"
-        if kind is not None and not self.headers.has("content-type"):
-            self.headers.set("content-type", kind)
+                self._content, kind = to_text(body).encode("utf-8", "replace"), _TEXT
+        if kind is not None:
+            self.headers._set_default("content-type", kind)
 
     @property
     def body(self) -> Any:

@@ -49,8 +49,11 @@ class Headers(Keyed):
 
     def __init__(self, init: Any = None) -> None:
         self._fields: list[tuple[str, str]] = []
-        for name, value in init._fields if isinstance(init, Headers) else pairs_of(init):
-            self.append(name, value)
+        if isinstance(init, Headers):
+            self._fields += init._fields
+        elif init is not None:
+            for name, value in pairs_of(init):
+                self._add(name, value)
 
     @classmethod
     def of(cls, fields: Iterable[tuple[str, str]]) -> Headers:
@@ -61,10 +64,20 @@ class Headers(Keyed):
 
     def append(self, name: Any, value: Any) -> None:
         """Add a value."""
+        self._add(name, value)
+
+    def _add(self, name: Any, value: Any) -> None:
         text = to_text(value).strip(" \t\r\n")
-        if any(letter in text for letter in "\r\n\0"):
+        if "\n" in text or "\r" in text or "\0" in text:
             raise JsTypeError(f"Invalid header value of {to_text(name)}.")
         self._fields.append((_lower(name if isinstance(name, str) else to_text(name)), text))
+
+    def _set_default(self, name: str, value: str) -> None:
+        """Add what is known to be right, unless there is a value: ``name`` is in lower case."""
+        for known, _ in self._fields:
+            if known == name:
+                return
+        self._fields.append((name, value))
 
     def set(self, name: Any, value: Any) -> None:
         """Set the value, in place of those there are."""

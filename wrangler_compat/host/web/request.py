@@ -8,6 +8,7 @@ from typing import Any
 from edgeagents.http import Request as NativeRequest
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsTypeError
+from wrangler_compat.host.model.late import Late
 from wrangler_compat.host.model.proxy import JsObject, is_nullish, jsnull, properties
 from wrangler_compat.host.web.body import BodyMixin
 from wrangler_compat.host.web.headers import Headers
@@ -26,7 +27,6 @@ class Request(BodyMixin):
     _js_name = "Request"
 
     redirect: str = "follow"
-    cf: Any = None
     integrity: str = ""
     cache: Any = None
     keepalive = isHistoryNavigation = False
@@ -35,6 +35,7 @@ class Request(BodyMixin):
     fetcher: Any = jsnull
     _signal: Any = None
     _native: NativeRequest | None = None
+    _cf: Mapping[str, Any] | None = None
 
     def __init__(self, resource: Any, init: Any = None) -> None:
         options = properties(init)
@@ -64,11 +65,30 @@ class Request(BodyMixin):
     def of(cls, native: NativeRequest, cf: Mapping[str, Any] | None = None) -> Request:
         """Return the request that came in as ``native``."""
         request = cls.__new__(cls)
-        request.url, request.method = normal_url(native.url), native.method
-        request.headers = Headers.of(native.headers)
-        request.redirect, request.cf, request._native = "manual", JsObject(cf), native
-        request._take_body(None if native.method in _BODILESS else stream_of(native.stream()))
+        request.method, request.redirect, request._native, request._cf = native.method, "manual", native, cf
+        if native.method not in _BODILESS:
+            request._stream = stream_of(native.stream())
         return request
+
+    @Late
+    def url(self) -> str:
+        """The URL, as it is written after parsing."""
+        return normal_url(self._came_in.url)
+
+    @Late
+    def headers(self) -> Headers:
+        """The header fields."""
+        return Headers.of(self._came_in.headers)
+
+    @Late
+    def cf(self) -> JsObject:
+        """What Cloudflare knows of where it came from."""
+        return JsObject(self._cf)
+
+    @property
+    def _came_in(self) -> NativeRequest:
+        assert self._native is not None
+        return self._native
 
     def to_native(self) -> NativeRequest:
         """Return it for an object, or for another worker. The body goes with it."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsRangeError, JsTypeError
 from wrangler_compat.host.model.json_object import stringify
+from wrangler_compat.host.model.late import Late
 from wrangler_compat.host.model.proxy import is_nullish, jsnull, properties
 from wrangler_compat.host.web.body import BodyMixin
 from wrangler_compat.host.web.headers import Headers
@@ -34,9 +36,9 @@ class Response(BodyMixin):
             text = stringify(data)
             if text is None:
                 raise JsTypeError("The data has no form in JSON.")
-            response = Response(text, init)
-            if not Headers(properties(init).get("headers")).has("content-type"):
-                response.headers.set("content-type", "application/json")
+            response = Response(None, init)
+            response.headers._set_default("content-type", "application/json")
+            response._take_checked_body(text)
             return response
 
         def redirect(url: Any = None, status: Any = 302) -> Response:
@@ -51,29 +53,54 @@ class Response(BodyMixin):
             response.status, response.type = 0, "error"
             return response
 
+    status: int = 200
+    webSocket: Any = jsnull
+    cf: Any = None
+    encodeBody: str = "automatic"
+    redirected: bool = False
+    url: str = ""
+    type: str = "default"
+
     def __init__(self, body: Any = None, init: Any = None) -> None:
-        options: Any = properties(init)
-        if isinstance(init, Response):
-            options = {"status": init.status, "statusText": init.statusText, "headers": init.headers, "cf": init.cf}
-        status = options.get("status")
-        self.status = 200 if is_nullish(status) else int(status)
-        socket = options.get("webSocket")
-        self.webSocket: Any = jsnull if is_nullish(socket) else socket
+        if is_nullish(init):
+            self.headers = Headers()
+        elif isinstance(init, Response):
+            self._take_options(
+                {"status": init.status, "statusText": init.statusText, "headers": init.headers, "cf": init.cf}
+            )
+        else:
+            self._take_options(properties(init))
+        self._take_checked_body(body)
+
+    def _take_options(self, options: Mapping[str, Any]) -> None:
+        status, socket, text = options.get("status"), options.get("webSocket"), options.get("statusText")
+        if not is_nullish(status):
+            self.status = int(cast("Any", status))
+        if not is_nullish(socket):
+            self.webSocket = socket
         if not (200 <= self.status <= 599 or (self.status == 101 and self.webSocket is not jsnull)):
             raise JsRangeError(
                 "Responses may only be constructed with status codes in the range 200 to 599, inclusive."
                 if self.status != 101
                 else "Responses with status code 101 need a WebSocket."
             )
-        if not is_nullish(body) and self.status in _BODILESS:
-            raise JsTypeError(f"Response with null body status ({self.status}) cannot have a body.")
-        text = options.get("statusText")
-        self.statusText = _phrase(self.status) if is_nullish(text) or text == "" else to_text(text)
+        if text != "" and not is_nullish(text):
+            self.statusText = to_text(text)
         self.headers = Headers(options.get("headers"))
         self.cf = options.get("cf")
         self.encodeBody = options.get("encodeBody") or "automatic"
-        self.redirected, self.url, self.type = False, "", "default"
+
+    def _take_checked_body(self, body: Any) -> None:
+        if is_nullish(body):
+            return
+        if self.status in _BODILESS:
+            raise JsTypeError(f"Response with null body status ({self.status}) cannot have a body.")
         self._take_body(body)
+
+    @Late
+    def statusText(self) -> str:
+        """The words that go with the status."""
+        return _phrase(self.status)
 
     @classmethod
     def of(cls, native: NativeResponse, url: str = "") -> Response:
@@ -81,7 +108,7 @@ class Response(BodyMixin):
         from wrangler_compat.host.web.websocket import WebSocket
 
         socket = None if native.websocket is None else WebSocket.of(native.websocket)
-        response = cls(None, {"status": native.status, "headers": list(native.headers), "webSocket": socket})
+        response = cls(None, {"status": native.status, "headers": Headers.of(native.headers), "webSocket": socket})
         response.url = url
         if native.status not in _BODILESS:
             response._take_body(stream_of(native.stream()) if native.is_streaming else native.body or b"")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any, Final
 
-__all__ = ["HIDDEN", "RedactingFilter", "has_secret_name", "hide", "redact"]
+__all__ = ["HIDDEN", "RedactingFilter", "has_secret_name", "hide", "redact", "what_is_known"]
 
 HIDDEN: Final = "[hidden]"
 SHORTEST: Final = 6
@@ -50,6 +50,11 @@ def hide(values: Iterable[object]) -> None:
     if new:
         _values.update(new)
         _known = re.compile("|".join(map(re.escape, sorted(_values, key=len, reverse=True))))
+
+
+def what_is_known() -> object:
+    """Return what changes whenever there is more to hide: who keeps redacted text keeps it no longer than that."""
+    return _known
 
 
 def redact(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 
 from edgeagents.asgi.app_response import respond
@@ -72,7 +72,11 @@ class EmulatorApp:
         if session is not None:
             await session.stop()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        session = self._session
+        return self._boot_and_answer(scope, receive, send) if session is None else session.app(scope, receive, send)
+
+    async def _boot_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             session = await self._ready()
         except BootFailed as fault:

@@ -7,6 +7,7 @@ answers there (DNS rebinding). It cannot change under which name the browser ask
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -33,14 +34,14 @@ def with_own_hosts(app: ASGIApp, hosts: Hosts) -> ASGIApp:
         name = host.decode("latin-1")
         return is_loopback(name) or _is_address(name) or hosts.allows(name)
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket") and _came_over_loopback(scope):
-            host = next((value for name, value in scope["headers"] if name == b"host"), None)
-            if host is not None and not is_ours(host):
-                answer = serve_http if scope["type"] == "http" else serve_websocket
-                await answer(scope, receive, send, _refuse, Settings())
-                return
-        await app(scope, receive, send)
+            for name, value in scope["headers"]:
+                if name == b"host":
+                    if not is_ours(value):
+                        return _refuse(scope, receive, send)
+                    break
+        return app(scope, receive, send)
 
     return serve
 
@@ -59,7 +60,12 @@ def _is_address(host: str) -> bool:
     return True
 
 
-async def _refuse(request: Request) -> Response:
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    serve = serve_http if scope["type"] == "http" else serve_websocket
+    await serve(scope, receive, send, _refusal, Settings())
+
+
+async def _refusal(request: Request) -> Response:
     _tell_of_refusal(request.headers.get("host", ""))
     return Response("This host is not allowed here.", status=403)
 

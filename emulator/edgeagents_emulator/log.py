@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import sysconfig
@@ -14,7 +15,9 @@ import wrangler_compat.own_modules
 from edgeagents.errors import RemoteError
 from edgeagents.redaction import redact
 
-__all__ = ["LineFormatter", "configure_logging", "own_error", "user_traceback"]
+__all__ = ["LineFormatter", "LineHandler", "configure_logging", "line_handler", "own_error", "user_traceback"]
+
+_ours = logging.getLogger("edgeagents")
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "log": logging.INFO, "warn": logging.WARNING,
@@ -88,11 +91,15 @@ class LineFormatter(logging.Formatter):
         elif record.levelno < logging.INFO:
             text = f"[debug] {text}"
         status = getattr(record, "status", None)
-        if isinstance(status, str):
-            text = text.replace(status, self.paint(status, _status_colour(status)), 1)
+        text = self.shown(text, status if isinstance(status, str) else None)
         if record.exc_info and record.exc_info[1] is not None:
-            text = f"{text}\n{user_traceback(record.exc_info[1])}"
-        return redact(text)
+            text = f"{text}\n{redact(user_traceback(record.exc_info[1]))}"
+        return text
+
+    def shown(self, text: str, status: str | None) -> str:
+        """Return ``text`` without secrets, with the ``status`` in it in its colour."""
+        text = redact(text)
+        return text if status is None else text.replace(status, self.paint(status, _status_colour(status)), 1)
 
     def paint(self, text: str, colour: str) -> str:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self._has_colour else text
@@ -102,13 +109,61 @@ def _status_colour(status: str) -> str:
     return {"1": "cyan", "2": "green", "3": "cyan", "4": "yellow"}.get(status[:1], "red")
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to the developer's terminal, or where else its output goes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.lines = LineFormatter(has_colour=stream.isatty())
+        self.setFormatter(self.lines)
+        self._waiting: list[str] = []
+
+    def write_soon(self, line: str) -> None:
+        """Write ``line`` with the next turn of the running loop, together with the others of this turn.
+
+        To write takes longer than to answer a small request. What is logged meanwhile comes after it.
+        """
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write_waiting)
+        self._waiting.append(line)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of ``record``."""
+        self._write_waiting()
+        super().emit(record)
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._write_waiting()
+        super().close()
+
+    def _write_waiting(self) -> None:
+        self.acquire()
+        try:
+            if self._waiting:
+                text, self._waiting = "\n".join([*self._waiting, ""]), []
+                self.stream.write(text)
+                self.flush()
+        except (OSError, ValueError):
+            # Nobody reads any more, as when a pipe was closed. The worker serves on.
+            return
+        finally:
+            self.release()
+
+
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Show what edgeagents logs, unless the program that we are in has decided about logging already."""
-    logger = logging.getLogger("edgeagents")
-    if logger.handlers or logging.getLogger().handlers:
+    if _ours.handlers or logging.getLogger().handlers:
         return
-    out: TextIO = stream or sys.stderr
-    handler = logging.StreamHandler(out)
-    handler.setFormatter(LineFormatter(has_colour=out.isatty()))
-    logger.addHandler(handler)
-    logger.setLevel(_LEVELS.get(level, logging.INFO))
+    _ours.addHandler(LineHandler(stream or sys.stderr))
+    _ours.setLevel(_LEVELS.get(level, logging.INFO))
+    # A worker that asks for lines of its own, as with logging.basicConfig(), would have each of ours twice.
+    _ours.propagate = False
+
+
+def line_handler(logger: logging.Logger) -> LineHandler | None:
+    """Return the handler that writes what ``logger``, one of edgeagents' own, logs; None if others are told too."""
+    handlers = _ours.handlers
+    if len(handlers) == 1 and isinstance(handlers[0], LineHandler) and not _ours.propagate and not logger.handlers:
+        return handlers[0]
+    return None

@@ -63,6 +63,41 @@ def test_a_project_is_served_with_its_environment_and_a_line_a_request(project: 
     assert "State is kept in .edgeagents/state" in log
 
 
+LOGGING_WORKER = """
+import logging
+from edgeagents import WorkerEntrypoint
+
+logging.basicConfig(level=logging.INFO)
+log = logging.getLogger(__name__)
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        log.info("asked for %s", request.path)
+        return "hello"
+"""
+
+
+@pytest.mark.server
+def test_a_worker_that_logs_has_its_own_lines_and_the_emulators_once(project: MakeProject) -> None:
+    folder = project(LOGGING_WORKER, durable_objects=None, migrations=None)
+    with serving(APP, cwd=folder) as server:
+        get(server, "/once")
+        get(server, "/end")
+        until(lambda: "GET /end 200 OK (" in server.log, "the last line")
+        log = server.log
+    assert log.count("GET /once") == 1
+    assert "INFO:entry:asked for /once" in log
+
+
+@pytest.mark.server
+def test_a_request_line_hides_what_is_secret(project: MakeProject) -> None:
+    with serving(APP, cwd=project()) as server:
+        get(server, "/a/sesame/b")
+        until(lambda: "GET /a/[hidden]/b 200 OK (" in server.log, "the request's line")
+        assert "sesame" not in server.log
+
+
 @pytest.mark.server
 def test_state_is_kept_beside_the_config_across_a_kill(project: MakeProject) -> None:
     folder = project()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import io
 import json
 import logging
 import traceback
@@ -11,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from edgeagents_emulator.log import LineFormatter, user_traceback
+from edgeagents_emulator.log import LineFormatter, LineHandler, user_traceback
 
 
 def failing(tmp_path: Path) -> Any:
@@ -69,3 +71,44 @@ def test_the_status_has_a_colour_where_colours_show() -> None:
     line = record(logging.INFO, "GET / 200 OK (1ms)", status="200 OK")
     assert LineFormatter(has_colour=True).format(line) == "GET / \x1b[32m200 OK\x1b[0m (1ms)"
     assert LineFormatter(has_colour=False).format(line) == "GET / 200 OK (1ms)"
+
+
+class GoneTerminal(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+async def test_lines_that_can_wait_are_written_with_the_next_turn_of_the_loop() -> None:
+    out = io.StringIO()
+    handler = LineHandler(out)
+    handler.write_soon("first")
+    handler.write_soon("second")
+    assert out.getvalue() == ""
+    await asyncio.sleep(0)
+    assert out.getvalue() == "first\nsecond\n"
+
+
+async def test_what_is_logged_comes_after_the_lines_before_it() -> None:
+    out = io.StringIO()
+    handler = LineHandler(out)
+    handler.write_soon("before")
+    handler.handle(record(logging.ERROR, "no"))
+    handler.write_soon("after")
+    await asyncio.sleep(0)
+    assert out.getvalue() == "before\n[error] no\nafter\n"
+
+
+async def test_lines_that_wait_at_the_end_are_written() -> None:
+    out = io.StringIO()
+    handler = LineHandler(out)
+    handler.write_soon("last")
+    handler.close()
+    assert out.getvalue() == "last\n"
+
+
+async def test_lines_for_a_terminal_that_is_gone_are_dropped() -> None:
+    handler = LineHandler(GoneTerminal())
+    handler.write_soon("nobody")
+    await asyncio.sleep(0)
+    handler.write_soon("nobody")
+    handler.close()

@@ -273,6 +273,8 @@ class Runtime:
         self.developer_routes = list(
             unique(self.hook.register_developer_routes(runtime=self), "path", "developer route").values()
         )
+        # One look at the path of every request instead of one for each route.
+        self._developer_paths = tuple(route.path for route in self.developer_routes)
         self.state = "running"
         current_namespaces.set(self._by_class)
         await _all(self.hook.startup(runtime=self))
@@ -399,17 +401,23 @@ class Runtime:
         """Answer a request by a developer route or the worker's entrypoint; without one, by its agents, else 404."""
         if self._guards and (refusal := await self._refusal(request)) is not None:
             return refusal
-        for route in self.developer_routes:
-            if request.path == route.path or request.path.startswith(f"{route.path}/"):
-                # Also with GET: such a route makes things happen, and nobody but the developer should.
-                return self._own_pages.refusal(request) or await route.serve(request)
-        transport = self._transport_of(request)
+        if request.path.startswith(self._developer_paths) and (route := self._developer_route(request.path)):
+            # Also with GET: such a route makes things happen, and nobody but the developer should.
+            return self._own_pages.refusal(request) or await route.serve(request)
+        transport = self._transport_of(request) if self.transports else None
         if transport is not None:
             return await self._carry(transport, request, self._fetch_worker)
         return await self._fetch_worker(request)
 
+    def _developer_route(self, path: str) -> DeveloperRoute | None:
+        routes = self.developer_routes
+        return next((route for route in routes if path == route.path or path.startswith(f"{route.path}/")), None)
+
     def _transport_of(self, request: Request) -> Transport | None:
-        return next((transport for transport in self.transports if transport.claims(request)), None)
+        for transport in self.transports:
+            if transport.claims(request):
+                return transport
+        return None
 
     async def _fetch_worker(self, request: Request) -> Response:
         if self.worker.entrypoint is None:

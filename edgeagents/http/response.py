@@ -241,15 +241,22 @@ class Response:
 
 
 def _headers(init: HeadersInit) -> Headers:
-    if type(init) is not dict:
+    if init is None:
+        return Headers()
+    # The usual ways to give some. Headers() takes three times as long to see what it is.
+    pairs: Iterable[tuple[str, Any]]
+    if type(init) is dict:
+        pairs = init.items()
+    elif type(init) is list:
+        pairs = init
+    else:
         return Headers(init)
-    # The usual way to give some. Headers() takes three times as long to see what it is.
     headers = Headers()
-    for name, value in init.items():
+    for name, value in pairs:
         if type(value) is str:
             headers.add(name, value)
         else:
-            headers.extend({name: value})
+            headers.extend([(name, value)] if type(init) is list else {name: value})
     return headers
 
 

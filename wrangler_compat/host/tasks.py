@@ -1,13 +1,15 @@
 """Tasks of a worker's code: ``run_sync`` works below each of them, as below a handler.
 
 Who makes a task is not known beforehand, a framework as well as the worker, so the event loop is told how to do it.
-Coroutines of the house itself, which run no code of the worker's but through ``Suspendable``, are left alone.
+Coroutines of the house itself, which run no code of the worker's but through ``Suspendable``, are left alone, and
+those of the server, which makes tasks while it sends a worker's answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, cast
@@ -22,12 +24,25 @@ __all__ = ["drive_tasks", "driven"]
 _HOUSE = tuple(
     str(Path(cast("str", module.__file__)).parent) + os.sep for module in (edgeagents, wrangler_compat, asyncio)
 )
+_SERVERS = ("hypercorn", "uvicorn", "granian")
 _is_house: dict[str, bool] = {}
 
 
-async def driven(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Return what ``coroutine`` comes to. Below it ``run_sync`` works."""
-    return await Suspendable(coroutine)
+def driven(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+    """Return a coroutine that comes to what ``coroutine`` does, below which ``run_sync`` works."""
+    return _drive(_OfTask(coroutine))
+
+
+class _OfTask(Suspendable):
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        # A task that is cancelled before its first step never comes to await it.
+        self._coroutine.close()
+
+
+async def _drive(suspendable: _OfTask) -> Any:
+    return await suspendable
 
 
 def drive_tasks(loop: asyncio.AbstractEventLoop) -> None:
@@ -56,5 +71,10 @@ def _is_of_the_house(coroutine: Any) -> bool:
         return False
     known = _is_house.get(code.co_filename)
     if known is None:
-        known = _is_house[code.co_filename] = code.co_filename.startswith(_HOUSE)
+        known = _is_house[code.co_filename] = code.co_filename.startswith((*_HOUSE, *_folders_of_servers()))
     return known
+
+
+def _folders_of_servers() -> list[str]:
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in _SERVERS]
+    return [str(Path(file).parent) + os.sep for file in files if file]

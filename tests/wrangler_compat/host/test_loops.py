@@ -130,3 +130,16 @@ async def test_fetch_of_a_binding_follows_redirects_of_its_own_requests(run: Run
     """
     worker = await run(source)
     assert await worker.text() == '[[[200, "GET ", true], [200, "POST hi", true]], 307]'
+
+
+async def test_a_task_that_is_cancelled_before_its_first_step_leaves_nothing_behind(run: RunWorker) -> None:
+    body = """
+        task = asyncio.create_task(later(7))
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            return [task.cancelled()]
+    """
+    # A coroutine that nobody has awaited would be a warning, which fails the test.
+    assert await told(run, body) == "[true]"

@@ -1,6 +1,6 @@
 """Values as V8 serialises them, which is how workerd keeps what an object puts into its storage.
 
-Read only, and into the same plain data that a Python Worker's values are kept as (``host/clone.py``).
+Read only, and into the same data that a Python Worker's values are kept as (``cloned.py``, ``host/clone.py``).
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from wrangler_compat.cloned import BoxedData, BufferData, DateData, ErrorData, MapData, RegExpData, SetData, ViewData
+
 __all__ = ["NotReadable", "read_v8_value"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST: Final = 15
 _MOST_DEEP: Final = 200
 _LARGEST_EXACT: Final = 2**53
+_VIEWS: Final = {
+    **{"b": "Int8Array", "B": "Uint8Array", "C": "Uint8ClampedArray", "w": "Int16Array", "W": "Uint16Array"},
+    **{"d": "Int32Array", "D": "Uint32Array", "f": "Float32Array", "F": "Float64Array"},
+    **{"q": "BigInt64Array", "Q": "BigUint64Array", "?": "DataView"},
+}
+_FLAGS: Final = "gimyus-dv"
 _ERRORS: Final = {"E": "EvalError", "R": "RangeError", "F": "ReferenceError", "S": "SyntaxError", "T": "TypeError"}
 
 
@@ -58,7 +66,9 @@ class _Reader:
             read = _READERS.get(tag)
             if read is None:
                 raise NotReadable(f"it holds something that is no data ({tag!r})")
-            return read(self)
+            value = read(self)
+            # A buffer, or what refers to one, may be that of a view which follows.
+            return self._view(value) if isinstance(value, BufferData) and self._next_is("V") else value
         finally:
             self._depth -= 1
 
@@ -129,8 +139,19 @@ class _Reader:
     def utf8(self) -> str:
         return self._bytes(self._varint()).decode()
 
-    def date(self) -> datetime:
-        return self._remember(_EPOCH + timedelta(milliseconds=self._double()))
+    def date(self) -> datetime | DateData:
+        milliseconds = self._double()
+        try:
+            return self._remember(_EPOCH + timedelta(milliseconds=milliseconds))
+        except (OverflowError, ValueError):
+            return self._remember(DateData(milliseconds))
+
+    def pattern(self) -> RegExpData:
+        at = len(self._known)
+        self._known.append(None)
+        source, flags = self._value(), self._varint()
+        made = self._known[at] = RegExpData(source, "".join(f for n, f in enumerate(_FLAGS) if flags >> n & 1))
+        return made
 
     def seen(self) -> Any:
         return self._known[self._varint()]
@@ -165,54 +186,56 @@ class _Reader:
             key = self._value()
             into[str(key)] = self._value()
 
-    def map(self) -> dict[Any, Any]:
-        made = self._remember({})
+    def map(self) -> MapData:
+        made = self._remember(MapData())
         while not self._next_is(":"):
             key = self._value()
-            made[key] = self._value()
+            made.fill([(key, self._value())])
         self._varint()
         return made
 
-    def set(self) -> set[Any]:
-        made = self._remember(set())
+    def set(self) -> SetData:
+        made, members = self._remember(SetData()), list[Any]()
         while not self._next_is(","):
-            made.add(self._value())
+            members.append(self._value())
         self._varint()
+        made.fill(members)
         return made
 
-    def buffer(self) -> bytes:
-        return self._viewed(self._bytes(self._varint()))
+    def buffer(self) -> BufferData:
+        return self._remember(BufferData(self._bytes(self._varint())))
 
-    def resizable_buffer(self) -> bytes:
+    def resizable_buffer(self) -> BufferData:
         length = self._varint()
         self._varint()
-        return self._viewed(self._bytes(length))
+        return self._remember(BufferData(self._bytes(length)))
 
-    def _viewed(self, content: bytes) -> bytes:
-        self._remember(content)
-        if not self._next_is("V"):
-            return content
-        self._at += 1  # The kind of view: all are bytes here.
+    def _view(self, buffer: BufferData) -> ViewData:
+        kind = _VIEWS.get(chr(self._bytes(1)[0]))
+        if kind is None:
+            raise NotReadable("it holds a kind of typed array that is not known")
         offset, length = self._varint(), self._varint()
         if self._version >= 14:
             self._varint()
-        return self._remember(content[offset : offset + length])
+        return self._remember(ViewData(kind, buffer, offset, length))
 
-    def boxed(self, read: Callable[[_Reader], Any]) -> Any:
-        return self._remember(read(self))
+    def boxed(self, read: Callable[[_Reader], Any]) -> BoxedData:
+        at = len(self._known)
+        self._known.append(None)
+        made = self._known[at] = BoxedData(read(self))
+        return made
 
-    def boxed_text(self) -> str:
-        return self._remember(self._value())
-
-    def error(self) -> dict[str, Any]:
-        made = self._remember({"name": "Error", "message": ""})
+    def error(self) -> ErrorData:
+        made = self._remember(ErrorData(name="Error", message=""))
         while (part := self._tag()) != ".":
             if part == "m":
                 made["message"] = self._value()
-            elif part in "cs":
-                self._value()
+            elif part == "c":
+                made["cause"] = self._value()
+            elif part == "s":
+                made.stack = self._value()
             else:
-                made["name"] = _ERRORS.get(part, "URIError" if part == "U" else "Error")
+                made["name"] = made.class_name = _ERRORS.get(part, "URIError" if part == "U" else "Error")
         return made
 
 
@@ -237,10 +260,11 @@ _READERS: Final[dict[str, Callable[[_Reader], Any]]] = {
     "'": _Reader.set,
     "B": _Reader.buffer,
     "~": _Reader.resizable_buffer,
-    "y": lambda reader: reader._remember(True),
-    "x": lambda reader: reader._remember(False),
+    "y": lambda reader: reader.boxed(lambda _: True),
+    "x": lambda reader: reader.boxed(lambda _: False),
+    "R": _Reader.pattern,
     "n": lambda reader: reader.boxed(_Reader.number),
     "z": lambda reader: reader.boxed(_Reader.big_integer),
-    "s": _Reader.boxed_text,
+    "s": lambda reader: reader.boxed(_Reader._value),
     "r": _Reader.error,
 }

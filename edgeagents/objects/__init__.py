@@ -5,7 +5,7 @@
 | see what user code gets | `durable_object.py`, `context.py` |
 | follow an event from a stub to a handler and back | `namespace.py`, `hibernation.py`, `activation.py`, `events.py` |
 | learn when events wait and when answers leave | `gates.py` |
-| see what may cross between objects | `rpc.py`, `values.py`, `records.py` |
+| see what may cross between objects | `rpc.py`, `values.py`, `records.py`, `kinds.py` |
 | keep something | `storage.py`, `sql.py`, `kv.py`, `sqlite.py`, `backend.py` |
 | bring back what was kept before | `timeline.py`, `bookmarks.py`, `write_ahead_log.py` |
 | wake later | `alarms.py` |

@@ -3,7 +3,7 @@
 Data only, and always a copy: None, bool, int of any size, float, str, bytes, bytearray, list, tuple, dict, set,
 frozenset, datetime, date, time, timedelta, Decimal and UUID, nested at will, and the ``records`` of edgeagents, such as
 the ``Schedule`` of an agent. A list or dict that stands in a value twice, or in itself, does so in the copy. A subclass
-comes back as the type it derives from, a time zone as its offset.
+comes back as the type it derives from, unless it is one of the ``kinds``, a time zone as its offset.
 
 The bytes are CBOR (RFC 8949). Reading them makes these types and nothing else, so bytes from a broken or foreign file
 can raise but never run anything.
@@ -24,6 +24,7 @@ import cbor2
 from cbor2 import CBORTag
 
 from edgeagents.errors import DataCloneError, StorageError
+from edgeagents.objects.kinds import Unmade, kind_name, made_whole
 from edgeagents.objects.records import fields_of, make_record, record_name
 
 __all__ = ["MAX_DEPTH", "clone", "decode", "encode"]
@@ -39,7 +40,7 @@ _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 _SHAREABLE, _SHARED, _UUID, _SET = 28, 29, 37, 258
 # Ours, from the range that is free for anybody.
 _TUPLE, _FROZENSET, _BYTEARRAY, _SURROGATES, _DATETIME, _DATE, _TIME, _TIMEDELTA, _DECIMAL = range(60_832, 60_841)
-_RECORD = 60_841
+_RECORD, _KIND, _KIND_AGAIN, _WITH_KINDS = range(60_841, 60_845)
 
 
 def encode(value: Any) -> bytes:
@@ -49,7 +50,9 @@ def encode(value: Any) -> bytes:
             return cbor2.dumps(value)
     except UnicodeEncodeError:
         pass  # Text with lone surrogates: UTF-8 has no form for it.
-    return cbor2.dumps(_Marked().mark(value, 0))
+    marked = _Marked()
+    whole = marked.mark(value, 0)
+    return cbor2.dumps(CBORTag(_WITH_KINDS, whole) if marked.has_kinds else whole)
 
 
 def decode(data: bytes) -> Any:
@@ -117,14 +120,20 @@ def _copy_tree(value: Any, seen: set[int], depth: int) -> Any:
 class _Marked:
     """One value on its way to CBOR: what CBOR has no type for gets a tag, what stands there twice a number."""
 
+    has_kinds = False
+
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
+        self._parts: list[Any] = []
 
     def mark(self, value: Any, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise DataCloneError(
                 f"A value nests deeper than {MAX_DEPTH} levels, or a tuple in it holds itself. Keep it in parts."
             )
+        kind = kind_name(type(value))
+        if kind is not None:
+            return self._mark_kind(kind, value, depth)
         if isinstance(value, dict | list):
             number = self._numbers.get(id(value))
             if number is not None:
@@ -145,6 +154,17 @@ class _Marked:
             tag = _SET if isinstance(value, set) else _FROZENSET
             return CBORTag(tag, tuple(self.mark(item, depth + 1) for item in value))
         return _mark_leaf(value)
+
+    def _mark_kind(self, kind: str, value: Any, depth: int) -> Any:
+        number = self._numbers.get(id(value))
+        if number is not None:
+            return CBORTag(_KIND_AGAIN, CBORTag(_SHARED, number))
+        self.has_kinds = True
+        self._numbers[id(value)] = len(self._numbers)
+        parts: list[Any] = value.parts()
+        # Held until all is marked: what was made for the parts alone must not give its id away.
+        self._parts.append(parts)
+        return CBORTag(_KIND, (kind, CBORTag(_SHAREABLE, [self.mark(part, depth + 1) for part in parts])))
 
 
 def _mark_leaf(value: Any) -> Any:
@@ -231,4 +251,7 @@ _DECODERS: dict[int, Callable[[Any, bool], Any]] = {
     _TIMEDELTA: _reader(lambda parts: timedelta(*parts)),
     _DECIMAL: _reader(Decimal),
     _RECORD: _reader(lambda parts: make_record(*parts)),
+    _KIND: _reader(lambda content: Unmade(*content)),
+    _KIND_AGAIN: _reader(lambda parts: Unmade(None, parts)),
+    _WITH_KINDS: _reader(made_whole),
 }

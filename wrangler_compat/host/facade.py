@@ -8,13 +8,17 @@ if it has one. The class attribute ``js_name`` of a binding is the name of its c
 | from JavaScript | to the plugin | | from the plugin | to JavaScript |
 |---|---|---|---|---|
 | null, undefined | None | | None | null; undefined where the method is annotated ``-> None`` |
-| buffers, Blob | bytes (of floats: ``FloatBytes``) | | bytes | ArrayBuffer |
-| Array, Set | list | | list, tuple | Array |
-| plain object, Map | dict | | dict | plain object, names unchanged, that reads as a Map too |
+| buffers, Blob | bytes; ``format`` is ``f`` or ``d`` where they are floats | | bytes | ArrayBuffer |
+| Array | list | | list, tuple | Array |
+| Set | set | | set | Set |
+| plain object, Map | dict | | dict with text for keys | plain object, names unchanged, that reads as a Map too |
+| Number and the like | number, text, bool | | dict with others | Map |
 | Date | datetime in UTC | | datetime | Date |
 | ReadableStream | async iterator of bytes | | async iterator of bytes | ReadableStream |
 | Request, Response | those of edgeagents | | those of edgeagents | Request, Response |
 | Headers | dict, names in lower case | | a dataclass, or what has ``js_name`` | an object, names in camelCase |
+
+What a plugin keeps with ``edgeagents.objects.values`` and gives back is what it was in JavaScript: see ``clone``.
 """
 
 from __future__ import annotations
@@ -22,30 +26,24 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
-from wrangler_compat.host.model.array import JsArray
-from wrangler_compat.host.model.buffers import Buffer, JsArrayBuffer
-from wrangler_compat.host.model.collections import JsMap, JsSet, LiteralMap
-from wrangler_compat.host.model.convert import number
-from wrangler_compat.host.model.date import JsDate, from_milliseconds
-from wrangler_compat.host.model.errors import JsException, JsRangeError, JsTypeError
+from wrangler_compat.host.clone import FromData, ToData
+from wrangler_compat.host.model.errors import JsException, JsRangeError, JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
-from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, jsnull, python
+from wrangler_compat.host.model.proxy import JsClass, JsProxy, python
 from wrangler_compat.host.web.blob import Blob
 from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
 from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
 
-__all__ = ["FloatBytes", "camel_case", "from_js", "js_error", "snake_case", "to_js_value"]
-
-_PLAIN = (str, bool, int, float)
+__all__ = ["camel_case", "from_js", "js_error", "snake_case", "to_js_value"]
 
 
 @functools.cache
@@ -61,77 +59,52 @@ def camel_case(name: str) -> str:
     return first + "".join(part.capitalize() for part in others)
 
 
-class FloatBytes(bytes):
-    """The bytes of an array of floats; ``format`` is that of ``struct``: ``f`` or ``d``."""
-
-    format: str
-
-    def __new__(cls, content: bytes, form: str) -> Self:
-        made = super().__new__(cls, content)
-        made.format = form
-        return made
-
-
 def from_js(value: Any) -> Any:
     """Return what a plugin is given for a value of JavaScript."""
-    if value is None or value is jsnull:
-        return None
-    if isinstance(value, Buffer):
-        content = value.to_bytes()
-        form = getattr(value, "_format", "B")
-        return FloatBytes(content, form) if form in "fd" else content
-    if isinstance(value, Blob):
-        return value._content
-    if isinstance(value, ReadableStream):
-        return bytes_from(value)
-    if isinstance(value, JsDate):
-        return from_milliseconds(value.getTime())
-    if isinstance(value, JsArray | JsSet | list | tuple):
-        return [from_js(item) for item in value]
-    if isinstance(value, JsMap):
-        return {key: from_js(item) for key, item in value.items()}
-    if isinstance(value, JsObject):
-        return {key: from_js(item) for key, item in value._props.items()}
-    if isinstance(value, dict):
-        return {key: from_js(item) for key, item in value.items()}
-    if isinstance(value, Headers):
-        return dict(value._combined())
-    if isinstance(value, Request | Response):
-        return value.to_native()
-    if isinstance(value, Facade):
-        return value._native
-    return value
+    return _ForPlugins().convert(value)
 
 
 def to_js_value(value: Any) -> Any:
     """Return what JavaScript is given for a plugin's value."""
-    if value is None:
-        return jsnull
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, (*_PLAIN, JsProxy)):
+    return _OfPlugins().convert(value)
+
+
+class _ForPlugins(ToData):
+    def boxed(self, value: Any) -> Any:
+        return value.valueOf()
+
+    def headers(self, value: Headers) -> dict[str, str]:
+        return dict(value._combined())
+
+    def other(self, value: Any) -> Any:
+        if isinstance(value, Blob):
+            return value._content
+        if isinstance(value, ReadableStream):
+            return bytes_from(value)
+        if isinstance(value, tuple):
+            return [self.convert(item) for item in value]
+        if isinstance(value, Request | Response):
+            return value.to_native()
+        if isinstance(value, Facade):
+            return value._native
         return value
-    if isinstance(value, bytes | bytearray | memoryview):
-        return JsArrayBuffer(bytes(value))
-    if isinstance(value, datetime):
-        return JsDate(value)
-    if isinstance(value, list | tuple):
-        return JsArray(map(to_js_value, value))
-    if isinstance(value, Mapping):
-        made = LiteralMap()
-        made._props.update((str(key), to_js_value(item)) for key, item in value.items())
-        return made
-    if isinstance(value, set | frozenset):
-        return JsSet(map(to_js_value, value))
-    if isinstance(value, NativeResponse):
-        return Response.of(value)
-    if isinstance(value, NativeRequest):
-        return Request.of(value)
-    if hasattr(type(value), "js_name") or dataclasses.is_dataclass(value):
-        return facade_of(value)
-    if isinstance(value, AsyncIterator):
-        return stream_of(value)
-    return value
+
+
+class _OfPlugins(FromData):
+    def other(self, value: Any) -> Any:
+        if isinstance(value, JsProxy):
+            return value
+        if isinstance(value, Mapping):
+            return self.convert({str(key): item for key, item in value.items()})
+        if isinstance(value, NativeResponse):
+            return Response.of(value)
+        if isinstance(value, NativeRequest):
+            return Request.of(value)
+        if hasattr(type(value), "js_name") or dataclasses.is_dataclass(value):
+            return facade_of(value)
+        if isinstance(value, AsyncIterator):
+            return stream_of(value)
+        return value
 
 
 def js_error(error: BaseException) -> BaseException:
@@ -153,6 +126,8 @@ def _error_like(error: Exception) -> Any:
         return made
     if isinstance(error, TypeError):
         return JsTypeError(str(error))
+    if isinstance(error, json.JSONDecodeError):
+        return JsSyntaxError(f"Unexpected token in JSON: {error}")
     return (JsRangeError if isinstance(error, ValueError) else JsException)(str(error))
 
 

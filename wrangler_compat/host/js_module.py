@@ -6,6 +6,7 @@ import math
 import types
 from typing import Any
 
+from wrangler_compat.host.clone import structured_clone
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import TYPED_ARRAYS, JsArrayBuffer, JsDataView
 from wrangler_compat.host.model.collections import JsMap, JsSet
@@ -14,7 +15,7 @@ from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsRegEx
 from wrangler_compat.host.model.errors import ERRORS, DomException
 from wrangler_compat.host.model.json_object import JsJSON, JsMath
 from wrangler_compat.host.model.promise import JsPromise
-from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, python
+from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, js_function, python
 from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url, websocket
 from wrangler_compat.host.web.cache import Cache, CacheStorage
 from wrangler_compat.host.web.console import Console
@@ -85,6 +86,7 @@ def js_module(more: dict[str, Any]) -> types.ModuleType:
         "scheduler": scheduler,
         "atob": atob,
         "btoa": btoa,
+        "structuredClone": js_function(structured_clone),
         "undefined": None,
         "NaN": math.nan,
         "Infinity": math.inf,

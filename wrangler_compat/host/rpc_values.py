@@ -2,7 +2,7 @@
 
 Data crosses as the runtime's own (``clone``), so that an agent of edgeagents and an object of a Python Worker
 understand each other. Requests and responses cross as the runtime's too. Functions become stubs of themselves; streams,
-blobs, forms, headers and stubs are handed over. What is by reference stays within the process.
+blobs, forms and stubs are handed over. What is by reference stays within the process.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import Any
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from edgeagents.objects.rpc import HandedOver
+from wrangler_compat.cloned import ViewData
 from wrangler_compat.host.clone import FromData, ToData
 from wrangler_compat.host.ffi import PyProxy
-from wrangler_compat.host.model.errors import JsException, JsTypeError
+from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.proxy import JsNull, JsProxy
-from wrangler_compat.host.rpc_errors import named_error
 from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
 from wrangler_compat.host.web.blob import Blob, FormData
-from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
 from wrangler_compat.host.web.streams import ReadableStream, WritableStream
@@ -28,7 +27,7 @@ from wrangler_compat.host.web.websocket import WebSocket
 __all__ = ["received", "sent", "sent_result"]
 
 _LARGEST = 32 * 1024 * 1024
-_HANDED_OVER = (JsRpcStub, Blob, FormData, Headers, ReadableStream, WritableStream, WebSocket)
+_HANDED_OVER = (JsRpcStub, Blob, FormData, ReadableStream, WritableStream, WebSocket)
 
 
 def sent(value: Any) -> Any:
@@ -60,7 +59,7 @@ class _Sending(ToData):
             self._count(len(value))
             return value
         made = super().convert(value)
-        if type(made) is bytes:
+        if isinstance(made, bytes) and not isinstance(made, ViewData):
             self._count(len(made))
         return made
 
@@ -78,10 +77,6 @@ class _Sending(ToData):
             return value.to_native()
         if isinstance(value, NativeRequest | NativeResponse | JsRpcStub):
             return value
-        if isinstance(value, JsException):
-            copy = named_error(value.name, value.message)
-            copy.stack = value.stack
-            return copy
         if isinstance(value, _HANDED_OVER) or getattr(value, "_is_sendable", False) is True:
             return value
         if isinstance(value, RpcTarget):

@@ -57,7 +57,7 @@ class JsDate(JsProxy):
         elif isinstance(value, JsDate):
             self._ms = value._ms
         elif isinstance(value, datetime):
-            self._ms = to_milliseconds(value)
+            self._ms = int(to_milliseconds(value))
         elif isinstance(value, str):
             self._ms = _parse(value)
         else:

@@ -104,5 +104,13 @@ ERRORS: tuple[type[JsException], ...] = (
 
 def data_clone_error(value: object) -> DomException:
     """Return the error for a value that cannot be sent or kept."""
-    shown = f"#<{type(value).__name__}>" if not isinstance(value, str) else value
-    return DomException(f"{shown} could not be cloned.", "DataCloneError")
+    name = value._js_name if isinstance(value, JsProxy) else type(value).__name__
+    if name in ("ReadableStream", "WritableStream"):
+        message = f"{name} can only be serialized for RPC."
+    elif name in ("RpcTarget", "JsRpcStub"):
+        message = "Remote RPC references can only be serialized for RPC."
+    elif isinstance(value, JsProxy) and name not in ("Promise", "Function"):
+        message = f'Could not serialize object of type "{name}". This type does not support serialization.'
+    else:
+        message = f"#<{name}> could not be cloned."
+    return DomException(message, "DataCloneError")

@@ -29,10 +29,10 @@ from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex, kept_alarm
 from edgeagents.objects.backend import FolderStorage, namespace_of_folder
 from edgeagents.objects.disk import sync_file, sync_folder
+from edgeagents.objects.history import History, history_folder
 from edgeagents.objects.ids import ObjectId, id_from_name
 from edgeagents.objects.kv import KeyValueTable
 from edgeagents.objects.sqlite import Database
-from edgeagents.objects.timeline import History, history_folder
 from edgeagents.objects.whole_files import WholeFiles
 from edgeagents.placement import FolderClaim
 
@@ -376,7 +376,7 @@ class StateFolder:
             try:
                 bookmarks = [to if isinstance(to, str) else _bookmark(database, to) for database in databases]
                 for database, bookmark in zip(databases, bookmarks, strict=True):
-                    database.restore_at_next_start(bookmark)
+                    database.past.restore_at_next_start(bookmark)
             except BaseException:
                 for path in paths:
                     (history_folder(path) / "restore.sqlite").unlink(missing_ok=True)
@@ -422,7 +422,7 @@ class StateFolder:
     def _with_history(self, path: Path) -> Database:
         database = Database.open(path)
         database.set_identity(self._name(path))
-        database.keep_history(_WITHOUT_END, time.time)
+        database.past.keep(_WITHOUT_END, time.time)
         return database
 
     # The folder
@@ -493,6 +493,6 @@ def _unpack(file: Path, workshop: Path) -> dict[str, Any]:
 
 
 def _bookmark(database: Database, at: datetime) -> str:
-    bookmark = database.bookmark_at(at.timestamp())
+    bookmark = database.past.bookmark_at(at.timestamp())
     assert bookmark is not None, "nobody else writes"
     return bookmark

@@ -249,7 +249,7 @@ class FiberLedger:
     def _insert(self, sql: str, *parameters: Any) -> None:
         if not self.is_there:
             for statement in _CREATE:
-                self._database.execute(statement)
+                self._database.fetch(statement)
         self._database.fetch(sql, parameters)
 
 

@@ -111,7 +111,7 @@ class JobTable:
     def begin(self) -> None:
         """Make the table, or what it lacks."""
         for statement in _CREATE:
-            self._database.execute(statement)
+            self._database.fetch(statement)
 
     def put(self, job: Job) -> None:
         """Keep a job, in place of the one with the same id. One of another capability stays as it is."""
@@ -214,7 +214,7 @@ class JobTable:
         """Remember that a job was done, and forget those that were done long ago."""
         if not self._has_done:
             for statement in _CREATE_DONE:
-                self._database.execute(statement)
+                self._database.fetch(statement)
         self._write("insert or replace into cf_agents_jobs_done values (?, ?)", id, to_ms(now))
         self._write("delete from cf_agents_jobs_done where done_at < ?", to_ms(forget_before))
 

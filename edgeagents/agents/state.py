@@ -195,21 +195,21 @@ class SyncedState(Capability):
     def _read(self) -> Any:
         if not self._database.exists:
             return UNSET
-        known = self._database.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cf_agents_state'")
+        known = self._database.fetch("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cf_agents_state'")
         if not list(known):
             return UNSET
-        rows = list(self._database.execute("SELECT state FROM cf_agents_state WHERE id = ?", (_ROW,)))
+        rows = list(self._database.fetch("SELECT state FROM cf_agents_state WHERE id = ?", (_ROW,)))
         return rows[0][0] if rows else UNSET
 
     def _write(self, text: str) -> None:
         if not self._has_table:
-            self._database.execute(_CREATE)
+            self._database.fetch(_CREATE)
             self._has_table = True
         try:
-            self._database.execute(_REPLACE, (_ROW, text))
+            self._database.fetch(_REPLACE, (_ROW, text))
         except SqlError as error:
             # storage.delete_all() takes the table away too.
             if "no such table" not in str(error):
                 raise
-            self._database.execute(_CREATE)
-            self._database.execute(_REPLACE, (_ROW, text))
+            self._database.fetch(_CREATE)
+            self._database.fetch(_REPLACE, (_ROW, text))

@@ -196,11 +196,11 @@ class DurableStreams:
         if live is not None:
             return StreamWriter(self, stream_id, live)
         for statement in _SCHEMA:
-            self._database.execute(statement)
+            self._database.fetch(statement)
         row = self._row(stream_id)
         if row is None:
             now = self._clock.now().timestamp()
-            self._database.execute(
+            self._database.fetch(
                 "insert into cf_agents_streams (id, tag, metadata, state, created_at, updated_at) "
                 "values (?, ?, ?, 'streaming', ?, ?)",
                 (stream_id, tag, json.dumps(metadata, ensure_ascii=False), now, now),
@@ -234,13 +234,13 @@ class DurableStreams:
         if block.texts and (len(block.texts) >= BLOCK_CHUNKS or block.characters + len(text) > BLOCK_CHARACTERS):
             block = _Block(position, [])
         if block.texts:
-            self._database.execute(
+            self._database.fetch(
                 "update cf_agents_stream_blocks set count = count + 1, chunks = chunks || char(10) || ? "
                 "where stream = ? and first = ?",
                 (text, live.number, block.first),
             )
         else:
-            self._database.execute(
+            self._database.fetch(
                 "insert into cf_agents_stream_blocks (stream, first, count, chunks) values (?, ?, 1, ?)",
                 (live.number, position, text),
             )
@@ -255,7 +255,7 @@ class DurableStreams:
         """End a stream; a ``StreamWriter`` does."""
         if live.is_settled:
             return
-        self._database.execute(
+        self._database.fetch(
             "update cf_agents_streams set state = ?, reason = ?, updated_at = ? where number = ?",
             (state, reason, self._clock.now().timestamp(), live.number),
         )
@@ -266,7 +266,7 @@ class DurableStreams:
 
     def set_metadata(self, stream_id: str, metadata: Json) -> None:
         """Replace what was kept beside the stream."""
-        self._database.execute(
+        self._database.fetch(
             "update cf_agents_streams set metadata = ?, updated_at = ? where id = ?",
             (json.dumps(metadata, ensure_ascii=False), self._clock.now().timestamp(), stream_id),
         )
@@ -276,8 +276,8 @@ class DurableStreams:
         row = self._row(stream_id)
         if row is None:
             return False
-        self._database.execute("delete from cf_agents_stream_blocks where stream = ?", (row.number,))
-        self._database.execute("delete from cf_agents_streams where number = ?", (row.number,))
+        self._database.fetch("delete from cf_agents_stream_blocks where stream = ?", (row.number,))
+        self._database.fetch("delete from cf_agents_streams where number = ?", (row.number,))
         live = self._live.pop(stream_id, None)
         if live is not None:
             live.is_settled = True
@@ -319,7 +319,7 @@ class DurableStreams:
         if not self._has_tables():
             return []
         query = "select id from cf_agents_streams where tag = ? order by number desc limit -1 offset ?"
-        return [id for (id,) in self._database.execute(query, (tag, than))]
+        return [id for (id,) in self._database.fetch(query, (tag, than))]
 
     def _status(self, row: _Row) -> StreamStatus:
         live = self._live.get(row.id)
@@ -341,7 +341,7 @@ class DurableStreams:
         if not self._database.exists:
             return False
         query = "select 1 from sqlite_master where type = 'table' and name = 'cf_agents_streams'"
-        return bool(list(self._database.execute(query)))
+        return bool(list(self._database.fetch(query)))
 
     def _row(self, stream_id: str) -> _Row | None:
         if not self._has_tables():
@@ -353,16 +353,16 @@ class DurableStreams:
             "select number, id, tag, metadata, state, reason, created_at, updated_at "
             f"from cf_agents_streams {where} order by number desc"
         )
-        return [_Row(*row) for row in self._database.execute(query, params)]
+        return [_Row(*row) for row in self._database.fetch(query, params)]
 
     def _cursor(self, number: int) -> int:
         query = "select first + count from cf_agents_stream_blocks where stream = ? order by first desc limit 1"
-        rows = list(self._database.execute(query, (number,)))
+        rows = list(self._database.fetch(query, (number,)))
         return rows[0][0] if rows else 0
 
     def _last_block(self, number: int) -> _Block:
         query = "select first, chunks from cf_agents_stream_blocks where stream = ? order by first desc limit 1"
-        rows = list(self._database.execute(query, (number,)))
+        rows = list(self._database.fetch(query, (number,)))
         return _Block(rows[0][0], rows[0][1].split("\n")) if rows else _Block(0, [])
 
     def _texts(self, number: int, live: _Live | None, start: int) -> list[str]:
@@ -373,7 +373,7 @@ class DurableStreams:
             "select first, chunks from cf_agents_stream_blocks "
             "where stream = ? and first <= ? order by first desc limit 1"
         )
-        rows = list(self._database.execute(query, (number, start)))
+        rows = list(self._database.fetch(query, (number, start)))
         return rows[0][1].split("\n")[start - rows[0][0] :] if rows else []
 
     # Reading
@@ -388,7 +388,7 @@ class DurableStreams:
         if row is None:
             return []
         query = "select chunks from cf_agents_stream_blocks where stream = ? order by first"
-        return [text for (block,) in self._database.execute(query, (row.number,)) for text in block.split("\n")]
+        return [text for (block,) in self._database.fetch(query, (row.number,)) for text in block.split("\n")]
 
     async def read(
         self, stream_id: str, *, from_: int = 0, signal: AbortSignal | None = None

@@ -59,8 +59,8 @@ class SubAgentRegistry:
 
     def record(self, class_name: str, name: str, identity: str) -> None:
         """Note that a sub-agent was made, unless it is noted already."""
-        self._database.execute(_CREATE)
-        self._database.execute(
+        self._database.fetch(_CREATE)
+        self._database.fetch(
             "insert or ignore into cf_agents_sub_agents values (?, ?, ?, ?, ?)",
             (class_name, name, to_ms(self._clock.now()), _VERSION, identity),
         )
@@ -68,7 +68,7 @@ class SubAgentRegistry:
     def forget(self, class_name: str, name: str) -> None:
         """Note that a sub-agent is no more."""
         if self._has_table():
-            self._database.execute("delete from cf_agents_sub_agents where class = ? and name = ?", (class_name, name))
+            self._database.fetch("delete from cf_agents_sub_agents where class = ? and name = ?", (class_name, name))
 
     def identity(self, class_name: str, name: str) -> str | None:
         """Return what a sub-agent's id is made of, or None when there is no such sub-agent."""

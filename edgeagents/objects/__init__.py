@@ -6,8 +6,9 @@
 | follow an event from a stub to a handler and back | `namespace.py`, `hibernation.py`, `activation.py`, `events.py` |
 | learn when events wait and when answers leave | `gates.py` |
 | see what may cross between objects | `rpc.py`, `values.py`, `records.py`, `kinds.py` |
-| keep something | `storage.py`, `sql.py`, `kv.py`, `sqlite.py`, `backend.py` |
-| bring back what was kept before | `timeline.py`, `bookmarks.py`, `write_ahead_log.py` |
+| keep something | `storage.py`, `sql.py`, `kv.py`, `sqlite.py`, `sqlite_session.py`, `backend.py` |
+| have it survive | `unsynced.py`, `disk.py`, `log_moving.py`, `ownership.py` |
+| bring back what was kept before | `past.py`, `timeline.py`, `bookmarks.py`, `history_files.py` |
 | wake later | `alarms.py` |
 | have children | `facets.py`, `facet_slot.py` |
 | talk over a WebSocket | `websocket.py` |
@@ -34,6 +35,7 @@ from edgeagents.objects.events import (
     StartEvent,
 )
 from edgeagents.objects.gates import Durability
+from edgeagents.objects.history import DEFAULT_HISTORY, History
 from edgeagents.objects.ids import SHARDS, Address, ObjectId, nanoid, uuid4
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
@@ -41,7 +43,6 @@ from edgeagents.objects.namespace import Deliver, Directory, Namespace, Namespac
 from edgeagents.objects.observer import Observer
 from edgeagents.objects.records import record
 from edgeagents.objects.storage import Storage
-from edgeagents.objects.timeline import DEFAULT_HISTORY, History
 from edgeagents.objects.websocket import (
     WebSocket,
     WebSocketRequestResponsePair,

@@ -12,7 +12,7 @@ application chooses is never a part of a path. An object's name is kept inside i
 
 The facets of an object have a folder beside its file, where each one's file is named by the SHA-256 of the facet's
 name; the name itself is kept inside. A facet's own facets have such a folder beside that one's file, and so on. What
-is in the folder of the history is told in ``timeline``.
+is in the folder of the history is told in ``history_files``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import Final, Protocol
 
 from edgeagents.objects.alarms import AlarmIndex
 from edgeagents.objects.clock import Clock, SystemClock
+from edgeagents.objects.history import DEFAULT_HISTORY, History, history_folder
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.open_databases import OpenDatabases, usual_number
 from edgeagents.objects.sqlite import Database
-from edgeagents.objects.timeline import DEFAULT_HISTORY, History, history_folder
 
 __all__ = ["FolderStorage", "MemoryStorage", "StorageBackend", "namespace_of_folder"]
 
@@ -100,7 +100,7 @@ class FolderStorage:
         database.handles = self.handles
         database.root = self.root
         database.is_certain = str(database.path) in self._certain
-        database.keep_history(self._history, self._timestamp)
+        database.past.keep(self._history, self._timestamp)
         return database
 
     def _timestamp(self) -> float:

@@ -11,7 +11,9 @@ from itertools import islice
 from typing import Any
 
 from edgeagents.errors import SqlError
-from edgeagents.objects.sqlite import Database, Result
+from edgeagents.objects.object_sql import Result
+from edgeagents.objects.sql_errors import too_many_rows
+from edgeagents.objects.sqlite import Database
 
 __all__ = ["RawIterator", "Sql", "SqlCursor"]
 
@@ -32,7 +34,7 @@ class Sql:
         if len(bindings) > database.limits.sql_parameters:
             most = database.limits.sql_parameters
             raise SqlError(f"too many SQL variables ({len(bindings)}; at most {most}): SQLITE_ERROR", query)
-        return SqlCursor(database, query, database.run(query, bindings))
+        return SqlCursor(database, query, database.object_sql.run(query, bindings))
 
     @property
     def database_size(self) -> int:
@@ -131,7 +133,8 @@ class SqlCursor:
                 except database.driver.errors as error:
                     raise database.explain(error, self._query) from error
                 if most is not None and len(rows) > most:
-                    raise database.too_many_rows(cursor, self._query)
+                    cursor.close()
+                    raise too_many_rows(self._query, most)
         else:
             rows = [] if self._rows is None else list(self._rows)
         self._read += len(rows)

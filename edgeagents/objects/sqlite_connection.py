@@ -19,7 +19,8 @@ from edgeagents.objects.sql_text import first_keyword, split
 from edgeagents.objects.sqlite_driver import DriverCursor, Parameters
 
 if TYPE_CHECKING:
-    from edgeagents.objects.sqlite import Database, Result
+    from edgeagents.objects.object_sql import Result
+    from edgeagents.objects.sqlite import Database
 
 __all__ = ["Connection", "ConnectionCursor"]
 
@@ -102,15 +103,15 @@ class Connection:
         self, name: str, narg: int, func: Callable[..., Any] | None, *, deterministic: bool = False
     ) -> None:
         """Make ``func`` callable in SQL."""
-        self._database.create_function(name, narg, func, deterministic=deterministic)
+        self._database.object_sql.create_function(name, narg, func, deterministic=deterministic)
 
     def create_aggregate(self, name: str, n_arg: int, aggregate_class: Callable[[], Any] | None) -> None:
         """Make a class with ``step`` and ``finalize`` callable in SQL."""
-        self._database.create_aggregate(name, n_arg, aggregate_class)
+        self._database.object_sql.create_aggregate(name, n_arg, aggregate_class)
 
     def create_collation(self, name: str, callable: Callable[[str, str], int] | None) -> None:
         """Make ``callable`` usable after COLLATE."""
-        self._database.create_collation(name, callable)
+        self._database.object_sql.create_collation(name, callable)
 
     def interrupt(self) -> None:
         """Make the statement that runs now fail."""
@@ -139,7 +140,7 @@ class Connection:
         database = self._database
         with database.lock:
             try:
-                result = database.run(sql, parameters)
+                result = database.object_sql.run(sql, parameters)
             except SqlError as error:
                 kind = IntegrityError if "SQLITE_CONSTRAINT" in str(error) else OperationalError
                 raise kind(str(error), error.query) from error

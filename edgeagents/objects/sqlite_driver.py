@@ -98,6 +98,10 @@ class Driver(Protocol):
         """
         ...
 
+    def fetch_trusted(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        """Run one statement of our own, which may do anything; return its rows."""
+        ...
+
     def explain(self, error: Exception) -> Fault:
         """Return what ``error`` says."""
         ...

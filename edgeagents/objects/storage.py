@@ -215,7 +215,7 @@ class Storage(_Operations):
         if self.database.exists:
             self._alarm.delete()
             self._table.clear()
-            self.database.drop_all()
+            self.database.object_sql.drop_all()
 
     async def transaction(self, fn: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run ``fn`` with a ``Transaction``; keep all of what it wrote, or nothing if it raises or rolls back.
@@ -274,7 +274,7 @@ class Storage(_Operations):
         in it. Raises ``StorageError`` where no history is kept.
         """
         self._require_sql()
-        return await self._told(self.database.bookmark)
+        return await self._told(self.database.past.bookmark)
 
     async def get_bookmark_for_time(self, when: datetime | timedelta | float) -> str:
         """Return the bookmark of the state that the database was in at ``when``, to about a second.
@@ -286,7 +286,7 @@ class Storage(_Operations):
         if not isinstance(when, datetime | timedelta):
             when = from_ms(int(when))
         seconds = (self._clock.now() + when if isinstance(when, timedelta) else when.astimezone()).timestamp()
-        return await self._told(lambda: self.database.bookmark_at(seconds))
+        return await self._told(lambda: self.database.past.bookmark_at(seconds))
 
     async def on_next_session_restore_bookmark(self, bookmark: str) -> str:
         """Have the object begin with the whole database as it was at ``bookmark`` the next time that it starts.
@@ -297,7 +297,7 @@ class Storage(_Operations):
         """
         self._require_sql()
         await self.sync()
-        undo, alarm = await asyncio.to_thread(self.database.restore_at_next_start, bookmark)
+        undo, alarm = await asyncio.to_thread(self.database.past.restore_at_next_start, bookmark)
         self._alarm.expect(alarm)
         return undo
 

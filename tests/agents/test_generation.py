@@ -476,7 +476,7 @@ async def test_a_turn_that_ended_as_the_server_did_is_settled(database: Database
     server = await Server(database, ScriptedProvider(said("x"))).start()
     await server.ask().consume_stream()
     await server.ctx.idle()
-    database.execute("update cf_agents_streams set state = 'streaming'")
+    database.fetch("update cf_agents_streams set state = 'streaming'")
     again = await Server(database, ScriptedProvider()).start()
     assert again.streams.list()[0].state == "completed"
     assert await again.again().text == "x"

@@ -106,7 +106,7 @@ async def test_chunks_share_rows_and_lose_nothing(ctx: PlainContext, streams: Du
     with streams.open("s") as writer:
         for chunk in chunks:
             writer.append(chunk)
-    rows = list(ctx.storage.database.execute("select count from cf_agents_stream_blocks"))
+    rows = list(ctx.storage.database.fetch("select count from cf_agents_stream_blocks"))
     assert sum(count for (count,) in rows) == len(chunks)
     assert len(rows) < 12
     for start in (0, 1, 63, 64, 65, 199, 203, len(chunks) - 1):

@@ -59,13 +59,13 @@ def chunks_leave_before_the_commit() -> None:
 
 @mutation
 def every_statement_is_committed_by_itself() -> None:
-    note_write = Database._note_write
+    note_write = Database.note_write
 
     def commit_at_once(self: Any) -> None:
         note_write(self)
         self.commit()
 
-    Database._note_write = commit_at_once  # type: ignore[method-assign]
+    Database.note_write = commit_at_once  # type: ignore[method-assign]
 
 
 @mutation
@@ -127,7 +127,7 @@ def a_reset_keeps_what_was_not_committed() -> None:
     rollback = Database.rollback
 
     def keep(self: Any) -> None:
-        if self._is_writing and not self._levels and self._lost is None:
+        if self.is_writing and not self._levels and self._lost is None:
             Database.commit(self)
         rollback(self)
 

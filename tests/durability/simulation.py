@@ -30,6 +30,7 @@ from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request
 from edgeagents.objects import FolderStorage, Limits, alarm_index, backend, eager
 from edgeagents.objects.alarm_index import AlarmIndex
+from edgeagents.objects.object_sql import ObjectSql
 from edgeagents.objects.sqlite import Database
 from edgeagents.placement import SingleProcess
 from edgeagents.runtime import Runtime
@@ -69,17 +70,13 @@ class SimulatedDatabase(Database):
     faults: Faults
     opened: list[Database]
 
-    def execute(self, *args: Any) -> Any:
-        pause()
-        return super().execute(*args)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.object_sql = SimulatedSql(self)
 
     def fetch(self, *args: Any) -> Any:
         pause()
         return super().fetch(*args)
-
-    def run(self, *args: Any) -> Any:
-        pause()
-        return super().run(*args)
 
     def commit(self) -> bool:
         if self.in_transaction:
@@ -91,10 +88,18 @@ class SimulatedDatabase(Database):
         self.faults.may_fail("sync")
         super().sync()
 
-    def _connect(self) -> Any:
+    def connect(self) -> Any:
         self.faults.may_fail("open")
         self.opened.append(self)
-        return super()._connect()
+        return super().connect()
+
+
+class SimulatedSql(ObjectSql):
+    """The SQL of an object's code, whose statements are such places too."""
+
+    def run(self, *args: Any) -> Any:
+        pause()
+        return super().run(*args)
 
 
 class SimulatedStorage(FolderStorage):

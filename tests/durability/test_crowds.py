@@ -246,7 +246,7 @@ def test_a_full_state_folder_is_opened_without_looking_through_it(
         if number % 10_000 == 0:  # A file has so many names and no more.
             one = folder / f"{id_from_name('Visitor', f'kept{number}')}.sqlite"
             database = Database.open(one)
-            database.execute("insert into _cf_METADATA values ('x', 1)")
+            database.fetch("insert into _cf_METADATA values ('x', 1)")
             database.commit()
             database.close()
         else:

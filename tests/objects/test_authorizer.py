@@ -30,7 +30,7 @@ def storage(database: Database) -> Storage:
     storage.kv.put("key", "secret")
     storage.sql.exec("create table t (a)")
     # One of those tables of ours that an object may use.
-    database.execute("create table cf_ours (a) /* _cf_ */")
+    database.fetch("create table cf_ours (a) /* _cf_ */")
     return storage
 
 
@@ -187,17 +187,17 @@ def test_a_trigger_on_a_table_of_ours_is_still_the_objects(storage: Storage, dat
     run(storage, f"create trigger g after insert on cf_ours begin {body}; end")
 
     with pytest.raises(SqlError, match=r"not authorized|unsafe use"):
-        database.execute("insert into cf_ours values (1) /* _cf_ */")
+        database.fetch("insert into cf_ours values (1) /* _cf_ */")
 
     assert storage.kv.get("key") == "secret"
     assert run(storage, "select * from loot") == []
     run(storage, "drop trigger g")
-    database.execute("insert into cf_ours values (1) /* _cf_ */")
+    database.fetch("insert into cf_ours values (1) /* _cf_ */")
 
 
 def test_an_honest_trigger_on_a_table_of_ours_runs(storage: Storage, database: Database):
     run(storage, "create trigger g after insert on cf_ours begin insert into t values (new.a); end")
-    database.execute("insert into cf_ours values (7) /* _cf_ */")
+    database.fetch("insert into cf_ours values (7) /* _cf_ */")
     assert run(storage, "select * from t") == [{"a": 7}]
 
 
@@ -206,7 +206,7 @@ def test_a_view_in_the_place_of_a_table_of_ours_is_still_the_objects(storage: St
     run(storage, "create view cf_ours as select value as a from _cf_KV")
 
     with pytest.raises(SqlError, match=r"not authorized|prohibited"):
-        database.execute("select a from cf_ours /* _cf_ */")
+        database.fetch("select a from cf_ours /* _cf_ */")
     with pytest.raises(SqlError, match="not authorized"):
         run(storage, "select a from cf_ours")
 
@@ -216,7 +216,7 @@ def test_a_trigger_that_another_trigger_sets_off_is_too(storage: Storage, databa
     run(storage, "create trigger h after insert on t begin delete from _cf_KV; end")
 
     with pytest.raises(SqlError, match="not authorized"):
-        database.execute("insert into cf_ours values (1) /* _cf_ */")
+        database.fetch("insert into cf_ours values (1) /* _cf_ */")
     assert storage.kv.get("key") == "secret"
 
 

@@ -405,15 +405,15 @@ class Moment:
 
     def open(self) -> None:
         self.database = Database.open(self.path)
-        self.database.keep_history(self.settings, lambda: self.time)
+        self.database.past.keep(self.settings, lambda: self.time)
 
     def reopen(self) -> None:
         self.database.close()
         self.open()
 
     def write(self, number: int, size: int = 100) -> None:
-        self.database.run("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, n, text)", ())
-        self.database.run("INSERT INTO t (n, text) VALUES (?, ?)", (number, str(number) * size))
+        self.database.object_sql.run("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, n, text)", ())
+        self.database.object_sql.run("INSERT INTO t (n, text) VALUES (?, ?)", (number, str(number) * size))
         self.database.commit()
         self.database.sync()
         self.database.tidy()
@@ -424,7 +424,7 @@ class Moment:
             self.write(number, 36_000 // len(str(number)))
 
     def bookmark(self) -> str:
-        bookmark = self.database.bookmark()
+        bookmark = self.database.past.bookmark()
         assert bookmark is not None
         return bookmark
 
@@ -434,7 +434,7 @@ class Moment:
         return self.database.fetch("SELECT id, n, length(text) FROM t ORDER BY id")
 
     def restore(self, bookmark: str) -> str:
-        undo, _ = self.database.restore_at_next_start(bookmark)
+        undo, _ = self.database.past.restore_at_next_start(bookmark)
         self.reopen()
         return undo
 
@@ -462,7 +462,7 @@ def test_any_bookmark_gives_what_stood_there(tmp_path, seed):
             case 1:
                 moment.fill(rng.choice((300, 1_100)))
             case 2:
-                moment.database.run("DELETE FROM t WHERE id % 3 = 0", ()) if moment.content() else None
+                moment.database.object_sql.run("DELETE FROM t WHERE id % 3 = 0", ()) if moment.content() else None
                 moment.database.commit()
             case 3:
                 moment.restore(rng.choice(list(states)))
@@ -494,15 +494,15 @@ def test_what_a_tool_did_to_the_file_breaks_the_past_off_and_not_the_present(mom
     moment.write(3)
     assert after > before
     with pytest.raises(StorageError, match="not kept"):
-        moment.database.restore_at_next_start(before)
+        moment.database.past.restore_at_next_start(before)
     moment.restore(after)
     assert [n for _, n, _ in moment.content()] == [100, 2]
 
 
 def test_a_database_of_before_there_was_a_history_has_one_from_now_on(tmp_path):
     old = Database.open(tmp_path / "x.sqlite")
-    old.run("CREATE TABLE t (id INTEGER PRIMARY KEY, n, text)", ())
-    old.run("INSERT INTO t VALUES (1, 1, 'x')", ())
+    old.object_sql.run("CREATE TABLE t (id INTEGER PRIMARY KEY, n, text)", ())
+    old.object_sql.run("INSERT INTO t VALUES (1, 1, 'x')", ())
     old.commit()
     old.close()
     with sqlite3.connect(tmp_path / "x.sqlite") as tool:
@@ -534,9 +534,9 @@ def test_what_is_too_old_is_given_up_and_the_rest_is_not(tmp_path):
         moment.restore(bookmark)
         assert moment.content() == content
     with pytest.raises(StorageError, match="not kept"):
-        moment.database.restore_at_next_start(states[2][0])
+        moment.database.past.restore_at_next_start(states[2][0])
     with pytest.raises(StorageError, match="kept for 4 days"):
-        moment.database.bookmark_at(states[2][2])
+        moment.database.past.bookmark_at(states[2][2])
     moment.database.close()
 
 
@@ -547,7 +547,7 @@ def test_the_history_takes_no_more_than_it_may(tmp_path):
     moment.write(0)
     for _ in range(60):
         # What cannot be compressed, again and again in the same place.
-        moment.database.run("INSERT OR REPLACE INTO t VALUES (2, 0, ?)", (rng.randbytes(900_000),))
+        moment.database.object_sql.run("INSERT OR REPLACE INTO t VALUES (2, 0, ?)", (rng.randbytes(900_000),))
         moment.database.commit()
         moment.database.sync()
         moment.database.tidy()
@@ -583,7 +583,7 @@ def test_damage_is_found_before_anything_is_restored(moment):
     log.write_bytes(data)
     content = moment.content()
     with pytest.raises(StorageError):
-        moment.database.restore_at_next_start(bookmark)
+        moment.database.past.restore_at_next_start(bookmark)
     moment.reopen()
     assert moment.content() == content
 
@@ -599,7 +599,7 @@ def test_going_back_does_not_give_a_displaced_owner_its_right_again(moment):
     bookmark = moment.bookmark()
     claimed(5, displace=lambda: None)
     moment.write(2)
-    moment.database.restore_at_next_start(bookmark)
+    moment.database.past.restore_at_next_start(bookmark)
     claimed(5)
     assert len(moment.content()) == 1
     moment.write(3)
@@ -619,7 +619,7 @@ def test_a_log_that_lacks_its_end_is_found_out(moment):
     data = zlib.decompressobj().decompress(log.read_bytes())
     log.write_bytes(zlib.compress(data[: 32 + 4120 * 100]))
     with pytest.raises(StorageError, match="damaged"):
-        moment.database.restore_at_next_start(bookmark)
+        moment.database.past.restore_at_next_start(bookmark)
 
 
 _WRITER = """
@@ -660,11 +660,11 @@ def test_bookmarks_that_were_given_out_hold_after_a_kill(tmp_path):
 
 def test_what_python_has_of_sqlite_keeps_no_history(tmp_path):
     database = Database.open(tmp_path / "x.sqlite", driver="sqlite3")
-    database.keep_history(History(), lambda: 0.0)
-    database.run("CREATE TABLE t (id)", ())
+    database.past.keep(History(), lambda: 0.0)
+    database.object_sql.run("CREATE TABLE t (id)", ())
     database.commit()
     with pytest.raises(StorageError, match="Install apsw"):
-        database.bookmark()
+        database.past.bookmark()
     database.close()
 
 

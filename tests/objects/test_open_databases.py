@@ -53,13 +53,13 @@ def pool(request, tmp_path):
 
 
 def write(database: Database, value: int = 1) -> None:
-    database.run("CREATE TABLE IF NOT EXISTS t (n)", ())
-    database.run("INSERT INTO t VALUES (?)", (value,))
+    database.object_sql.run("CREATE TABLE IF NOT EXISTS t (n)", ())
+    database.object_sql.run("INSERT INTO t VALUES (?)", (value,))
     database.commit()
 
 
 def rows(database: Database) -> list[tuple[int]]:
-    result = database.run("SELECT n FROM t ORDER BY n", ())
+    result = database.object_sql.run("SELECT n FROM t ORDER BY n", ())
     return [(int(n),) for (n,) in result.cursor or ()]
 
 
@@ -80,8 +80,8 @@ def test_the_one_that_was_not_used_gives_up_its_file_and_opens_it_again(pool):
 
 def test_what_is_not_committed_keeps_its_file(pool):
     busy = pool.open("busy")
-    busy.run("CREATE TABLE t (n)", ())
-    busy.run("INSERT INTO t VALUES (1)", ())
+    busy.object_sql.run("CREATE TABLE t (n)", ())
+    busy.object_sql.run("INSERT INTO t VALUES (1)", ())
     for n in range(5):
         write(pool.open(str(n)))
 
@@ -94,7 +94,7 @@ def test_rows_that_are_being_read_keep_their_file(pool):
     reading = pool.open("reading")
     for n in range(500):
         write(reading, n)
-    cursor = reading.run("SELECT n FROM t ORDER BY n", ()).cursor
+    cursor = reading.object_sql.run("SELECT n FROM t ORDER BY n", ()).cursor
     assert next(cursor) == (0,)
 
     for n in range(5):
@@ -106,9 +106,9 @@ def test_rows_that_are_being_read_keep_their_file(pool):
 @pytest.mark.parametrize(
     "prepare",
     [
-        lambda database: database.create_function("twice", 1, lambda n: 2 * n, deterministic=True),
-        lambda database: database.run("PRAGMA foreign_keys = OFF", ()),
-        lambda database: database.run("PRAGMA case_sensitive_like = ON", ()),
+        lambda database: database.object_sql.create_function("twice", 1, lambda n: 2 * n, deterministic=True),
+        lambda database: database.object_sql.run("PRAGMA foreign_keys = OFF", ()),
+        lambda database: database.object_sql.run("PRAGMA case_sensitive_like = ON", ()),
         lambda database: database.savepoint(),
     ],
     ids=["function", "foreign keys", "pragma", "transaction"],
@@ -127,7 +127,7 @@ def test_what_the_connection_knows_is_not_lost(pool, prepare):
 def test_more_are_open_when_all_of_them_are_busy(pool):
     busy = [pool.open(str(n)) for n in range(4)]
     for database in busy:
-        database.run("CREATE TABLE t (n)", ())
+        database.object_sql.run("CREATE TABLE t (n)", ())
 
     assert len(pool.handles) == 4
     for database in busy:
@@ -179,7 +179,7 @@ def test_a_folder_that_cannot_be_opened_says_so(tmp_path):
 
     database = storage.open("Counter", id_from_name("Counter", "a"))
     with pytest.raises(StorageError, match=r"cannot be opened: .*objects"):
-        database.run("CREATE TABLE t (n)", ())
+        database.object_sql.run("CREATE TABLE t (n)", ())
     assert len(storage.handles) == 0
 
 

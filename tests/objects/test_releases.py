@@ -10,9 +10,10 @@ from datetime import timedelta
 import pytest
 
 from edgeagents.errors import StorageError
-from edgeagents.objects import sqlite as module
+from edgeagents.objects import own_tables as module
 from edgeagents.objects.ids import id_from_name
-from edgeagents.objects.sqlite import SCHEMA_VERSION, Database
+from edgeagents.objects.own_tables import SCHEMA_VERSION
+from edgeagents.objects.sqlite import Database
 from edgeagents.testing import ManualClock, agent_runtime
 from tests.objects.releases.make import BEGAN, FOLDER, NAME, Kept
 

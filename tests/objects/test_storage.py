@@ -400,7 +400,7 @@ async def test_what_was_not_committed_is_undone(storage, database):
 
 async def test_the_file_knows_the_objects_name(tmp_path, database):
     database.set_identity("ann")
-    database.execute("SELECT 1")
+    database.fetch("SELECT 1")
     database.commit()
     await make_storage(database).put("a", 1)
     database.commit()

@@ -91,7 +91,7 @@ class RequestContext:
     def _all(self) -> dict[str, Any]:
         if self._values is None:
             rows = (
-                self._database.execute("select key, value from cf_ai_chat_request_context")
+                self._database.fetch("select key, value from cf_ai_chat_request_context")
                 if self._tables.exist
                 else ()
             )
@@ -108,8 +108,8 @@ class RequestContext:
         self._tables.make()
         if value is None:
             values.pop(key, None)
-            self._database.execute("delete from cf_ai_chat_request_context where key = ?", (key,))
+            self._database.fetch("delete from cf_ai_chat_request_context where key = ?", (key,))
         else:
             values[key] = value
             query = "insert or replace into cf_ai_chat_request_context (key, value) values (?, ?)"
-            self._database.execute(query, (key, encode(value)))
+            self._database.fetch(query, (key, encode(value)))

@@ -21,7 +21,7 @@ class Tables:
         """Make them if need be. Call it before writing."""
         if not self.exist:
             for statement in self._schema:
-                self._database.execute(statement)
+                self._database.fetch(statement)
             self._are_made = True
 
     @property
@@ -29,5 +29,5 @@ class Tables:
         """Whether there is something to read."""
         if not self._are_made and self._database.exists:
             query = "select 1 from sqlite_master where type = 'table' and name = ?"
-            self._are_made = bool(self._database.execute(query, (self._mark,)).rows)
+            self._are_made = bool(self._database.fetch(query, (self._mark,)))
         return self._are_made

@@ -126,12 +126,12 @@ class Transcript:
             return
         for message_id in gone:
             self._delete_slices(message_id)
-            self._database.execute(
+            self._database.fetch(
                 "update cf_agents_session_messages set parent_id = (select parent_id from cf_agents_session_messages "
                 "where session_id = '' and id = ?1) where session_id = '' and parent_id = ?1",
                 (message_id,),
             )
-            self._database.execute(
+            self._database.fetch(
                 "delete from cf_agents_session_messages where session_id = '' and id = ?", (message_id,)
             )
         self._messages = [each for each in self.messages if each["id"] not in gone]
@@ -140,8 +140,8 @@ class Transcript:
         """Forget the whole conversation."""
         self._messages = []
         if self._tables.exist:
-            self._database.execute("delete from cf_agents_session_messages where session_id = ''")
-            self._database.execute("delete from cf_agents_session_message_chunks where session_id = ''")
+            self._database.fetch("delete from cf_agents_session_messages where session_id = ''")
+            self._database.fetch("delete from cf_agents_session_message_chunks where session_id = ''")
 
     def _write(self, message: UIMessage) -> None:
         messages = self.messages
@@ -152,7 +152,7 @@ class Transcript:
         index = next((i for i, each in enumerate(messages) if each["id"] == id), None)
         if index is None:
             parent = messages[-1]["id"] if messages else None
-            self._database.execute(
+            self._database.fetch(
                 "insert or replace into cf_agents_session_messages (session_id, id, seq, parent_id, role, content, "
                 "content_chunks, token_estimate, created_at) values ('', ?, ?, ?, ?, ?, ?, ?, ?)",
                 (id, self._next, parent, message["role"], first, len(rest), len(text) // 4, self._now()),
@@ -161,21 +161,21 @@ class Transcript:
             self._messages = [*messages, message]
         else:
             self._delete_slices(id)
-            self._database.execute(
+            self._database.fetch(
                 "update cf_agents_session_messages set role = ?, content = ?, content_chunks = ?, token_estimate = ? "
                 "where session_id = '' and id = ?",
                 (message["role"], first, len(rest), len(text) // 4, id),
             )
             self._messages = [*messages[:index], message, *messages[index + 1 :]]
         for number, piece in enumerate(rest, 1):
-            self._database.execute(
+            self._database.fetch(
                 "insert or replace into cf_agents_session_message_chunks (session_id, id, idx, content) "
                 "values ('', ?, ?, ?)",
                 (id, number, piece),
             )
 
     def _delete_slices(self, message_id: str) -> None:
-        self._database.execute(
+        self._database.fetch(
             "delete from cf_agents_session_message_chunks where session_id = '' and id = ?", (message_id,)
         )
 
@@ -184,7 +184,7 @@ class Transcript:
         if limit is None or not self._tables.exist:
             return
         query = "select id from cf_agents_session_messages where session_id = '' order by seq desc limit -1 offset ?"
-        self.remove([id for (id,) in self._database.execute(query, (max(limit, 0),))])
+        self.remove([id for (id,) in self._database.fetch(query, (max(limit, 0),))])
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
@@ -199,7 +199,7 @@ class Transcript:
         if not self._tables.exist:
             return []
         budget, start = self._budget(), 0
-        for seq, size in self._database.execute(_SIZES):
+        for seq, size in self._database.fetch(_SIZES):
             self._next = max(self._next, seq + 1)
             budget -= size
             if budget < 0 and seq + 1 < self._next:
@@ -213,8 +213,8 @@ class Transcript:
             "where session_id = '' and seq >= ? order by seq"
         )
         slices = "select content from cf_agents_session_message_chunks where session_id = '' and id = ? order by idx"
-        for id, content, count in self._database.execute(query, (start,)):
-            yield content if not count else content + "".join(c for (c,) in self._database.execute(slices, (id,)))
+        for id, content, count in self._database.fetch(query, (start,)):
+            yield content if not count else content + "".join(c for (c,) in self._database.fetch(slices, (id,)))
 
 
 def _slices(text: str) -> list[str]:

@@ -84,7 +84,7 @@ class TurnRecords:
         self._tables.make()
         now = int(self._clock.now().timestamp() * 1000)
         tried = attempts or Attempts(request_id, progress_at=now)
-        self._database.execute(
+        self._database.fetch(
             f"insert or replace into cf_ai_chat_turns ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, null, null, ?)",
             (
                 request_id,
@@ -99,7 +99,7 @@ class TurnRecords:
 
     def started(self, request_id: str, stream_id: str, model_reply: dict[str, Any] | None) -> None:
         """The turn's reply begins to be written to this log."""
-        self._database.execute(
+        self._database.fetch(
             "update cf_ai_chat_turns set stream_id = ?, model_reply = ? where request_id = ?",
             (stream_id, _text(model_reply), request_id),
         )
@@ -107,12 +107,12 @@ class TurnRecords:
     def remove(self, request_id: str) -> None:
         """The turn ended."""
         if self._tables.exist:
-            self._database.execute("delete from cf_ai_chat_turns where request_id = ?", (request_id,))
+            self._database.fetch("delete from cf_ai_chat_turns where request_id = ?", (request_id,))
 
     def clear(self) -> None:
         """All turns are given up."""
         if self._tables.exist:
-            self._database.execute("delete from cf_ai_chat_turns")
+            self._database.fetch("delete from cf_ai_chat_turns")
 
     def unfinished(self) -> list[TurnRecord]:
         """Return the turns that have not ended, in the order in which they were accepted."""
@@ -140,7 +140,7 @@ class TurnRecords:
                 stream_id,
                 model_reply,
                 created_at,
-            ) in self._database.execute(f"select {_COLUMNS} from cf_ai_chat_turns order by number")
+            ) in self._database.fetch(f"select {_COLUMNS} from cf_ai_chat_turns order by number")
         ]
 
 

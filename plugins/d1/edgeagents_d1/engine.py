@@ -56,7 +56,7 @@ class Engine:
                 driver.accept_double_quoted_text()
                 self._ready = driver
             changes = driver.total_changes()
-            result = database.run(sql, tuple(parameters))
+            result = database.object_sql.run(sql, tuple(parameters))
             rows = result.rows if result.rows is not None else [] if result.cursor is None else result.cursor.fetchall()
             changed = driver.total_changes() - changes
             last_row = driver.last_insert_rowid()

@@ -34,10 +34,10 @@ class EventLog:
     def append(self, stream: str, message: str) -> str:
         """Keep a message of ``stream`` and return the id of its event."""
         if not self._has_table:
-            self._database.execute(_CREATE)
+            self._database.fetch(_CREATE)
             self._has_table = True
         query = "insert into cf_agents_mcp_events (stream, message, at) values (?, ?, ?) returning number"
-        ((number,),) = self._database.execute(query, (stream, message, self._clock.now().timestamp()))
+        ((number,),) = self._database.fetch(query, (stream, message, self._clock.now().timestamp()))
         self._since_pruned += 1
         if self._since_pruned >= _PRUNED_EVERY:
             self._since_pruned = 0
@@ -59,7 +59,7 @@ class EventLog:
     def _prune(self, newest: int) -> None:
         oldest = (self._clock.now() - _KEPT_FOR).timestamp()
         query = "delete from cf_agents_mcp_events where at < ? or number <= ?"
-        self._database.execute(query, (oldest, newest - _KEPT_EVENTS))
+        self._database.fetch(query, (oldest, newest - _KEPT_EVENTS))
 
     def _is_there(self) -> bool:
         if not self._has_table and self._database.exists:

@@ -54,8 +54,8 @@ class ServerTable:
 
     def save(self, row: ServerRow) -> None:
         """Keep a row as it is now."""
-        self._database.execute(_CREATE)
-        self._database.execute(
+        self._database.fetch(_CREATE)
+        self._database.fetch(
             "insert into cf_agents_mcp_servers "
             "(id, name, server_url, callback_url, client_id, auth_url, server_options) values (?, ?, ?, ?, ?, ?, ?) "
             "on conflict (id) do update set name = excluded.name, server_url = excluded.server_url, "
@@ -67,7 +67,7 @@ class ServerTable:
 
     def rename(self, row: ServerRow, new_id: str) -> None:
         """Give a row another id."""
-        self._database.execute("update cf_agents_mcp_servers set id = ? where id = ?", (new_id, row.id))
+        self._database.fetch("update cf_agents_mcp_servers set id = ? where id = ?", (new_id, row.id))
         del self.rows[row.id]
         row.id = new_id
         self.rows[new_id] = row
@@ -75,7 +75,7 @@ class ServerTable:
     def remove(self, server_id: str) -> None:
         """Forget a row. Harmless when there is none."""
         if self.rows.pop(server_id, None) is not None:
-            self._database.execute("delete from cf_agents_mcp_servers where id = ?", (server_id,))
+            self._database.fetch("delete from cf_agents_mcp_servers where id = ?", (server_id,))
 
 
 def _read(options: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edgeagents import Agent
-from edgeagents.objects.sqlite import SCHEMA_VERSION
+from edgeagents.objects.own_tables import SCHEMA_VERSION
 from edgeagents.state_folder import StateFolder
 from edgeagents.testing import ManualClock, agent_runtime
 

@@ -1,0 +1,276 @@
+"""A session with SQLite: one connection, the statements that run on it, and the one transaction that they are in.
+
+A write begins an *implicit transaction*, which ends when the output gate commits it: so writes without an ``await``
+in between are kept together or not at all. An *explicit* one is a savepoint within it, and holds the commit back
+while it runs.
+
+How the connection comes to be, and what its files are, is for ``sqlite`` to say; the SQL of an object's code runs by
+``object_sql``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageError, StorageUnavailable
+from edgeagents.objects.authorizer import Authorizer
+from edgeagents.objects.limits import Limits
+from edgeagents.objects.own_tables import MARK
+from edgeagents.objects.sql_errors import sql_error
+from edgeagents.objects.sql_watch import SqlWatch
+from edgeagents.objects.sqlite_driver import Driver, Parameters
+
+__all__ = ["Session"]
+
+_BEGIN: Final = f"BEGIN {MARK}"
+_COMMIT: Final = f"COMMIT {MARK}"
+_ROLLBACK: Final = f"ROLLBACK {MARK}"
+_LIMITS: Final = Limits()
+
+
+def _nothing() -> None:
+    pass
+
+
+class Session:
+    """Runs our own statements, and keeps the transaction that all statements are in.
+
+    Methods may be called in any thread, one at a time: ``lock`` is held while a statement runs. ``on_write`` is
+    called when an implicit transaction begins, ``on_release`` when no explicit one holds the commit back any more.
+    """
+
+    __slots__ = (
+        "_levels",
+        "_lost",
+        "authorizer",
+        "before_commit",
+        "has_begun",
+        "is_pinned",
+        "is_used",
+        "is_writing",
+        "limits",
+        "lock",
+        "on_release",
+        "on_write",
+        "open_driver",
+        "watch",
+        "work",
+    )
+
+    def __init__(self, on_write: Callable[[], object] | None) -> None:
+        self.lock = threading.RLock()
+        self.on_write: Callable[[], object] = on_write or _nothing
+        self.on_release: Callable[[], object] = _nothing
+        self.before_commit: Callable[[], Callable[[], object] | None] | None = None
+        """Called within the next commit that has something to write; what it returns is called when that is kept."""
+        self.limits = _LIMITS
+        self.authorizer = Authorizer()
+        self.open_driver: Driver | None = None
+        """The connection, if it is open."""
+        self.has_begun = False
+        """Whether SQLite is in a transaction."""
+        self.is_writing = False
+        """Whether something was written in it."""
+        self.is_used = False
+        """Whether it was used since somebody set this to False."""
+        self.is_pinned = False
+        """Whether the connection has something that the next one would not have."""
+        self._lost: StorageError | None = None
+        self._levels = 0
+        self.work = 0
+        """Counts what SQLite is asked to do without a pause. Whoever steps through a cursor adds to it."""
+        self.watch = SqlWatch(self)
+
+    @property
+    def driver(self) -> Driver:
+        """The open connection, opened if need be."""
+        return self.open_driver or self.connect()
+
+    def connect(self) -> Driver:
+        """Open the connection."""
+        raise NotImplementedError
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether something was written that is not committed."""
+        return self.is_writing
+
+    @property
+    def held(self) -> bool:
+        """Whether an explicit transaction runs, so that nothing can be committed now."""
+        return self._levels > 0
+
+    # Statements
+
+    def fetch(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        """Run a statement of our own, which may do anything; return its rows.
+
+        A text that an object's code must not be able to run needs ``_cf_`` in it, as all names of internal tables have.
+        """
+        with self.lock:
+            self.work += 1
+            driver = self.open_driver or self.connect()
+            if not self.has_begun:
+                self.begin(driver)
+            try:
+                rows = driver.fetch_trusted(sql, parameters)
+            except driver.errors as error:
+                raise self.explain(error, sql) from error
+            if not self.is_writing and driver.is_writing():
+                self.note_write()
+            return rows
+
+    def explain(self, error: Exception, sql: str, start: int = 0, *, is_last: bool = True) -> Exception:
+        """Return what the object's code is told of a driver's ``error``."""
+        driver = self.open_driver
+        assert driver is not None
+        if self.has_begun and not driver.in_transaction():
+            self._note_loss(error)
+        fault = driver.explain(error)
+        if self.watch.has_ended_one:
+            self.watch.has_ended_one = False
+            return SqlLimitError("The statement took too long.", sql, "sql_seconds", self.watch.seconds or 0)
+        if fault.code == "SQLITE_BUSY" and self.is_owned:
+            # Nobody but another owner writes: what is read here is old.
+            return OwnershipLost()
+        return sql_error(fault, sql, self.limits, start=start, is_last=is_last)
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether there is one owner at a time, which alone may write."""
+        return False
+
+    # Transactions
+
+    def begin(self, driver: Driver) -> None:
+        """Begin the implicit transaction.
+
+        Also before a statement that only reads: SQLite alone knows, when it has run, whether it wrote.
+        """
+        driver.fetch_trusted(_BEGIN)
+        self.authorizer.saw_write = False
+        self.has_begun = self.is_used = True
+
+    def note_write(self) -> None:
+        """The first statement that wrote has run."""
+        self.is_writing = True
+        self.on_write()
+
+    def _note_loss(self, error: Exception) -> None:
+        # The disk is full, or the object's SQL said ON CONFLICT ROLLBACK: SQLite has ended the whole transaction.
+        if self.is_writing:
+            self._lost = StorageUnavailable(f"SQLite has undone the whole transaction: {error}")
+        self.has_begun = False
+        self.authorizer.schema_changes += 1
+
+    def end_reading(self) -> None:
+        """Let go of the state that was read, so that the next statement sees what others have written since."""
+        with self.lock:
+            driver = self.open_driver
+            if driver is not None and self.has_begun and not self.is_writing:
+                driver.fetch_trusted(_COMMIT)
+                self.has_begun = False
+
+    def commit(self) -> bool:
+        """Commit the implicit transaction; return whether there was one to commit. Does not wait for the disk.
+
+        While an explicit transaction holds it, nothing is done. Raises ``StorageError`` when it cannot be kept: then
+        nothing of it is.
+        """
+        with self.lock:
+            if self._levels or not self.is_writing:
+                return False
+            if self._lost is not None:
+                raise self._lost
+            driver = self.open_driver
+            assert driver is not None
+            before_commit, self.before_commit = self.before_commit, None
+            when_kept = before_commit() if before_commit is not None else None
+            try:
+                self.check_owner(driver)
+                driver.fetch_trusted(_COMMIT)
+            except driver.errors as error:
+                fault = driver.explain(error)
+                if fault.code == "SQLITE_CONSTRAINT":
+                    # A deferred foreign key: the object's code is at fault, not the disk.
+                    raise sql_error(fault, "COMMIT", self.limits) from error
+                raise StorageUnavailable(f"The writes could not be committed: {error}") from error
+            self.has_begun = self.is_writing = False
+            self.committed(driver)
+        if when_kept is not None:
+            self.call_when_kept(when_kept)
+        return True
+
+    def check_owner(self, driver: Driver) -> None:
+        """Raise ``OwnershipLost`` when another owner has the database."""
+
+    def committed(self, driver: Driver) -> None:
+        """Called after each commit."""
+
+    def call_when_kept(self, fn: Callable[[], object]) -> None:
+        """Call ``fn`` when what was committed is kept as durably as it is going to be."""
+        fn()
+
+    def rollback(self) -> None:
+        """Undo everything that was not committed, explicit transactions too."""
+        with self.lock:
+            driver = self.open_driver
+            if driver is not None and self.has_begun and driver.in_transaction():
+                driver.fetch_trusted(_ROLLBACK)
+            self.forget_transaction()
+            # The schema may have gone back.
+            self.authorizer.schema_changes += 1
+
+    def forget_transaction(self) -> None:
+        """Be in no transaction any more: SQLite is in none."""
+        self.has_begun = self.is_writing = False
+        self._lost = self.before_commit = None
+        self._levels = 0
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing was written that is not committed, and nothing holds the connection open."""
+        return not (self.is_writing or self._levels or self._lost or self.is_pinned or self.authorizer.has_settings)
+
+    def savepoint(self) -> int:
+        """Begin an explicit transaction, within another one if one runs. End it with ``release``, in order."""
+        with self.lock:
+            driver = self.open_driver or self.connect()
+            if not self.has_begun:
+                self.begin(driver)
+            driver.fetch_trusted(f"SAVEPOINT _cf_{self._levels}")
+            self._levels += 1
+            return self._levels
+
+    def rollback_to(self, level: int) -> None:
+        """Undo what was written since ``savepoint`` returned ``level``. The transaction goes on."""
+        with self.lock:
+            driver = self.open_driver
+            if driver is not None and level <= self._levels and driver.in_transaction():
+                driver.fetch_trusted(f"ROLLBACK TO _cf_{level - 1}")
+                self.authorizer.schema_changes += 1
+
+    def release(self, level: int) -> None:
+        """End the explicit transaction that ``savepoint`` began with ``level``, and those within it."""
+        with self.lock:
+            driver = self.open_driver
+            if level > self._levels:
+                return  # A rollback of everything has ended it.
+            self._levels = level - 1
+            if driver is not None and driver.in_transaction() and self.has_begun:
+                driver.fetch_trusted(f"RELEASE _cf_{level - 1}")
+        if not self._levels:
+            self.on_release()
+
+    def enforce_foreign_keys(self, enforce: bool) -> None:
+        """Change whether foreign keys are enforced. The pragma does nothing within a transaction; this does."""
+        driver = self.driver
+        if driver.enforce_foreign_keys(enforce):
+            return
+        if self.held:
+            raise SqlError("PRAGMA foreign_keys cannot be changed within a transaction with this driver.")
+        self.commit()
+        self.end_reading()
+        driver.fetch_trusted(f"PRAGMA foreign_keys = {int(enforce)}")

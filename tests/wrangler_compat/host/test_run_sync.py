@@ -12,6 +12,26 @@ import pytest
 
 from wrangler_compat.host.run_sync import Suspendable, run_sync
 
+from .conftest import RunWorker
+
+TASKS = """
+import asyncio
+import hypercorn
+from workers import Response, WorkerEntrypoint
+
+ASKED = "from pyodide.ffi import can_run_sync\\nasync def asked(): return can_run_sync()"
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        told = []
+        for file in (__file__, hypercorn.__file__):
+            names = {}
+            exec(compile(ASKED, file, "exec"), names)
+            told.append(await asyncio.create_task(names["asked"]()))
+        return Response.json(told)
+"""
+
 
 class Thing:
     pass
@@ -119,3 +139,7 @@ async def test_who_is_cancelled_while_it_waits_cleans_up_at_once():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert order == ["cleaned"]
+
+
+async def test_a_task_that_the_server_makes_for_an_answer_is_none_of_the_workers(run: RunWorker):
+    assert await (await run(TASKS)).text() == "[true, false]"

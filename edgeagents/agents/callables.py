@@ -132,9 +132,9 @@ class Callables(Capability):
         self._ctx = host.ctx
         self._logger: logging.Logger = host.ctx.logger
 
-    async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
+    async def frame(self, connection: Connection[Any], frame: Mapping[str, Any]) -> bool:
         """Take a client's call and answer it."""
-        call = protocol.read_call(frame) if frame is not None else None
+        call = protocol.read_call(frame)
         if call is None:
             return False
         answer = StreamingResponse(connection, call.id, self._logger)

@@ -95,8 +95,12 @@ class Capability:
     async def connect(self, connection: Connection[Any], request: Request) -> None:
         """A client connected and has got the agent's identity and state."""
 
-    async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
-        """A message came. ``frame`` is the JSON object in it, if there is one. Return True when it was yours."""
+    async def frame(self, connection: Connection[Any], frame: Mapping[str, Any]) -> bool:
+        """A message came that holds a JSON object. Return True when it was yours."""
+        return False
+
+    async def message(self, connection: Connection[Any], message: str | bytes) -> bool:
+        """A message came that was no capability's frame. Return True when it was yours."""
         return False
 
     async def close(self, connection: Connection[Any], code: int, reason: str, was_clean: bool) -> None:

@@ -17,6 +17,7 @@ from edgeagents.errors import AgentError, WebSocketError
 from edgeagents.objects.websocket import WebSocket
 
 if TYPE_CHECKING:
+    from edgeagents.agents.context import CurrentAgent
     from edgeagents.http import Identity, Request
     from edgeagents.objects.context import ObjectContext
 
@@ -42,7 +43,17 @@ class Connection(Generic[StateT]):
     begin with it. ``uri`` is the URL that the client connected to.
     """
 
-    __slots__ = ("__weakref__", "_is_protocol_enabled", "_is_readonly", "_socket", "_state", "id", "tags", "uri")
+    __slots__ = (
+        "__weakref__",
+        "_is_protocol_enabled",
+        "_is_readonly",
+        "_socket",
+        "_state",
+        "current",
+        "id",
+        "tags",
+        "uri",
+    )
 
     def __init__(self, socket: WebSocket, id: str, uri: str | None) -> None:
         self._socket = socket
@@ -52,6 +63,8 @@ class Connection(Generic[StateT]):
         self._state: Any = None
         self._is_readonly = False
         self._is_protocol_enabled = True
+        self.current: CurrentAgent | None = None
+        """What runs when a message of this client is handled; the same for all of them."""
 
     @classmethod
     def restore(cls, socket: WebSocket) -> Connection[Any] | None:

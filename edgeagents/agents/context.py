@@ -51,11 +51,12 @@ def get_current_agent() -> CurrentAgent:
 
 
 async def _carry_async(items: AsyncIterator[Any], current: CurrentAgent) -> AsyncIterator[Any]:
+    take = items.__anext__
     try:
         while True:
             token = current_agent.set(current)
             try:
-                item = await anext(items)
+                item = await take()
             except StopAsyncIteration:
                 return
             finally:

@@ -7,9 +7,11 @@ define costs nothing: it is never called.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from edgeagents.objects.eager import NOTHING
 
 if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection
@@ -78,12 +80,10 @@ class Hooks:
     def __contains__(self, name: str) -> bool:
         return name in self._rooms
 
-    async def run(self, name: str, *args: Any) -> Any:
+    def run(self, name: str, *args: Any) -> Awaitable[Any]:
         """Call a hook with as many of ``args`` as it takes; None when it is not defined."""
         room = self._rooms.get(name)
-        if room is None:
-            return None
-        return await self._ctx.invoke(self._find(name), *args[:room])
+        return NOTHING if room is None else self._ctx.invoke(self._find(name), *args[:room])
 
     async def call(self, name: str, *args: Any) -> Any:
         """Call the agent's method ``name`` with as many of ``args`` as it takes; None when there is no such."""

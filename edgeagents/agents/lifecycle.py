@@ -51,6 +51,7 @@ class Lifecycle:
         self._on_request = [each.request for each in capabilities if overrides(each, "request")]
         self._on_greet = [each.greet for each in capabilities if overrides(each, "greet")]
         self._on_connect = [each.connect for each in capabilities if overrides(each, "connect")]
+        self._on_frame = [each.frame for each in capabilities if overrides(each, "frame")]
         self._on_message = [each.message for each in capabilities if overrides(each, "message")]
         self._on_close = [each.close for each in capabilities if overrides(each, "close")]
 
@@ -111,7 +112,7 @@ class Lifecycle:
             client.protocol = server.protocol = protocol_name or ""
             if connection.is_protocol_enabled:
                 # Looked at first: that may seed the state, which is then sent to all who are connected.
-                state = self._state.frame()
+                state = self._state.to_frame()
                 self._connections.accept(connection)
                 if is_waking(request):
                     # As with the TypeScript SDK, where a client is connected before the sub-agent starts, and hears
@@ -142,11 +143,18 @@ class Lifecycle:
         connection = self._connections.of(socket)
         if connection is None:
             return
-        token = current_agent.set(self._current(connection=connection))
+        current = connection.current
+        if current is None:
+            current = connection.current = self._current(connection=connection)
+        token = current_agent.set(current)
         try:
             frame = protocol.decode(message, self._json_depth) if isinstance(message, str) else None
+            if frame is not None:
+                for hook in self._on_frame:
+                    if await hook(connection, frame):
+                        return
             for hook in self._on_message:
-                if await hook(connection, message, frame):
+                if await hook(connection, message):
                     return
             await self._hooks.run("on_message", connection, message)
         except JsonTooDeep as error:

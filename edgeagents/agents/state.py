@@ -79,7 +79,7 @@ class SyncedState(Capability):
         """Return the state, None also when there is none."""
         return None if self.value is UNSET else self.value
 
-    def frame(self) -> str | None:
+    def to_frame(self) -> str | None:
         """Return the frame that carries the state, or None when there is none."""
         with self._lock:
             value = self.value
@@ -115,7 +115,7 @@ class SyncedState(Capability):
             if self._value is UNSET:
                 return
             self._value, self._text, self._is_read, self._has_table = UNSET, None, False, False
-            frame = self.frame()
+            frame = self.to_frame()
             if frame is not None and self._text != told:
                 self._tell(frame, None)
 
@@ -127,9 +127,9 @@ class SyncedState(Capability):
             # message: it is one of the handler's writes, and is told when they are kept.
             self._loop.call_soon_threadsafe(self._connections.broadcast_protocol, frame, source)
 
-    async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
+    async def frame(self, connection: Connection[Any], frame: Mapping[str, Any]) -> bool:
         """Take a client's change of the state."""
-        change = protocol.read_state_change(frame) if frame is not None else None
+        change = protocol.read_state_change(frame)
         if change is None:
             return False
         if connection.is_readonly:

@@ -123,16 +123,31 @@ class WebSocketConnection:
         return len(self._queue)
 
     def send(self, message: str | bytes) -> None:
-        """Queue ``message`` for the client."""
+        """Send ``message`` to the client, or queue it when the client has yet to take another."""
         if self._is_gone or self._close_frame is not None:
             return
-        self._queue.append(message)
+        if self._is_writing:
+            self._queue.append(message)
+        else:
+            self._is_writing = True
+            try:
+                rest = self._standby.begin(self._send(_event(message)))
+            except Exception as error:
+                self._write_failed(error)
+                return
+            if rest is None:
+                self._is_writing = False
+                if self._queue or self._close_frame is not None:
+                    self._write_soon()
+                return
+            self._queue.appendleft(message)
+            rest.then(self._write_on())
+            self._writing = rest
+            self._wake()
         self._queued_bytes += len(message)
         limits = self._settings.limits
         if self._queued_bytes > limits.send_queue_bytes or len(self._queue) > limits.send_queue_frames:
             self._drop_stalled()
-        else:
-            self._write_soon()
 
     def close(self, code: int | None, reason: str) -> None:
         """Close the connection after what is queued."""
@@ -157,16 +172,16 @@ class WebSocketConnection:
         if self._writing is not None:
             self._wake()
 
+    async def _write_on(self) -> None:
+        """The first of the queue has been sent: write the others."""
+        self._queued_bytes -= len(self._queue.popleft())
+        await self._write()
+
     async def _write(self) -> None:
         queue = self._queue
         while queue:
-            message = queue[0]
-            if isinstance(message, str):
-                await self._send({"type": "websocket.send", "text": message})
-            else:
-                await self._send({"type": "websocket.send", "bytes": message})
-            queue.popleft()
-            self._queued_bytes -= len(message)
+            await self._send(_event(queue[0]))
+            self._queued_bytes -= len(queue.popleft())
         if self._close_frame is not None:
             await self._send_close(*self._close_frame)
         # At once and not when this is seen to have ended: what is queued in between is written anew.
@@ -225,9 +240,10 @@ class WebSocketConnection:
         self._reader = asyncio.get_running_loop().create_task(self._read(), name="edgeagents: read a WebSocket")
 
     async def _read(self) -> None:
+        reader = asyncio.current_task()
         try:
             # Once the connection is being closed, another reader waits for the client's answer.
-            while self._reader is asyncio.current_task():
+            while self._reader is reader:
                 self._is_receiving = True
                 try:
                     message = await self._receive()
@@ -290,3 +306,9 @@ class WebSocketConnection:
         if not self._is_broken_off:
             self._is_broken_off = True
             self._standby.interrupt()
+
+
+def _event(message: str | bytes) -> Message:
+    if isinstance(message, str):
+        return {"type": "websocket.send", "text": message}
+    return {"type": "websocket.send", "bytes": message}

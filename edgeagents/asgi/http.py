@@ -26,7 +26,7 @@ from edgeagents.objects.clock import TimerHandle
 __all__ = ["BrokenOff", "serve_http"]
 
 _log = logging.getLogger("edgeagents.asgi")
-CHUNKS_IN_A_ROW = 8
+CHUNKS_IN_A_ROW = 32
 _LENGTH = frozenset({"content-length"})
 _NOTHING: frozenset[str] = frozenset()
 

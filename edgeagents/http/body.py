@@ -39,7 +39,7 @@ class ByteStream(AsyncIterator[bytes]):
     The items of an iterator that is not asynchronous are made in a thread, because making one may block.
     """
 
-    __slots__ = ("_in_thread", "_iterator")
+    __slots__ = ("_in_thread", "_iterator", "_next")
 
     def __init__(self, source: AsyncIterable[bytes | str] | Iterable[bytes | str]) -> None:
         self._iterator: AsyncIterator[bytes | str] | None
@@ -51,18 +51,14 @@ class ByteStream(AsyncIterator[bytes]):
         else:
             self._iterator = None
             self._in_thread = iter(source)
+        self._next = self._next_in_thread if self._iterator is None else self._iterator.__anext__
 
     def __aiter__(self) -> ByteStream:
         return self
 
     async def __anext__(self) -> bytes:
         while True:
-            if self._iterator is not None:
-                chunk = await self._iterator.__anext__()
-            else:
-                chunk = await asyncio.to_thread(next, cast("Iterator[bytes | str]", self._in_thread), _END)
-                if chunk is _END:
-                    raise StopAsyncIteration
+            chunk = await self._next()
             if type(chunk) is bytes:
                 data = chunk
             elif isinstance(chunk, str):
@@ -73,6 +69,12 @@ class ByteStream(AsyncIterator[bytes]):
                 raise TypeError(f"A streamed body is made of bytes or str, not {type(chunk).__name__}.")
             if data:
                 return data
+
+    async def _next_in_thread(self) -> bytes | str:
+        chunk = await asyncio.to_thread(next, cast("Iterator[bytes | str]", self._in_thread), _END)
+        if chunk is _END:
+            raise StopAsyncIteration
+        return cast("bytes | str", chunk)
 
     async def aclose(self) -> None:
         """Stop: the source's own cleaning up runs."""

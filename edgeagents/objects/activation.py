@@ -19,6 +19,7 @@ from asgiref.sync import sync_to_async
 
 from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset, StorageReset, StorageUnavailable
 from edgeagents.objects.context import ObjectContext
+from edgeagents.objects.eager import NOTHING, Ready, running_task
 from edgeagents.objects.events import (
     AlarmEvent,
     AlarmInfo,
@@ -67,7 +68,8 @@ class Activation:
         # In the order of their beginning: that of a set would be another one each time.
         self._tasks: dict[asyncio.Future[Any], None] = {}
         self._holds = 0
-        self._last_active = world.clock.monotonic()
+        self._monotonic = world.clock.monotonic
+        self._last_active = self._monotonic()
         self._idle_timer: Any = None
         self._starting: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] | None = []
         self.input = InputGate()
@@ -193,7 +195,7 @@ class Activation:
         self.world.observer.object_left(self.id, reason)
 
     def _rest(self) -> None:
-        self._last_active = self.world.clock.monotonic()
+        self._last_active = self._monotonic()
         if self._idle_timer is None and self.failure is None:
             self._idle_timer = self.world.clock.call_later(self.world.limits.idle_seconds, self._idle)
 
@@ -201,7 +203,7 @@ class Activation:
         self._idle_timer = None
         if self._holds or self._tasks:
             return  # Whatever holds the object rests it when it ends.
-        idle = self.world.clock.monotonic() - self._last_active
+        idle = self._monotonic() - self._last_active
         left = self.world.limits.idle_seconds - idle
         if left > 0 or not self.evict():
             self._idle_timer = self.world.clock.call_later(max(left, 0.05), self._idle)
@@ -211,11 +213,12 @@ class Activation:
     async def handle(self, event: Event) -> Any:
         """Let ``event`` in, run its handler, and return the result when the writes before it are kept."""
         self._holds += 1
-        task = asyncio.current_task()
+        task = running_task(self.loop)
         assert task is not None
         self._tasks[task] = None
-        began = self.world.clock.monotonic()
-        self.world.observer.event_started(self.id, self.slot.directory.class_name, event)
+        began = self._monotonic()
+        observer, output = self.world.observer, self.output
+        observer.event_started(self.id, self.slot.directory.class_name, event)
         raised: BaseException | None = None
         try:
             if not self.input.is_open:
@@ -223,7 +226,8 @@ class Activation:
             if self.failure is not None:
                 raise self.failure
             result = await Turn(self.input, self._dispatch(event))
-            await self.output.flushed()
+            if not output.is_settled:
+                await output.flushed()
             return result
         except _Aborted as aborted:
             raised = self.failure or ObjectReset(str(aborted))
@@ -238,7 +242,7 @@ class Activation:
             if error is self.failure:
                 raise
             try:
-                await self.output.flushed()
+                await output.flushed()
             except asyncio.CancelledError:
                 # Reset while the error waited for the disk: the caller is told so, not that it was cancelled itself.
                 if self.failure is None:
@@ -251,7 +255,7 @@ class Activation:
             raise crossing from error
         finally:
             self._tasks.pop(task, None)
-            self.world.observer.event_finished(self.id, event, raised, self.world.clock.monotonic() - began)
+            observer.event_finished(self.id, event, raised, self._monotonic() - began)
             self.let_go()
 
     async def _dispatch(self, event: Event) -> Any:
@@ -291,7 +295,7 @@ class Activation:
         with self.keep_awake():
             try:
                 async for chunk in body:
-                    if not output.is_clear:
+                    if not output.is_settled:
                         await output.flushed()
                     elif self.failure is not None:
                         raise self.failure
@@ -321,10 +325,9 @@ class Activation:
         part, colon, method = name.partition(":")
         return find_part(part, method) if colon else find_part(None, name)
 
-    async def _handler(self, name: str, *args: object) -> None:
+    def _handler(self, name: str, *args: object) -> Awaitable[object]:
         handler = getattr(self.instance, name, None)
-        if handler is not None:
-            await self.invoke(handler, *args)
+        return NOTHING if handler is None else self.invoke(handler, *args)
 
     async def _alarm(self) -> None:
         info: AlarmInfo | None = self.alarm.take_due(self.world.clock.now())
@@ -367,14 +370,17 @@ class Activation:
         """Whether the caller is on the event loop."""
         return threading.get_ident() == self._thread_ident
 
-    async def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def invoke(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Awaitable[Any]:
         """Call user code: an async function is awaited, an async generator function gives its generator, and any other
         function runs in the object's thread while no other turn of the object does."""
         flags = _flags(fn)
         if flags & inspect.CO_COROUTINE:
-            return await fn(*args, **kwargs)
-        if flags & inspect.CO_ASYNC_GENERATOR:
             return fn(*args, **kwargs)
+        if flags & inspect.CO_ASYNC_GENERATOR:
+            return Ready(fn(*args, **kwargs))
+        return self._invoke_in_thread(fn, args, kwargs)
+
+    async def _invoke_in_thread(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         turn = current_turn.get()
         if turn is None:
             raise RuntimeError("invoke() was called outside an event of this object.")

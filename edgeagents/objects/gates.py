@@ -197,6 +197,11 @@ class OutputGate:
         """Whether everything written so far is kept."""
         return not self._written and self._kept == self._commits
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether ``flushed`` has nothing to wait for and nothing to raise."""
+        return not (self._written or self._waiting or self._kept != self._commits or self._failure is not None)
+
     def note_write(self) -> None:
         """Tell that a write transaction has begun. Any thread may call this; a sync handler's writes end with it."""
         self._written = True
@@ -212,10 +217,10 @@ class OutputGate:
                 self._loop.call_soon_threadsafe(self._release_after, self._needed(), send, args)
             else:
                 self._loop.call_soon_threadsafe(self._release_from_thread, send, args)
-        elif self._written or self._waiting or self._kept != self._commits or self._failure is not None:
-            self._release_after(self._needed(), send, args)
-        else:
+        elif self.is_settled:
             send(*args)
+        else:
+            self._release_after(self._needed(), send, args)
 
     async def flushed(self) -> None:
         """Return when everything written before is kept. Raises what made that fail."""

@@ -88,7 +88,8 @@ class Slot:
         if self._late or is_too_deep():
             self._late += 1
             return asyncio.get_running_loop().create_task(self._handle_late(event, props))
-        return begin_now(self._handle(event, props))
+        activation = self.activation
+        return begin_now(self._handle(event, props), None if activation is None else activation.loop)
 
     async def _handle_late(self, event: Event, props: Mapping[str, Any] | None) -> Any:
         self._late -= 1

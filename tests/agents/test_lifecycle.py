@@ -550,9 +550,13 @@ class Recorder(Capability):
     async def connect(self, connection: Connection[Any], request: Request) -> None:
         self.told.append("connect")
 
-    async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
-        self.told.append(f"message {frame and frame.get('type')}")
-        return frame is not None and frame.get("type") == "mine"
+    async def frame(self, connection: Connection[Any], frame: Mapping[str, Any]) -> bool:
+        self.told.append(f"frame {frame.get('type')}")
+        return frame.get("type") == "mine"
+
+    async def message(self, connection: Connection[Any], message: str | bytes) -> bool:
+        self.told.append(f"message {message!r}")
+        return message == "mine"
 
     async def close(self, connection: Connection[Any], code: int, reason: str, was_clean: bool) -> None:
         self.told.append(f"close {code}")
@@ -589,6 +593,7 @@ async def test_capability_hears_of_events_before_the_agents_own_handlers() -> No
         socket = await connect(runtime, "/agents/composed/x")
         say(socket, type="mine")
         say(socket, type="rpc", id="1", method="nope", args=[])
+        socket.send("mine")
         socket.send("text")
         await settle()
         socket.close()
@@ -600,8 +605,9 @@ async def test_capability_hears_of_events_before_the_agents_own_handlers() -> No
             "request",
             "connect",
             "on_connect",
-            "message mine",
-            "message None",
+            "frame mine",
+            "message 'mine'",
+            "message 'text'",
             "on_message 'text'",
             "close 1000",
         ]

@@ -164,10 +164,9 @@ class Chat(Capability):
         self.reset_turn_state()
         self._recovery.close()
 
-    async def message(self, connection: Connection[Any], message: str | bytes, frame: Mapping[str, Any] | None) -> bool:
+    async def frame(self, connection: Connection[Any], frame: Mapping[str, Any]) -> bool:
         # Nothing is awaited here: what clients send takes effect in the order in which it came.
-        asked = None if frame is None else protocol.read_chat_frame(frame)
-        match asked:
+        match asked := protocol.read_chat_frame(frame):
             case None:
                 return False
             case protocol.ChatRequest():

@@ -54,7 +54,9 @@ def snake_case(name: str) -> str:
 
 @functools.cache
 def camel_case(name: str) -> str:
-    """Return ``expiration_ttl`` as ``expirationTtl``."""
+    """Return ``expiration_ttl`` as ``expirationTtl``; ``to_json`` is ``toJSON``, which JavaScript asks for."""
+    if name == "to_json":
+        return "toJSON"
     first, *others = name.split("_")
     return first + "".join(part.capitalize() for part in others)
 

@@ -11,7 +11,7 @@ from edgeagents_r2.multipart import R2MultipartUpload, begin_upload
 from edgeagents_r2.objects import R2Object, object_of
 from edgeagents_r2.ranges import part_of
 from edgeagents_r2.store import BucketStore, Stored
-from edgeagents_r2.writing import check_key, given_of, keys_to_delete, list_count, write
+from edgeagents_r2.writing import check_key, given_of, included, keys_to_delete, list_count, write
 
 if TYPE_CHECKING:
     import random
@@ -35,7 +35,7 @@ class R2Bucket:
         """Return what is told of an object, or None."""
         check_key(key, "head")
         stored = self._store.get(key)
-        return None if stored is None else object_of(stored)
+        return None if stored is None else object_of(stored, part=(0, stored.size))
 
     async def get(
         self,
@@ -55,8 +55,8 @@ class R2Bucket:
         missing: str | None = None
         while (stored := self._store.get(key)) is not None:
             if not holds(only_if, stored):
-                return object_of(stored)
-            part = part_of(range, stored.size)
+                return object_of(stored, part=(0, stored.size))
+            part = part_of(range, stored.size) or (0, stored.size)
             try:
                 return object_of(stored, self._store.bytes_of(stored.version), part)
             except FileNotFoundError:
@@ -121,10 +121,10 @@ class R2Bucket:
         """Return ``{"objects", "truncated", "cursor"?, "delimitedPrefixes"}``, in the order of the bytes of the keys.
 
         Keys that go on after ``prefix`` with something and then ``delimiter`` are not listed, but what they have in
-        common up to there.
+        common up to there. Objects have the metadata that ``include`` names: ``httpMetadata``, ``customMetadata``.
         """
         count = list_count(limit)
-        includes = frozenset(("httpMetadata", "customMetadata")) if include is None else frozenset(include)
+        includes = included(include)
         after = base64.urlsafe_b64decode(cursor) if cursor else (start_after or "").encode("utf-8", "surrogatepass")
         objects: list[R2Object] = []
         prefixes: list[str] = []

@@ -20,7 +20,11 @@ def holds(condition: Mapping[str, Any] | None, stored: Stored | None) -> bool:
     """
     if not condition:
         return True
-    given = _of_headers(condition) if any("-" in key for key in condition) else condition
+    if any("-" in key for key in condition):
+        given: Mapping[str, Any] = _of_headers(condition)
+    else:
+        given = condition
+        _check_etags(given)
     matches, differs = _etags(given.get("etagMatches")), _etags(given.get("etagDoesNotMatch"))
     before, after = _time(given.get("uploadedBefore")), _time(given.get("uploadedAfter"))
     if stored is None:
@@ -36,6 +40,13 @@ def holds(condition: Mapping[str, Any] | None, stored: Stored | None) -> bool:
     if differs is not None and _has(differs, stored.etag, weak_counts=True):
         return False
     return not (after is not None and differs is None and not uploaded > after)
+
+
+def _check_etags(given: Mapping[str, Any]) -> None:
+    for name in ("etagMatches", "etagDoesNotMatch"):
+        for etag in _etags(given.get(name)) or ():
+            if etag.startswith('"') and etag.endswith('"'):
+                raise TypeError(f"Conditional ETag should not be wrapped in quotes ({etag}).")
 
 
 def _of_headers(fields: Mapping[str, Any]) -> dict[str, Any]:

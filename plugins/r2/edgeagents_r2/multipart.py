@@ -69,19 +69,23 @@ class R2MultipartUpload:
         return {"partNumber": int(part_number), "etag": hashed.md5}
 
     async def complete(self, uploaded_parts: Sequence[Mapping[str, Any]]) -> R2Object:
-        """Make the object of ``uploaded_parts``, in the order of their numbers, and return what is told of it."""
+        """Make the object of ``uploaded_parts``, in the order of their numbers, and return what is told of it.
+
+        All but the last have at least 5 MiB and are of one size, which the last does not exceed.
+        """
         options = self._options("completeMultipartUpload")
-        parts = [self._checked(part) for part in sorted(uploaded_parts, key=lambda part: int(part["partNumber"]))]
-        for size in (size for _, size, _ in parts[:-1]):
-            if size < SMALLEST_PART:
-                text = "Your proposed upload is smaller than the minimum allowed object size."
-                raise R2Error("completeMultipartUpload", text, 10011)
-            if size != parts[0][1]:
-                text = "There was a problem with the multipart upload."
-                raise R2Error("completeMultipartUpload", text, 10048)
+        given = [self._checked(part) for part in uploaded_parts]
+        # R2 looks for small parts before it puts them in order.
+        if any(part[2] < SMALLEST_PART for part in given[:-1]):
+            text = "Your proposed upload is smaller than the minimum allowed object size."
+            raise R2Error("completeMultipartUpload", text, 10011)
+        parts = sorted(given, key=lambda part: part[0])
+        sizes = [size for _, _, size, _ in parts]
+        if any(size < SMALLEST_PART or size != sizes[0] for size in sizes[:-1]) or (sizes and sizes[-1] > sizes[0]):
+            raise R2Error("completeMultipartUpload", "There was a problem with the multipart upload.", 10048)
         version = self._rng.randbytes(16).hex()
         hashed = await write("completeMultipartUpload", self._joined(parts), self._store.new_content(version))
-        digests = b"".join(bytes.fromhex(etag) for _, _, etag in parts)
+        digests = b"".join(bytes.fromhex(etag) for *_, etag in parts)
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
         stored = Stored(
             *(self._key, version, hashed.size, etag, self._clock.now().timestamp()),
@@ -95,8 +99,8 @@ class R2MultipartUpload:
         """Give the upload up. Once more is no error."""
         self._end()
 
-    async def _joined(self, parts: list[tuple[str, int, str]]) -> AsyncIterator[bytes]:
-        for version, size, _ in parts:
+    async def _joined(self, parts: list[tuple[int, str, int, str]]) -> AsyncIterator[bytes]:
+        for _, version, size, _ in parts:
             async for piece in self._store.bytes_of(version).read(0, size):
                 yield piece
 
@@ -113,12 +117,12 @@ class R2MultipartUpload:
             "SELECT version, size, etag FROM parts WHERE upload = ? AND number = ?", (self._id, int(number))
         ).fetchone()
 
-    def _checked(self, given: Mapping[str, Any]) -> tuple[str, int, str]:
+    def _checked(self, given: Mapping[str, Any]) -> tuple[int, str, int, str]:
         part = self._part(given["partNumber"])
         if part is None or part[2] != given["etag"]:
             text = "One or more of the specified parts could not be found."
             raise R2Error("completeMultipartUpload", text, 10025)
-        return part
+        return int(given["partNumber"]), *part
 
     def _end(self) -> None:
         database = self._store.database

@@ -76,7 +76,7 @@ class R2Checksums:
 class R2Object:
     """What a bucket tells of an object. ``etag`` is the MD5 of its bytes in hexadecimal, ``http_etag`` that in quotes.
 
-    ``range`` is the part that a ``get`` asked for, as ``{"offset", "length"}``.
+    ``range`` is the part that a ``get`` has given, as ``{"offset", "length"}``; of ``head`` it is the whole.
     """
 
     js_name: ClassVar[str] = "HeadResult"

@@ -23,22 +23,30 @@ def part_of(wanted: Mapping[str, Any] | None, size: int) -> tuple[int, int] | No
         return None
     if any(key not in ("offset", "length", "suffix") for key in wanted):
         return _of_header(str(wanted.get("range") or ""), size)
-    for value in wanted.values():
-        if value is not None and (value < 0 or value != int(value)):
-            raise ValueError("Offset, length and suffix of a range must be positive integers.")
     offset, length, suffix = wanted.get("offset"), wanted.get("length"), wanted.get("suffix")
     if suffix is not None:
-        if offset is not None or length is not None:
-            raise TypeError("Suffix is incompatible with offset or length.")
-        if suffix == 0:
+        for name, other in (("offset", offset), ("length", length)):
+            if other is not None:
+                raise TypeError(f"Suffix is incompatible with {name}.")
+        count = _whole(suffix, "Invalid suffix. Suffix")
+        if not count or not size:
             raise _unsatisfiable()
-        return max(size - int(suffix), 0), min(int(suffix), size)
-    start = int(offset or 0)
-    if start >= size and size + start > 0:
+        return max(size - count, 0), min(count, size)
+    if offset is None and length is None:
+        return None
+    start = _whole(offset or 0, "Invalid range. Starting offset")
+    count = None if length is None else _whole(length, "Invalid range. Length")
+    if start >= size or count == 0:
         raise _unsatisfiable()
-    if length == 0:
-        raise _unsatisfiable()
-    return start, size - start if length is None else min(int(length), size - start)
+    return start, size - start if count is None else min(count, size - start)
+
+
+def _whole(value: float, what: str) -> int:
+    if value < 0:
+        raise ValueError(f"{what} ({value}) must be greater than or equal to 0.")
+    if value != int(value):
+        raise ValueError(f"{what} ({value}) must be an integer, not floating point.")
+    return int(value)
 
 
 def _of_header(text: str, size: int) -> tuple[int, int] | None:

@@ -17,7 +17,17 @@ from edgeagents_r2.objects import HTTP_FIELDS, R2Object, object_of
 from edgeagents_r2.ranges import part_of
 from edgeagents_r2.s3_client import S3Client, document
 from edgeagents_r2.store import Stored
-from edgeagents_r2.writing import Given, Hashed, check_key, given_of, in_thread, keys_to_delete, list_count, write
+from edgeagents_r2.writing import (
+    Given,
+    Hashed,
+    check_key,
+    given_of,
+    in_thread,
+    included,
+    keys_to_delete,
+    list_count,
+    write,
+)
 
 __all__ = ["S3Bucket", "S3MultipartUpload"]
 
@@ -41,7 +51,7 @@ class S3Bucket:
         """Return what is told of an object, or None."""
         check_key(key, "head")
         stored = await self._stored(key, "head")
-        return None if stored is None else object_of(stored)
+        return None if stored is None else object_of(stored, part=(0, stored.size))
 
     async def get(
         self,
@@ -58,8 +68,9 @@ class S3Bucket:
         if stored is None:
             return None
         if not holds(only_if, stored):
-            return object_of(stored)
-        return object_of(stored, _Reading(self._client, stored), part_of(range, stored.size))
+            return object_of(stored, part=(0, stored.size))
+        part = part_of(range, stored.size) or (0, stored.size)
+        return object_of(stored, _Reading(self._client, stored), part)
 
     async def put(
         self,
@@ -141,10 +152,10 @@ class S3Bucket:
             )
             for each in told.findall("Contents")
         ]
-        if include:
+        includes = included(include)
+        if includes:
             whole = await _together([self._stored(stored.key, "list") for stored in found])
             found = [stored for stored in whole if stored is not None]
-        includes = frozenset(include or ())
         listed: dict[str, Any] = {
             "objects": [object_of(stored, includes=includes) for stored in found],
             "truncated": told.findtext("IsTruncated") == "true",

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 from edgeagents_r2.errors import R2Error
 from edgeagents_r2.objects import HTTP_FIELDS
 
-__all__ = ["Given", "Hashed", "check_key", "given_of", "in_thread", "keys_to_delete", "list_count", "write"]
+__all__ = ["Given", "Hashed", "check_key", "given_of", "in_thread", "included", "keys_to_delete", "list_count", "write"]
 
 KEY_BYTES: Final = 1024
 LIST_LIMIT: Final = 1000
@@ -88,6 +88,19 @@ def list_count(limit: int | None) -> int:
     return count
 
 
+def included(include: Sequence[str] | None) -> frozenset[str]:
+    """Return which metadata a list has. Raises ValueError for what is none."""
+    for name in include or ():
+        if name not in ("httpMetadata", "customMetadata"):
+            raise ValueError(f"Unsupported include value {name}")
+    return frozenset(include or ())
+
+
+def as_text(value: Any) -> str:
+    """Return ``value`` as JavaScript writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def given_of(
     operation: str,
     http_metadata: Mapping[str, Any] | None,
@@ -99,7 +112,7 @@ def given_of(
     """Return the options in one form. Raises for those that mean nothing."""
     if ssec_key is not None:
         raise R2Error(operation, "Encryption with a key of the customer's is not offered here.", 10074)
-    custom = {str(key): str(value) for key, value in (custom_metadata or {}).items()}
+    custom = {str(key): as_text(value) for key, value in (custom_metadata or {}).items()}
     if sum(len(key.encode()) + len(value.encode()) for key, value in custom.items()) > METADATA_BYTES:
         text = "Your metadata headers exceed the maximum allowed metadata size."
         raise R2Error(operation, text, 10012)
@@ -115,12 +128,17 @@ def given_of(
 
 
 def _digest(name: str, value: Any) -> bytes:
-    try:
-        digest = bytes.fromhex(value) if isinstance(value, str) else bytes(value)
-    except ValueError:
-        raise ValueError(f"Provided {_WRITTEN[name]} wasn't a valid hex string") from None
-    if len(digest) != _HASH_BYTES[name]:
-        raise ValueError(f"{_WRITTEN[name]} is {_HASH_BYTES[name]} bytes, not {len(digest)}")
+    written, size = _WRITTEN[name], _HASH_BYTES[name]
+    if isinstance(value, str):
+        if len(value) != 2 * size:
+            raise TypeError(f"{written} is {2 * size} hex characters, not {len(value)}")
+        try:
+            return bytes.fromhex(value)
+        except ValueError:
+            raise TypeError(f"Provided {written} wasn't a valid hex string") from None
+    digest = bytes(value)
+    if len(digest) != size:
+        raise TypeError(f"{written} is {size} bytes, not {len(digest)}")
     return digest
 
 
@@ -130,6 +148,7 @@ def _http(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     by_field = {field: name for name, field in HTTP_FIELDS.items()}
     made = {by_field.get(key, key): value for key, value in given.items() if value is not None}
     kept = {name: value for name, value in made.items() if name in HTTP_FIELDS}
+    kept = {name: value if name == "cacheExpiry" else as_text(value) for name, value in kept.items()}
     expiry = kept.get("cacheExpiry")
     if isinstance(expiry, str):
         expiry = parsedate_to_datetime(expiry)
@@ -187,6 +206,8 @@ async def _pieces(value: Any) -> AsyncIterator[bytes]:
         async for piece in value:
             yield piece
     else:
+        kinds = "ReadableStream or ArrayBuffer or ArrayBufferView or string or Blob"
         raise TypeError(
-            f"An object is made of text, bytes or an async iterator of bytes, not of {type(value).__name__}."
+            f"Failed to execute 'put' on 'R2Bucket': parameter 2 is not of type '{kinds}'. "
+            f"In Python: text, bytes, an async iterator of bytes or None, and not an object of {type(value).__name__}."
         )

@@ -65,7 +65,7 @@ async def test_bytes_come_in_any_form(bucket, value):
 
 async def test_none_is_an_empty_object_and_other_things_are_refused(bucket):
     assert (await bucket.put("k", None)).size == 0
-    with pytest.raises(TypeError, match="not of dict"):
+    with pytest.raises(TypeError, match="not an object of dict"):
         await bucket.put("k", {"a": 1})
     assert (await bucket.head("k")).size == 0
 
@@ -80,7 +80,7 @@ async def test_none_is_an_empty_object_and_other_things_are_refused(bucket):
         ({"suffix": 99}, b"abcdef", {"offset": 0, "length": 6}),
         ({"range": "bytes=1-3"}, b"bcd", {"offset": 1, "length": 3}),
         ({"range": "bytes=-1"}, b"f", {"offset": 5, "length": 1}),
-        ({"range": "bytes=0-1,3-4"}, b"abcdef", None),
+        ({"range": "bytes=0-1,3-4"}, b"abcdef", {"offset": 0, "length": 6}),
     ],
 )
 async def test_a_range_gives_a_part(bucket, wanted, expected, range_):
@@ -91,9 +91,12 @@ async def test_a_range_gives_a_part(bucket, wanted, expected, range_):
 
 async def test_ranges_that_mean_nothing_are_refused(bucket):
     await bucket.put("k", "abcdef")
+    await bucket.put("empty", None)
     with pytest.raises(R2Error, match=r"not satisfiable \(10039\)"):
         await bucket.get("k", range={"offset": 6})
-    with pytest.raises(ValueError, match="positive integers"):
+    with pytest.raises(R2Error, match=r"not satisfiable"):
+        await bucket.get("empty", range={"suffix": 1})
+    with pytest.raises(ValueError, match=r"Starting offset \(-1\) must be greater than or equal to 0"):
         await bucket.get("k", range={"offset": -1})
     with pytest.raises(TypeError, match="incompatible"):
         await bucket.get("k", range={"suffix": 1, "length": 1})
@@ -103,15 +106,22 @@ async def test_conditions_decide(bucket, clock):
     put = await bucket.put("k", "one")
     later, before = clock.now() + timedelta(seconds=1), clock.now() - timedelta(seconds=1)
     holding = (
-        *({"etagMatches": put.etag}, {"etagMatches": f'"{put.etag}", "x"'}, {"etagMatches": "*"}),
+        *(
+            {"etagMatches": put.etag},
+            {"etagMatches": [put.etag, "x"]},
+            {"if-match": f'"{put.etag}", "x"'},
+            {"etagMatches": "*"},
+        ),
         *({"etagDoesNotMatch": "x"}, {"uploadedBefore": later}, {"uploadedAfter": before}),
         *({"etagMatches": put.etag, "uploadedBefore": before}, {"if-none-match": '"x"'}),
     )
     for condition in holding:
         assert isinstance(await bucket.get("k", only_if=condition), R2ObjectBody), condition
+    with pytest.raises(TypeError, match="should not be wrapped in quotes"):
+        await bucket.get("k", only_if={"etagMatches": put.http_etag})
     failing = (
         *({"etagMatches": "x"}, {"etagMatches": f"W/{put.etag}"}, {"etagDoesNotMatch": put.etag}),
-        *({"etagDoesNotMatch": f'W/"{put.etag}"'}, {"uploadedBefore": before}, {"uploadedAfter": later}),
+        *({"if-none-match": f'W/"{put.etag}"'}, {"uploadedBefore": before}, {"uploadedAfter": later}),
         {"if-match": '"x"'},
     )
     for condition in failing:
@@ -132,8 +142,9 @@ async def test_a_hash_that_was_given_is_checked(bucket):
     assert await (await bucket.get("k")).text() == "x"
     with pytest.raises(TypeError, match="multiple hashing algorithms"):
         await bucket.put("k", "x", sha256=sha, md5="00" * 16)
-    with pytest.raises(ValueError, match="MD5 is 16 bytes, not 1"):
-        await bucket.put("k", "x", md5="00")
+    for digest, told in ((b"0", "is 16 bytes, not 1"), ("00", "is 32 hex characters, not 2"), ("x" * 32, "valid hex")):
+        with pytest.raises(TypeError, match=f"MD5.*{told}"):
+            await bucket.put("k", "x", md5=digest)
 
 
 async def test_objects_are_listed_in_order_with_what_they_have_in_common(bucket):
@@ -143,6 +154,13 @@ async def test_objects_are_listed_in_order_with_what_they_have_in_common(bucket)
     assert ([one.key for one in listed["objects"]], listed["delimitedPrefixes"]) == (["a", "d"], ["b/"])
     below = await bucket.list(prefix="b/", delimiter="/")
     assert ([one.key for one in below["objects"]], below["delimitedPrefixes"]) == (["b/1", "b/2"], ["b/c/"])
+    await bucket.put("e", "x", custom_metadata={"k": "v"}, http_metadata={"contentType": "a/b"})
+    for include, told in (([], ({}, {})), (["customMetadata"], ({"k": "v"}, {}))):
+        (one,) = (await bucket.list(prefix="e", include=include))["objects"]
+        assert (one.custom_metadata, one.http_metadata) == told
+    with pytest.raises(ValueError, match="Unsupported include value nope"):
+        await bucket.list(include=["nope"])
+    await bucket.delete("e")
     assert [one.key for one in (await bucket.list(start_after="b/1"))["objects"]] == ["b/2", "b/c/3", "d"]
 
 
@@ -178,7 +196,7 @@ async def test_an_upload_in_parts_makes_one_object(bucket, tmp_path):
     last = await resumed.upload_part(2, "end")
     first = await upload.upload_part(1, b"a" * FIVE_MIB)
     first = await upload.upload_part(1, b"b" * FIVE_MIB)
-    made = await upload.complete([last, first])
+    made = await upload.complete([first, last])
     digests = hashlib.md5(b"b" * FIVE_MIB).digest() + hashlib.md5(b"end").digest()
     assert (made.etag, made.size) == (f"{hashlib.md5(digests).hexdigest()}-2", FIVE_MIB + 3)
     found = await bucket.get("big", range={"suffix": 4})
@@ -193,6 +211,11 @@ async def test_parts_that_do_not_fit_are_refused(bucket):
     small, last = await upload.upload_part(1, "small"), await upload.upload_part(2, "x")
     with pytest.raises(R2Error, match="10011"):
         await upload.complete([small, last])
+    upload = await bucket.create_multipart_upload("k")
+    first = await upload.upload_part(1, b"a" * FIVE_MIB)
+    larger = await upload.upload_part(2, b"a" * (FIVE_MIB + 1))
+    with pytest.raises(R2Error, match="10048"):
+        await upload.complete([first, larger])
     with pytest.raises(R2Error, match="10025"):
         await upload.complete([{"partNumber": 1, "etag": "x"}])
     with pytest.raises(TypeError, match="between 1 and 10000"):

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.inside.measures import INSIDE
@@ -64,6 +65,8 @@ def main() -> None:
     known = [*INSIDE, *MEASURES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="minutes in all, to see that it works; figures are rough")
+    parser.add_argument("--rounds", type=int, help=f"how often each is measured (default: {FULL.rounds})")
+    parser.add_argument("--seconds", type=float, help=f"for how long each time (default: {FULL.seconds:g})")
     parser.add_argument("--server", default=",".join(SERVERS), help="which servers, with commas (default: all three)")
     parser.add_argument("--only", default=",".join(known), help=f"which measures, with commas: {', '.join(known)}")
     parser.add_argument("--output", type=Path, default=None, help="where the report goes besides standard output")
@@ -74,6 +77,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in known]:
         parser.error(f"there is no {', '.join(unknown)}; there is {', '.join(known)}")
     scale = QUICK if given.quick else FULL
+    scale = replace(scale, rounds=given.rounds or scale.rounds, seconds=given.seconds or scale.seconds)
     typescript = has_typescript() and not given.no_typescript
     report = [
         "# Figures",
@@ -89,7 +93,8 @@ def main() -> None:
         report += [asyncio.run(on_server(server, served, scale, flags, typescript=typescript)) for server in servers]
     text = "\n\n".join(report) + "\n"
     print(text)
-    output = given.output or (None if given.quick else RESULTS)
+    is_whole = not given.quick and names == known and given.server == ",".join(SERVERS)
+    output = given.output or (RESULTS if is_whole else None)
     if output is not None:
         output.write_text(text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
-from edgeagents_d1.engine import D1Error, Engine
+from edgeagents_d1.engine import NO_STATEMENT, D1Error, Engine
 from edgeagents_d1.statement import D1PreparedStatement, result_of
 
 __all__ = ["D1Database", "D1DatabaseSession"]
@@ -30,17 +30,22 @@ class D1Database:
         return _batch(self._engine, statements)
 
     async def exec(self, query: str) -> dict[str, Any]:
-        """Run each line of ``query``, which holds one statement or several. Return ``{"count", "duration"}``."""
+        """Run each line of ``query``, which holds one statement or several, all or none of them.
+
+        Return ``{"count", "duration"}``: how many lines there were.
+        """
+        lines = query.strip().split("\n")
         count, duration = 0, 0.0
-        for number, line in enumerate(query.strip().split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                duration += self._engine.run(line).meta["duration"]
-            except D1Error as error:
-                text = str(error).removeprefix("D1_ERROR: ")
-                raise D1Error(f"D1_EXEC_ERROR: Error in line {number}: {line}: {text}") from error
-            count += 1
+        with self._engine.together():
+            for number, line in enumerate(lines, 1):
+                if not line.strip() and len(lines) > 1:
+                    continue
+                try:
+                    duration += self._engine.run(line).meta["duration"]
+                except D1Error as error:
+                    text = str(error).removeprefix("D1_ERROR: ")
+                    raise D1Error(f"D1_EXEC_ERROR: Error in line {number}: {line}: {text}") from error
+                count += 1
         return {"count": count, "duration": duration}
 
     def with_session(self, constraint: str | None = None) -> D1DatabaseSession:
@@ -82,5 +87,7 @@ class D1DatabaseSession:
 def _batch(engine: Engine, statements: Sequence[D1PreparedStatement]) -> list[dict[str, Any]]:
     if not all(isinstance(statement, D1PreparedStatement) for statement in statements):
         raise D1Error("D1_ERROR: batch() takes statements that prepare() has made.")
+    if not statements:
+        raise D1Error(f"D1_ERROR: {NO_STATEMENT}")
     with engine.together():
         return [result_of(statement.outcome()) for statement in statements]

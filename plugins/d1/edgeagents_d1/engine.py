@@ -5,6 +5,7 @@ It is the database of an object, with that one's limits and errors, opened so th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from typing import Any
 
 from edgeagents.errors import EdgeAgentsError, SqlError, StorageError, StorageUnavailable
 from edgeagents.objects import Clock
+from edgeagents.objects.sql_text import first_keyword
 from edgeagents.objects.sqlite import Database
 
-__all__ = ["D1Error", "Engine", "Outcome"]
+__all__ = ["NO_STATEMENT", "D1Error", "Engine", "Outcome"]
 
 _LARGEST_EXACT = 2**53
-_NO_STATEMENT = "No SQL statements detected."
+_DEFINING = frozenset({"ALTER", "CREATE", "DROP"})
+NO_STATEMENT = "No SQL statements detected."
 
 
 class D1Error(EdgeAgentsError):
@@ -56,22 +59,24 @@ class Engine:
                 driver.accept_double_quoted_text()
                 self._ready = driver
             changes = driver.total_changes()
+            schema = self._schema() if first_keyword(sql) in _DEFINING else None
             result = database.object_sql.run(sql, tuple(parameters))
             rows = result.rows if result.rows is not None else [] if result.cursor is None else result.cursor.fetchall()
             changed = driver.total_changes() - changes
             last_row = driver.last_insert_rowid()
+            is_changed = changed > 0 or (schema is not None and schema != self._schema())
             if not database.held:
                 self._end(keep=True)
         except (StorageError, TypeError, OverflowError) as error:
             if not database.held:
                 self._end(keep=False)
-            raise self._explained(error) from error
+            raise self._explained(error, sql) from error
         meta = {
             "served_by": "edgeagents.d1",
             "duration": (self._clock.monotonic() - began) * 1000,
             "changes": changed,
             "last_row_id": last_row,
-            "changed_db": changed > 0,
+            "changed_db": is_changed,
             "size_after": database.size,
             "rows_read": len(rows),
             "rows_written": changed,
@@ -102,10 +107,13 @@ class Engine:
         elif not keep:
             self._database.rollback()
 
-    def _explained(self, error: Exception) -> D1Error:
+    def _schema(self) -> int:
+        return self._database.fetch("PRAGMA schema_version")[0][0]
+
+    def _explained(self, error: Exception, sql: str = "") -> D1Error:
         text = str(error)
-        if isinstance(error, SqlError) and text == "SQL code did not contain a statement.":
-            text = _NO_STATEMENT
+        if text == "SQL code did not contain a statement." and not sql.strip():
+            text = NO_STATEMENT
         elif isinstance(error, StorageUnavailable) and isinstance(error.__cause__, self._database.driver.errors):
             # A constraint that is looked at when all is written.
             fault = self._database.driver.explain(error.__cause__)
@@ -123,4 +131,9 @@ def _as_d1(value: Any) -> Any:
         return list(value)
     if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
         return float(value)
+    if isinstance(value, float):
+        # JSON has no form for what is no number, and numbers are of one kind.
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT else value
     return value

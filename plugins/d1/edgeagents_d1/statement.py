@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from edgeagents_d1.engine import D1Error, Engine, Outcome
@@ -25,7 +26,10 @@ class D1PreparedStatement:
         self._engine, self._sql, self._values, self._on_run = engine, sql, values, on_run
 
     def bind(self, *values: Any) -> D1PreparedStatement:
-        """Return the statement with these values for its parameters: None, bool, int, float, str, bytes."""
+        """Return the statement with these values for its parameters: None, bool, int, float, str, bytes.
+
+        Numbers are what JavaScript has, of which 1 and 1.0 are one: SQLite gets them as REAL.
+        """
         return D1PreparedStatement(self._engine, self._sql, tuple(map(_bound, values)), self._on_run)
 
     async def first(self, column: str | None = None) -> Any:
@@ -72,10 +76,23 @@ def _bound(value: Any) -> Any:
     if value is None or isinstance(value, str | bytes | float):
         return value
     if isinstance(value, bool | int):
-        return int(value)
+        return _number(value)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, list) and all(isinstance(item, int) and 0 <= item < 256 for item in value):
         return bytes(value)
-    kind = "object" if isinstance(value, dict | list) else type(value).__name__
-    raise D1Error(f"D1_TYPE_ERROR: Type '{kind}' not supported for value '{value}'")
+    kind = "function" if callable(value) else "object"
+    raise D1Error(f"D1_TYPE_ERROR: Type '{kind}' not supported for value '{_written(value)}'")
+
+
+def _number(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "[object Object]"
+    return ",".join(map(_written, value)) if isinstance(value, list | tuple) else str(value)

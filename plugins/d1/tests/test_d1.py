@@ -57,6 +57,30 @@ async def test_values_are_bound_by_their_kinds(db):
         await db.prepare("SELECT ?, ?").bind(1).all()
 
 
+async def test_numbers_are_of_one_kind(db):
+    row = await db.prepare("SELECT typeof(?1) AS kind, ?1 || '' AS text, ?1 / 2 AS half, ?1 AS same").bind(5).first()
+    assert row == {"kind": "real", "text": "5.0", "half": 2.5, "same": 5}
+    assert isinstance(row["same"], int)
+    await db.prepare("INSERT INTO t (id, name) VALUES (?, 'x')").bind(7).run()
+    assert await db.prepare("SELECT id, typeof(id) AS kind FROM t LIMIT ?").bind(1).first() == {
+        "id": 7,
+        "kind": "integer",
+    }
+    assert await db.prepare("SELECT 1e999 AS n, ? AS huge").bind(10**400).first() == {"n": None, "huge": None}
+
+
+async def test_definitions_change_the_database(db):
+    for sql, is_changed in (
+        ("CREATE TABLE u (id)", True),
+        ("CREATE TABLE IF NOT EXISTS u (id)", False),
+        ("CREATE INDEX i ON u (id)", True),
+        ("ALTER TABLE u ADD COLUMN b", True),
+        ("DROP TABLE u", True),
+        ("DELETE FROM t", False),
+    ):
+        assert (await db.prepare(sql).run())["meta"]["changed_db"] is is_changed, sql
+
+
 async def test_a_batch_is_kept_whole_or_not_at_all(db):
     insert = db.prepare("INSERT INTO t (id, name) VALUES (?, ?)")
     results = await db.batch([insert.bind(1, "a"), insert.bind(2, "b"), db.prepare("SELECT count(*) AS n FROM t")])
@@ -64,6 +88,8 @@ async def test_a_batch_is_kept_whole_or_not_at_all(db):
     with pytest.raises(D1Error, match=r"UNIQUE constraint failed: t.id.*SQLITE_CONSTRAINT"):
         await db.batch([insert.bind(3, "c"), insert.bind(1, "d")])
     assert await db.prepare("SELECT count(*) AS n FROM t").first("n") == 2
+    with pytest.raises(D1Error, match="No SQL statements detected"):
+        await db.batch([])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +97,8 @@ async def test_a_batch_is_kept_whole_or_not_at_all(db):
     [
         ("INVALID", 'D1_ERROR: near "INVALID": syntax error at offset 0: SQLITE_ERROR'),
         ("SELECT * FROM nowhere", "D1_ERROR: no such table: nowhere"),
-        ("-- nothing", "D1_ERROR: No SQL statements detected."),
+        (" ", "D1_ERROR: No SQL statements detected."),
+        ("-- nothing", "D1_ERROR: SQL code did not contain a statement."),
         ("BEGIN", "D1_ERROR: To execute a transaction"),
         ("ATTACH 'x' AS y", "not authorized"),
     ],
@@ -86,7 +113,10 @@ async def test_exec_runs_line_by_line(db):
     done = await db.exec("INSERT INTO t (name) VALUES ('a');\nINSERT INTO t (name) VALUES ('b'); SELECT 1;\n")
     assert done["count"] == 2
     with pytest.raises(D1Error, match="D1_EXEC_ERROR: Error in line 2: NOPE"):
-        await db.exec("SELECT 1\nNOPE")
+        await db.exec("INSERT INTO t (name) VALUES ('c')\nNOPE")
+    assert await db.prepare("SELECT count(*) FROM t").raw() == [[2]]
+    with pytest.raises(D1Error, match="D1_EXEC_ERROR: Error in line 1: : No SQL statements detected"):
+        await db.exec(" ")
 
 
 async def test_foreign_keys_are_enforced_and_double_quotes_hold_text(db):

@@ -1,0 +1,162 @@
+"""Plays on our bindings, as JavaScript sees them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from edgeagents import Runtime
+from edgeagents.bindings import BindingDeclaration
+from edgeagents.worker import Worker
+from wrangler_compat.host.environment import binding_of
+from wrangler_compat.host.model.array import JsArray
+from wrangler_compat.host.model.buffers import Buffer, JsArrayBuffer, Uint8Array
+from wrangler_compat.host.model.collections import JsMap
+from wrangler_compat.host.model.date import JsDate
+from wrangler_compat.host.model.errors import JsException
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, jsnull
+from wrangler_compat.host.web.headers import Headers
+from wrangler_compat.host.web.response import Response
+from wrangler_compat.host.web.streams import ReadableStream
+
+__all__ = ["answers_to"]
+
+BINDINGS: Final = (
+    BindingDeclaration("KV", "kv_namespace", {"id": "KV"}),
+    BindingDeclaration("R2", "r2_bucket", {"bucket_name": "r2"}),
+    BindingDeclaration("DB", "d1", {"database_id": "DB"}),
+    BindingDeclaration("QUEUE", "queue", {"queue": "jobs"}),
+    BindingDeclaration("LIMIT", "ratelimit", {"namespace_id": "1", "simple": {"limit": 2, "period": 60}}),
+)
+# What is not the same twice, by the name of its field; see record.mjs.
+VOLATILE: Final = frozenset(
+    [
+        *("version", "uploaded", "uploadId", "cursor", "expiration", "metrics", "oldestMessageTimestamp", "timestamp"),
+        *("duration", "served_by", "served_by_region", "served_by_primary", "size_after", "timings", "total_attempts"),
+        # workerd counts entries of indexes and of the schema too.
+        *("rows_read", "rows_written"),
+    ]
+)
+_HEAD: Final = [
+    *("key", "size", "etag", "httpEtag", "checksums", "httpMetadata", "customMetadata", "range", "storageClass"),
+    *("version", "uploaded"),
+]
+_FIELDS: Final[Mapping[str, list[str]]] = {
+    "HeadResult": _HEAD,
+    "GetResult": [*_HEAD, "bodyUsed"],
+    "R2MultipartUpload": ["key", "uploadId"],
+}
+
+
+async def answers_to(steps: list[dict[str, Any]]) -> list[Any]:
+    """Return what our bindings answer to ``steps``."""
+    async with Runtime(Worker("play", bindings=list(BINDINGS)), storage=None) as runtime:
+        named: dict[str, Any] = {name: binding_of(value) for name, value in runtime.env.items()}
+        return [await _answer(step, named) for step in steps]
+
+
+async def _answer(step: dict[str, Any], named: dict[str, Any]) -> Any:
+    try:
+        *path, last = step["do"].split(".")
+        target: Any = named[path[0]]
+        for part in path[1:]:
+            target = getattr(target, part)
+        if step["with"] is None:
+            value = getattr(target, last)
+        else:
+            value = getattr(target, last)(*[_meant(item, named) for item in step["with"]])
+            if inspect.isawaitable(value):
+                value = await value
+        if step["as"]:
+            named[step["as"]] = value
+        return {"$": "kept"} if step["as"] and step["quiet"] else _shown(value)
+    except JsException as error:
+        return {"$": "error", "name": error.name, "message": error.message}
+    except Exception as error:
+        return {"$": "error", "name": f"python: {type(error).__name__}", "message": str(error)}
+
+
+def _meant(value: Any, named: Mapping[str, Any]) -> Any:
+    if value is None:
+        return jsnull
+    if isinstance(value, list):
+        return JsArray(_meant(item, named) for item in value)
+    if not isinstance(value, dict):
+        return value
+    match value.get("$"):
+        case None:
+            return JsObject({key: _meant(item, named) for key, item in value.items()})
+        case "undefined":
+            return None
+        case "bytes":
+            return JsArrayBuffer(bytes(value["bytes"]))
+        case "view":
+            return Uint8Array(JsArrayBuffer(bytes(value["bytes"])))
+        case "zeros":
+            return JsArrayBuffer(bytes(value["length"]))
+        case "text":
+            return value["of"] * value["times"]
+        case "date":
+            return JsDate(value["at"])
+        case "now":
+            return JsDate(int(datetime.now(UTC).timestamp() * 1000) + value["ms"])
+        case "unix":
+            return int(datetime.now(UTC).timestamp()) + value["seconds"]
+        case "number":
+            return float(value["of"])
+        case "stream":
+            return Response(value["of"]).body
+        case "headers":
+            return Headers(JsObject(value["of"]))
+        case "ref":
+            found: Any = named
+            for part in value["of"].split("."):
+                found = found[part] if isinstance(found, Mapping) else getattr(found, part)
+            return found
+        case "map":
+            return JsMap(map(tuple, value["of"]))
+        case "function":
+            return lambda: 1
+        case kind:
+            raise LookupError(kind)
+
+
+def _shown(value: Any, key: str = "") -> Any:
+    if value is None:
+        return {"$": "undefined"}
+    if key in VOLATILE and value is not jsnull:
+        kinds = {JsDate: "date", str: "string", int: "number", float: "number"}
+        return {"$": kinds.get(type(value), "object")}
+    if value is jsnull:
+        return None
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if value == value and abs(value) != float("inf") else {"$": str(value)}
+    if isinstance(value, str):
+        return {"$": "text", "length": len(value), "start": value[:40]} if len(value) > 300 else value
+    if isinstance(value, JsDate):
+        return {"$": "date", "at": value.getTime()}
+    if isinstance(value, Buffer):
+        content = value.to_bytes()
+        return {"$": "bytes", "length": len(content), "hex": content[:40].hex()}
+    if isinstance(value, ReadableStream):
+        return {"$": "stream"}
+    if isinstance(value, Headers):
+        return {"$": "headers", "entries": [list(pair) for pair in value._combined()]}
+    if isinstance(value, JsMap):
+        return {"$": "map", "entries": [[name, _shown(item)] for name, item in value.items()]}
+    if isinstance(value, JsArray):
+        items = list(value)
+        if len(items) > 20:
+            return {"$": "list", "length": len(items), "start": _shown(items[0])}
+        return [_shown(item) for item in items]
+    assert isinstance(value, JsProxy), value
+    name = value.constructor.name
+    if callable(getattr(value, "toJSON", None)):
+        return _shown(value.toJSON())
+    fields = _FIELDS.get(name) or list(value.object_keys())
+    made = {field: _shown(found, field) for field in fields if (found := getattr(value, field)) is not None}
+    return {**made, "etag": {"$": "string"}} if "partNumber" in made else made

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeagents.errors import EdgeAgentsError, SqlError, StorageError, StorageUnavailable
+from edgeagents.errors import EdgeAgentsError, StorageError, StorageUnavailable
 from edgeagents.objects import Clock
 from edgeagents.objects.sql_text import first_keyword
 from edgeagents.objects.sqlite import Database

@@ -45,19 +45,23 @@ class RateLimit:
         self._limit, self._period = limit, period
 
     async def limit(
-        self, options: Any = None, *, key: Any = "", limit: Any = None, period: Any = None
+        self, options: Any = None, *, key: Any = None, limit: Any = None, period: Any = None
     ) -> dict[str, bool]:
         """Count one for ``key``, and return ``{"success"}``: whether the limit allows it.
 
         ``limit`` and ``period`` (seconds, 10 or 60) are the binding's unless they are given.
         """
-        if options is not None:
-            if not isinstance(options, Mapping):
-                raise RateLimitError("invalid rate limit options")
-            unknown = [name for name in options if name not in ("key", "limit", "period")]
-            if unknown:
-                raise RateLimitError(f"bad rate limit options: [{','.join(unknown)}]")
-            return await self.limit(**{str(name): value for name, value in options.items()})
+        if options is None:
+            named = {"key": key, "limit": limit, "period": period}
+            options = {name: value for name, value in named.items() if value is not None} or None
+        if not isinstance(options, Mapping):
+            raise RateLimitError("invalid rate limit options")
+        unknown = [name for name in options if name not in ("key", "limit", "period")]
+        if unknown:
+            raise RateLimitError(f"bad rate limit options: [{','.join(unknown)}]")
+        return {"success": self._allows(**{str(name): value for name, value in options.items() if value is not None})}
+
+    def _allows(self, key: Any = "", limit: Any = None, period: Any = None) -> bool:
         if not isinstance(key, str):
             raise RateLimitError(f"invalid key: {key}")
         most = self._limit if limit is None else limit
@@ -67,7 +71,7 @@ class RateLimit:
                 raise RateLimitError(f"{name} must be a number: {value}")
         if window not in PERIODS:
             raise RateLimitError(f"unsupported period: {window}")
-        return {"success": most >= 1 and self._count(key, int(window), most)}
+        return most >= 1 and self._count(key, int(window), most)
 
     def _count(self, key: str, period: int, limit: float) -> bool:
         database: Any = self._stores.open("ratelimits", self._id, _SCHEMA)

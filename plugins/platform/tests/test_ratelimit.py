@@ -61,6 +61,7 @@ async def test_counters_of_windows_that_are_over_are_forgotten(start, clock, tmp
     ("args", "options", "text"),
     [
         (["key"], {}, "invalid rate limit options"),
+        ([], {}, "invalid rate limit options"),
         ([{"key": "a", "x": 1, "y": 2}], {}, r"bad rate limit options: \[x,y\]"),
         ([], {"key": 7}, "invalid key: 7"),
         ([], {"key": "a", "limit": "2"}, "limit must be a number: 2"),

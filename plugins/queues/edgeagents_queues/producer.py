@@ -55,7 +55,11 @@ class Queue:
         self, messages: Sequence[Mapping[str, Any]], *, delay_seconds: float | None = None
     ) -> dict[str, Any]:
         """Send up to 100 messages, all or none: ``{"body", "contentType"?, "delaySeconds"?}`` each."""
-        given = list(messages)
+        if not isinstance(messages, list | tuple):
+            raise TypeError(
+                "Failed to execute 'sendBatch' on 'WorkerQueue': parameter 1 is not of type 'Sequence'. Give a list."
+            )
+        given: Sequence[Any] = messages
         if not given:
             raise TypeError("sendBatch() requires at least one message")
         if len(given) > BATCH_MESSAGES:
@@ -73,6 +77,10 @@ class Queue:
         now = now_ms(self._clock)
         kept: list[tuple[str, bytes, str, int, int]] = []
         for message in messages:
+            if not isinstance(message, Mapping):
+                raise TypeError("Incorrect type: the provided value is not of type 'MessageSendRequest'.")
+            if "body" not in message:
+                raise TypeError("Message body cannot be undefined")
             kind = message.get("contentType") or "json"
             body = pack_body(message.get("body"), kind)
             if len(body) > MESSAGE_BYTES:
@@ -93,7 +101,11 @@ class Queue:
         return {"metadata": {"metrics": metrics}}
 
 
-def _milliseconds(seconds: float) -> int:
+def _milliseconds(given: float) -> int:
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        raise QueueError(f"Queue send failed: delaySeconds is a number of seconds, not {given!r}") from None
     if not 0 <= seconds <= LONGEST_DELAY:
         raise QueueError(f"Queue send failed: delaySeconds must be between 0 and {LONGEST_DELAY}, not {seconds:g}")
     return int(seconds * 1000)

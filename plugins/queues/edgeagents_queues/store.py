@@ -56,17 +56,24 @@ def pack_body(body: Any, content_type: str) -> bytes:
             return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
         case "text":
             if not isinstance(body, str):
-                kind = "object" if body is None or isinstance(body, dict | list) else type(body).__name__
+                kind = _kind(body)
                 raise TypeError(f'Content Type "text" requires a value of type string, but received: {kind}')
             return body.encode("utf-8", "surrogatepass")
         case "bytes":
             if not isinstance(body, bytes | bytearray | memoryview):
-                raise TypeError('Content Type "bytes" requires a value of type ArrayBufferView, but received another.')
+                kind = _kind(body)
+                raise TypeError(f'Content Type "bytes" requires a value of type ArrayBufferView, but received: {kind}')
             return bytes(body)
         case "v8":
             return encode(body)
         case _:
             raise TypeError(f"Unsupported queue message content type: {content_type}")
+
+
+def _kind(value: Any) -> str:
+    """Return what JavaScript calls the type of ``value``."""
+    kinds = ((str, "string"), (bool, "boolean"), (int | float, "number"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "object")
 
 
 def _unpack_body(data: bytes, content_type: str) -> Any:

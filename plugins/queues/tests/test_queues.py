@@ -101,6 +101,19 @@ async def test_what_is_sent_has_limits(clock):
             await jobs.send_batch([])
         with pytest.raises(QueueError, match="between 0 and 86400"):
             await jobs.send(1, delay_seconds=86_401)
+        with pytest.raises(QueueError, match="delaySeconds is a number of seconds, not 'soon'"):
+            await jobs.send(1, delay_seconds="soon")
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [("x", "not of type 'Sequence'"), ([5], "not of type 'MessageSendRequest'"), ([{}], "body cannot be undefined")],
+    ids=["text", "a number", "no body"],
+)
+async def test_a_batch_is_a_list_of_messages(clock, messages, told):
+    async with runtime_of(lambda batch: None, clock) as runtime:
+        with pytest.raises(TypeError, match=told):
+            await runtime.env.JOBS.send_batch(messages)
 
 
 async def test_a_delay_is_kept(clock):

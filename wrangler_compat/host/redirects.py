@@ -10,6 +10,7 @@ from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.proxy import JsObject
+from wrangler_compat.host.web.abortable import unless_aborted
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
 
@@ -20,7 +21,14 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 async def answer_of(request: Request, send: Callable[[NativeRequest], Awaitable[NativeResponse]]) -> Response:
-    """Return what ``send`` answers to ``request``, after redirects if it says ``follow``, as it does by default."""
+    """Return what ``send`` answers to ``request``, after redirects if it says ``follow``, as it does by default.
+
+    It is given up, or what is left of its body, when the request's signal is given.
+    """
+    return await unless_aborted(request._signal, _answer_of(request, send))
+
+
+async def _answer_of(request: Request, send: Callable[[NativeRequest], Awaitable[NativeResponse]]) -> Response:
     first = request
     for _ in range(_HOPS):
         content, is_streamed = request._content, request._stream is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
@@ -167,3 +168,118 @@ async def test_the_two_ends_of_a_pair():
     assert (got, server.readyState) == (["early", 3001], 3)
     with pytest.raises(Exception, match="after close"):
         server.send("x")
+
+
+class Endless:
+    """A server that answers with a piece and then waits, and tells of connections that end."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Queue[str] = asyncio.Queue()
+        self.got: asyncio.Queue[str] = asyncio.Queue()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        path = head.split(" ", 2)[1]
+        if path == "/down":
+            writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+        try:
+            while piece := await reader.read(100):
+                self.got.put_nowait(piece.decode())
+        except ConnectionError:
+            pass
+        self.ended.put_nowait(path)
+        writer.close()
+
+
+@pytest.fixture
+async def endless() -> AsyncIterator[Any]:
+    made = Endless()
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    yield made, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await close_clients()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("None", "AbortError: The operation was aborted"),
+        ("js.TypeError.new('mine')", "TypeError: mine"),
+        ("'text'", "Error: text"),
+    ],
+)
+async def test_an_abort_after_the_head_ends_the_body_and_the_connection(endless, reason, shown):
+    import js
+
+    server, base = endless
+    controller = js.AbortController.new()
+    response = await js.fetch(f"{base}/down", signal=controller.signal)
+    reader = response.body.getReader()
+    first = await reader.read()
+    waiting = reader.read()
+    controller.abort(eval(reason, {"js": js}))
+    with pytest.raises(Exception, match=f"^{shown}$"):
+        await waiting
+    with pytest.raises(Exception, match=f"^{shown}$"):
+        await reader.closed
+    assert (first.value.to_bytes(), await server.ended.get()) == (b"one", "/down")
+
+
+async def test_an_abort_before_the_body_is_read_ends_it_too_and_a_copy_of_it(endless):
+    import js
+
+    server, base = endless
+    controller = js.AbortController.new()
+    response = await js.fetch(f"{base}/down", signal=controller.signal)
+    copy = js.Response.new(response.body, response)
+    controller.abort()
+    with pytest.raises(Exception, match="AbortError"):
+        await copy.text()
+    assert await server.ended.get() == "/down"
+
+
+async def test_an_abort_ends_an_upload_and_its_source_is_told(endless):
+    import js
+
+    server, base = endless
+    told: asyncio.Queue[Any] = asyncio.Queue()
+
+    class Source:
+        async def pull(self, controller: Any) -> None:
+            controller.enqueue(js.Uint8Array.of(65))
+            if server.got.empty():
+                return
+            await asyncio.Event().wait()
+
+        def cancel(self, reason: Any) -> None:
+            told.put_nowait(reason)
+
+    controller = js.AbortController.new()
+    sending = js.fetch(f"{base}/up", method="POST", body=js.ReadableStream.new(Source()), signal=controller.signal)
+    await server.got.get()
+    controller.abort()
+    with pytest.raises(Exception, match="AbortError"):
+        await sending
+    assert (await told.get(), await server.ended.get()) == (None, "/up")
+
+
+async def test_an_abort_after_the_end_changes_nothing(base):
+    import js
+
+    controller = js.AbortController.new()
+    response = await js.fetch(f"{base}/x", signal=controller.signal)
+    assert await response.text() == "GET "
+    controller.abort()
+    assert response.bodyUsed
+
+
+async def test_answers_that_nobody_reads_are_let_go_of(endless):
+    import js
+
+    server, base = endless
+    unread = [await js.fetch(f"{base}/down") for _ in range(120)]
+    assert {response.status for response in unread} == {200}
+    unread.clear()
+    await settle()
+    gc.collect()
+    assert [await server.ended.get() for _ in range(120)] == ["/down"] * 120

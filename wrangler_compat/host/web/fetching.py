@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -18,6 +18,7 @@ from wrangler_compat.host.context import outbound_here
 from wrangler_compat.host.model.errors import DomException, JsException, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import is_nullish, js_function
+from wrangler_compat.host.web.abortable import unless_aborted
 from wrangler_compat.host.web.encoding import atob
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
@@ -58,22 +59,20 @@ async def send(request: Request) -> Response:
         raise JsTypeError(f"Fetch API cannot load: {request.url}")
     if request.headers.get("upgrade") == "websocket":
         return await _upgrade(request)
-    sending = asyncio.ensure_future(_send(request))
-    signal = request._signal
-    if not is_nullish(signal):
-        signal.throwIfAborted()
-        signal.addEventListener("abort", lambda event: sending.cancel())
-    try:
-        return await sending
-    except asyncio.CancelledError:
-        if is_nullish(signal) or not signal.aborted:
-            raise
-        signal.throwIfAborted()
-        raise
+    return await unless_aborted(request._signal, _send(request))
 
 
 async def _send(request: Request) -> Response:
-    url, method, body = request.url, request.method, request._native_body()
+    body = request._native_body()
+    try:
+        return await _answer(request, body)
+    finally:
+        if isinstance(body, AsyncGenerator):
+            await body.aclose()  # Where it was not sent to its end, its source is told.
+
+
+async def _answer(request: Request, body: bytes | AsyncIterator[bytes] | None) -> Response:
+    url, method = request.url, request.method
     headers = [(name, value) for name, value in request.headers._fields if name not in _NOT_SENT]
     for _ in range(_HOPS):
         try:
@@ -100,18 +99,33 @@ def _response(answer: httpx2.Response, url: str, *, is_redirected: bool) -> Resp
     response.status, response.statusText = answer.status_code, answer.reason_phrase
     response.url, response.redirected = url, is_redirected
     response.encodeBody = "automatic"
-    response._take_body(stream_of(_content(answer)))
+    response._take_body(stream_of(_Content(answer)))
     return response
 
 
-async def _content(answer: httpx2.Response) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in answer.aiter_bytes():
-            yield chunk
-    except httpx2.HTTPError as error:
-        raise JsTypeError(f"Network connection lost: {error}") from error
-    finally:
-        await answer.aclose()
+class _Content:
+    """The chunks of an answer. What nobody reads to its end is let go of, and its connection with it."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        self._answer, self._chunks = answer, answer.aiter_bytes()
+        self._loop = asyncio.get_running_loop()
+
+    def __aiter__(self) -> _Content:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except httpx2.HTTPError as error:
+            raise JsTypeError(f"Network connection lost: {error}") from error
+
+    async def aclose(self) -> None:
+        """Want no more."""
+        await self._answer.aclose()
+
+    def __del__(self) -> None:
+        if not self._answer.is_closed and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.create_task, self._answer.aclose())
 
 
 async def _upgrade(request: Request) -> Response:
@@ -144,7 +158,11 @@ def _client() -> httpx2.AsyncClient:
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
-        client = _clients[loop] = httpx2.AsyncClient(timeout=None, follow_redirects=False)
+        client = _clients[loop] = httpx2.AsyncClient(
+            timeout=None,
+            follow_redirects=False,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+        )
     return client
 
 

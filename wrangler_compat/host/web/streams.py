@@ -93,6 +93,21 @@ class ReadableStream(JsProxy):
             self._changed.set()
             self._ended.set()
 
+    def _give_up(self, error: BaseException) -> None:
+        """Fail whoever reads, and let go of what the chunks come from."""
+        if self._state != "readable":
+            return
+        self._fail(error)
+        ending = asyncio.ensure_future(self._let_go())
+        ending.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _let_go(self) -> None:
+        if self._pulling is not None:
+            self._pulling.cancel()
+            await asyncio.wait([self._pulling])
+        if self._cancel is not None:
+            await settle_with(call_relaxed(self._cancel))
+
     def _drop(self, error: BaseException) -> None:
         """Forget what waits. Whoever waits for it to be taken is told ``error``."""
         self._chunks.clear()

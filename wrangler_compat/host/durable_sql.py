@@ -184,8 +184,12 @@ def _binding(value: Any) -> Any:
     if isinstance(value, JsNumber | JsString | JsBoolean):
         value = value.valueOf()
     if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, str | int | float):
+        return to_text(value)
+    if isinstance(value, int) and abs(value) > _LARGEST_EXACT:
+        raise JsTypeError("Cannot convert a BigInt value to a number")
+    if isinstance(value, int | float):
+        return float(value)  # JavaScript's numbers are of one kind.
+    if isinstance(value, str):
         return value
     data = bytes_of(value)
     if data is None:

@@ -249,6 +249,22 @@ async def test_rows_are_objects_and_raw_rows_are_arrays(run: RunWorker) -> None:
     )
 
 
+async def test_numbers_are_floats_and_true_is_text_to_sql_as_in_workerd(run: RunWorker) -> None:
+    work = """
+        row = self.storage.sql.exec(
+            "SELECT typeof(?1) AS kind, ?1 || '' AS text, ?1 / 2 AS half, ?1 AS same, ?2 AS yes, typeof(?3) AS no",
+            5, True, False
+        ).one()
+        try:
+            self.storage.sql.exec("SELECT ?", 2**60)
+        except JsException as error:
+            return [row.kind, row.text, row.half, row.same, row.yes, row.no, str(error)]
+    """
+    assert await result(run, work) == (
+        '["real", "5.0", 2.5, 5, "true", "text", "TypeError: Cannot convert a BigInt value to a number"]'
+    )
+
+
 @pytest.mark.parametrize(
     ("statement", "message"),
     [

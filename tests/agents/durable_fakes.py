@@ -22,9 +22,9 @@ class PlainDatabase:
         self.held = False
         self.statements: list[str] = []
 
-    def execute(self, sql: str, params: tuple[Any, ...] = ()) -> Any:
+    def fetch(self, sql: str, params: tuple[Any, ...] = ()) -> list[Any]:
         self.statements.append(sql)
-        return self._connection.execute(sql, params)
+        return self._connection.execute(sql, params).fetchall()
 
     def let_go(self) -> None:
         """Every statement is kept at once here."""

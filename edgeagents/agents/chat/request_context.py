@@ -91,9 +91,7 @@ class RequestContext:
     def _all(self) -> dict[str, Any]:
         if self._values is None:
             rows = (
-                self._database.fetch("select key, value from cf_ai_chat_request_context")
-                if self._tables.exist
-                else ()
+                self._database.fetch("select key, value from cf_ai_chat_request_context") if self._tables.exist else ()
             )
             self._values = {key: json.loads(value) for key, value in rows}
         return self._values

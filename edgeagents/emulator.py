@@ -16,5 +16,5 @@ if importlib.util.find_spec("edgeagents_emulator") is None:
 
 from edgeagents_emulator.host import EmulatorApp
 
-app = EmulatorApp()
+app = EmulatorApp(owns_process=True)
 """Boots when its server starts, or with its first request; importing it does nothing."""

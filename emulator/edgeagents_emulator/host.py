@@ -6,6 +6,7 @@ Making one has no effects. It boots in the server's lifespan, or with the first 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Awaitable, Mapping, Sequence
@@ -50,11 +51,14 @@ class BootFailed(EdgeAgentsError):
 class EmulatorApp:
     """The project of the current directory as an ASGI app, or the one that ``options`` name.
 
-    ``clock`` says what time it is for the worker; by default the system does.
+    ``clock`` says what time it is for the worker; by default the system does. One that ``owns_process`` lets the search
+    for garbage pass by all that was there when it had started.
     """
 
-    def __init__(self, options: Options | None = None, *, clock: Clock | None = None) -> None:
-        self._options, self._clock = options, clock
+    def __init__(
+        self, options: Options | None = None, *, clock: Clock | None = None, owns_process: bool = False
+    ) -> None:
+        self._options, self._clock, self._owns_process = options, clock, owns_process
         self._session: _Session | None = None
         self._fault: BootFailed | None = None
         self._booting = asyncio.Lock()
@@ -105,6 +109,10 @@ class EmulatorApp:
             if options.serves_when_broken:
                 self._fault = fault
             raise
+        finally:
+            if self._owns_process:
+                gc.freeze()
+                gc.enable()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         startup = await receive()

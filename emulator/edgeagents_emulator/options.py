@@ -9,10 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HANDED_DOWN", "Options", "configs_in", "hosts_in", "limits_in"]
-
-HANDED_DOWN = "EDGEAGENTS_DEV_OPTIONS"
-"""The environment variable in which ``edgeagents dev`` gives its options to the process that serves."""
+__all__ = ["Options", "configs_in", "hosts_in", "limits_in"]
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,6 @@ class Options:
     @classmethod
     def from_environment(cls, process: Mapping[str, str], directory: Path) -> Options:
         """Return what the environment variables say."""
-        if HANDED_DOWN in process:
-            handed: dict[str, Any] = json.loads(process[HANDED_DOWN])
-            for name in ("env_files", "allowed_hosts", "others"):
-                handed[name] = tuple(handed[name])
-            return cls(**handed)
         first, *others = configs_in(process) or [None]
         return cls(
             directory=str(directory),
@@ -61,8 +53,16 @@ class Options:
             history=process.get("EDGEAGENTS_HISTORY") or None,
         )
 
+    @classmethod
+    def from_json(cls, text: str) -> Options:
+        """Return what ``to_json`` has written."""
+        handed: dict[str, Any] = json.loads(text)
+        for name in ("env_files", "allowed_hosts", "others"):
+            handed[name] = tuple(handed[name])
+        return cls(**handed)
+
     def to_json(self) -> str:
-        """Return the text for ``HANDED_DOWN``."""
+        """Return a line for another process."""
         return json.dumps(asdict(self))
 
     def chosen_environment(self, process: Mapping[str, str]) -> str | None:

@@ -1,53 +1,87 @@
 """The process that ``edgeagents dev`` starts to serve, and starts anew when a file changes.
 
-It serves a socket that it inherits, so while one of these ends and the next begins, connections wait and none is
+It serves a socket that it is handed, so while one of these ends and the next begins, connections wait and none is
 refused. It ends when it is told to, and when the process that started it is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import socket
 import sys
 import threading
+from typing import TYPE_CHECKING
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+from edgeagents_emulator.serving_process import LINE, READY
 
-from edgeagents_emulator.host import EmulatorApp
+if TYPE_CHECKING:
+    from edgeagents.asgi.types import Message, Receive, Scope, Send
+    from edgeagents_emulator.host import EmulatorApp
+    from edgeagents_emulator.options import Options
 
-__all__ = ["LIFELINE", "LISTENER", "main"]
-
-LISTENER = "EDGEAGENTS_DEV_LISTENER"
-LIFELINE = "EDGEAGENTS_DEV_LIFELINE"
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Serve until SIGTERM, or until the other end of the lifeline closes."""
+    """Get ready, wait to be told what to serve, and serve it until SIGTERM or the end of the line."""
     # Control-C reaches every process of the terminal; the one that started this decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # All that is made until the first request stays: there is no garbage to look for.
+    gc.disable()
+    line = socket.socket(fileno=int(os.environ.pop(LINE)))
+    line.set_inheritable(False)
+    from edgeagents_emulator.host import EmulatorApp
+
+    told = _told(line)
+    if told is None:
+        return
+    options, listener = told
     try:
-        asyncio.run(_serve(int(os.environ.pop(LISTENER)), int(os.environ.pop(LIFELINE))))
+        asyncio.run(_serve(EmulatorApp(options, owns_process=True), listener, line))
     except SystemExit as end:
         sys.exit(end.code)
 
 
-async def _serve(listener: int, lifeline: int) -> None:
+def _told(line: socket.socket) -> tuple[Options, int] | None:
+    """Return the options and the descriptor of the socket to serve; None when the other end has gone."""
+    from edgeagents_emulator.options import Options
+
+    text, descriptors, _, _ = socket.recv_fds(line, 65536, 1)
+    while text and not text.endswith(b"\n"):
+        more = line.recv(65536)
+        text = text + more if more else b""
+    return (Options.from_json(text.decode()), descriptors[0]) if text else None
+
+
+async def _serve(app: EmulatorApp, listener: int, line: socket.socket) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
 
     def wait_for_the_end() -> None:
-        os.read(lifeline, 1)
+        line.recv(1)
         loop.call_soon_threadsafe(stop.set)
+
+    async def telling(scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(message: Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                line.send(READY)
+
+        await app(scope, receive, tell if scope["type"] == "lifespan" else send)
 
     threading.Thread(target=wait_for_the_end, name="lifeline", daemon=True).start()
     config = Config()
     config.bind = [f"fd://{listener}"]
     config.errorlog = None
     config.graceful_timeout = 3.0
-    await serve(EmulatorApp(), config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType]
+    await serve(telling, config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType]
 
 
 if __name__ == "__main__":

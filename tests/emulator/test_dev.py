@@ -169,6 +169,39 @@ def test_the_serving_process_ends_with_the_one_that_started_it(project: MakeProj
         until(is_gone, "the serving process to end")
 
 
+def two_children(pid: int) -> list[str]:
+    def children() -> list[str]:
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+    until(lambda: len(children()) == 2, "the process that serves and the next one")
+    return children()
+
+
+def is_running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.server
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+def test_the_next_process_waits_while_one_serves_and_none_is_left_behind(project: MakeProject) -> None:
+    folder = project()
+    entry = folder / "src" / "entry.py"
+    with dev(folder) as running:
+        assert running.get() == (200, "hello")
+        first, second = two_children(running.process.pid)
+        entry.write_text(entry.read_text().replace('"hello"', '"hello again"'))
+        until(lambda: running.get() == (200, "hello again"), "the new code")
+        now = two_children(running.process.pid)
+        assert first not in now
+        assert second in now
+        running.process.kill()
+        running.process.wait(20)
+        until(lambda: not any(map(is_running, now)), "both to end")
+
+
 @pytest.mark.server
 def test_no_connection_is_refused_while_it_reloads(project: MakeProject) -> None:
     folder = project()

@@ -1,0 +1,35 @@
+"""Watching a project's folders for changes of what a worker is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+from watchfiles import Change, DefaultFilter, awatch
+
+__all__ = ["SourceFilter", "changes_in"]
+
+
+class SourceFilter(DefaultFilter):
+    """Lets through what a worker is made of: Python files, configurations, variables."""
+
+    ignore_dirs = (*DefaultFilter.ignore_dirs, ".edgeagents", ".wrangler", "dist", "build")
+
+    def __call__(self, change: Change, path: str) -> bool:
+        name = os.path.basename(path)
+        is_source = (
+            name.endswith(".py")
+            or name in ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
+            or name.startswith((".dev.vars", ".env"))
+        )
+        return is_source and super().__call__(change, path)
+
+
+async def changes_in(folders: Iterable[Path], stop: asyncio.Event) -> AsyncIterator[list[str]]:
+    """Iterate over the names of files that changed, those of one save together, until ``stop``."""
+    async for changes in awatch(
+        *folders, watch_filter=SourceFilter(), stop_event=stop, debounce=400, step=50, raise_interrupt=False
+    ):
+        yield sorted({Path(path).name for _, path in changes})

@@ -10,12 +10,14 @@ from wrangler_compat.host.model.proxy import JsClass
 from wrangler_compat.host.modules import install
 from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
 from wrangler_compat.host.web.fetching import fetch
+from wrangler_compat.host.web.sockets import connect
 
 __all__ = ["install_platform"]
 
 
 _ES_MODULES: Mapping[str, Mapping[str, Any]] = {
     "cloudflare:workers": {"RpcTarget": JsClass.of(RpcTarget), "RpcStub": JsClass.of(JsRpcStub)},
+    "cloudflare:sockets": {"connect": connect},
     "cloudflare:email": {"EmailMessage": JsClass.of(EmailMessage)},
 }
 

@@ -15,11 +15,12 @@ import pluggy
 if TYPE_CHECKING:
     from edgeagents.agents import AgentEvent, Capability
     from edgeagents.bindings import BindingDeclaration, BindingType
+    from edgeagents.extensions import DeveloperRoute, Transport, Trigger
     from edgeagents.http import Identity, Request, Response
     from edgeagents.models import ModelProvider
-    from edgeagents.objects import Activation, Event, ObjectId
+    from edgeagents.objects import Activation, Event, ObjectId, StorageBackend
     from edgeagents.placement import Placement
-    from edgeagents.runtime import DeveloperRoute, Runtime, StorageBackend, Transport, Trigger
+    from edgeagents.runtime import Runtime
     from edgeagents.worker import Worker
 
 __all__ = ["hookimpl", "hookspec"]

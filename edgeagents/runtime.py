@@ -17,12 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from edgeagents.agents import AgentEvent, AgentRouter, EventBus
 from edgeagents.bindings import BindingDeclaration
-from edgeagents.errors import ConfigError, UnknownBinding
-from edgeagents.http import Identity, Request, Response, to_response
+from edgeagents.environment import make_values
+from edgeagents.errors import ConfigError
+from edgeagents.extensions import DeveloperRoute, Fetch, Transport, Trigger
+from edgeagents.guards import Guards
+from edgeagents.http import Request, Response, to_response
 from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
 from edgeagents.models import ModelRegistry
 from edgeagents.namespace_keys import NamespaceKeys
@@ -43,7 +46,6 @@ from edgeagents.objects import (
     Namespace,
     Namespaces,
     ObjectId,
-    Observer,
     StorageBackend,
     SystemClock,
     World,
@@ -51,57 +53,19 @@ from edgeagents.objects import (
 )
 from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
-from edgeagents.plugins import direct, load_plugins, unique
+from edgeagents.plugin_observer import PluginObserver
+from edgeagents.plugins import load_plugins, unique
 from edgeagents.redaction import has_secret_name, hide
 from edgeagents.services import Service
 from edgeagents.stores import Stores
 from edgeagents.watchdog import Block, Watchdog
 from edgeagents.worker import Env, ExecutionContext, Worker
 
-__all__ = ["DeveloperRoute", "Runtime", "StorageBackend", "Transport", "Trigger"]
+__all__ = ["Runtime"]
 
 T = TypeVar("T")
-Fetch = Callable[[Request], Awaitable[Response]]
 
 _log = logging.getLogger("edgeagents.runtime")
-
-
-class Transport(Protocol):
-    """Another way for clients to reach an agent. It carries messages and does not read them."""
-
-    name: str
-
-    def claims(self, request: Request) -> bool:
-        """Return whether ``request`` is this transport's. Asked for every request to an agent: be quick."""
-        ...
-
-    async def serve(self, request: Request, fetch: Fetch) -> Response:
-        """Answer ``request``. ``fetch`` reaches the agents; an upgrade through it opens a WebSocket in memory."""
-        ...
-
-
-class Trigger(Protocol):
-    """Starts a worker from outside: a clock, a queue, a mailbox."""
-
-    name: str
-
-    async def start(self) -> None:
-        """Begin. The runtime answers already."""
-        ...
-
-    async def stop(self) -> None:
-        """End, and let go of everything."""
-        ...
-
-
-class DeveloperRoute(Protocol):
-    """A path under ``/cdn-cgi/`` that the emulator serves."""
-
-    path: str
-
-    async def serve(self, request: Request) -> Response:
-        """Answer a request to ``path``, or below it."""
-        ...
 
 
 class Runtime:
@@ -239,8 +203,8 @@ class Runtime:
         self.models = ModelRegistry(providers.values(), clock=self.clock, fallback=self._model_fallback)
         capabilities = [c for group in reversed(self.hook.register_capabilities(runtime=self)) for c in group]
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="edgeagents-sync")
-        self._guards = self._make_guards()
-        self._by_class.admit = self._refusal if self._guards else None
+        self._guards = Guards(self.hook, self, self.clock)
+        self._by_class.admit = self._guards.refusal if self._guards else None
         if self.hook.agent_event.get_hookimpls():
             self.events.subscribe(None, self._tell_plugins)
         self.alarms = AlarmScheduler(
@@ -256,7 +220,7 @@ class Runtime:
             alarms=self.alarms,
             sync_executor=self._executor,
             respond=self._respond,
-            observer=_HookObserver(self.hook),
+            observer=PluginObserver(self.hook),
             models=self.models,
             events=self.events,
             debug=self.debug,
@@ -264,7 +228,7 @@ class Runtime:
             classes=self.worker.classes,
             exports=self.exports,
             namespaces=self._by_class,
-            renew_identity=self._renew if self.hook.renew_identity.get_hookimpls() else None,
+            renew_identity=self._guards.renew if self._guards.can_renew else None,
             lease=self.placement.lease,
         )
         self._make_env()
@@ -311,44 +275,14 @@ class Runtime:
             self._watchdog.stop()
 
     def _make_env(self) -> None:
-        types = unique(self.hook.register_bindings(runtime=self), "kind", "binding type")
-        values: dict[str, Any] = {}
-        faults: list[ConfigError] = []
-        for declaration in self._declarations():
-            try:
-                if declaration.kind not in types:
-                    raise UnknownBinding(declaration.kind, declaration.name, types)
-                value = types[declaration.kind].make(declaration, runtime=self, worker=self.worker)
-            except ConfigError as fault:
-                faults.append(fault)
-                continue
-            if declaration.name:
-                values[declaration.name] = value
-                if declaration.kind == "secret_text" or has_secret_name(declaration.name):
-                    hide([value])
-                if isinstance(value, Namespace):
-                    self.namespaces[declaration.name] = value
-        if len(faults) == 1:
-            raise faults[0]
-        if faults:
-            raise ConfigError("\n".join(str(fault) for fault in faults))
+        values = make_values(self)
+        self.namespaces.update((name, value) for name, value in values.items() if isinstance(value, Namespace))
         # The objects hold this very env: it is filled in place.
         vars(self.env).update(values)
         vars(self.exports).update({name: Service(self, name) for name in self.worker.entrypoints})
         vars(self.exports).update({n: self._by_class[c] for n, c in self.worker.classes.items() if c in self._by_class})
         vars(self.env).update(self._given_env or {})
         hide(value for name, value in (self._given_env or {}).items() if has_secret_name(name))
-
-    def _declarations(self) -> list[BindingDeclaration]:
-        declarations = list(self.worker.bindings)
-        taken = {declaration.name for declaration in declarations}
-        for group in reversed(self.hook.declare_bindings(runtime=self, worker=self.worker)):
-            for declaration in group:
-                if declaration.name in taken:
-                    raise ConfigError(f"Two bindings are called {declaration.name!r}. Rename the one of the plugin.")
-                taken.add(declaration.name)
-                declarations.append(declaration)
-        return declarations
 
     def namespace_of(self, cls: type[T], *, worker: Worker, has_sql: bool = True) -> Namespace[T]:
         """Return the namespace of a class of ``worker``: the same one for every binding to it."""
@@ -391,7 +325,7 @@ class Runtime:
             return await self.router.route(request)
         if transport is None and not self.router.claims(request.path):
             return None
-        if self._guards and (refusal := await self._refusal(request)) is not None:
+        if self._guards and (refusal := await self._guards.refusal(request)) is not None:
             return refusal
         if transport is not None:
             return await self._carry(transport, request, self._fetch_agent)
@@ -399,7 +333,7 @@ class Runtime:
 
     async def fetch(self, request: Request) -> Response:
         """Answer a request by a developer route or the worker's entrypoint; without one, by its agents, else 404."""
-        if self._guards and (refusal := await self._refusal(request)) is not None:
+        if self._guards and (refusal := await self._guards.refusal(request)) is not None:
             return refusal
         if request.path.startswith(self._developer_paths) and (route := self._developer_route(request.path)):
             # Also with GET: such a route makes things happen, and nobody but the developer should.
@@ -473,41 +407,6 @@ class Runtime:
 
         return await transport.serve(request, fetch_for_client)
 
-    # Who may come in
-
-    def _make_guards(self) -> list[Callable[[Request], Any]]:
-        # Called as they are and not through pluggy, which takes as long as all the rest of a request.
-        guards: list[Callable[[Request], Any]] = []
-        for implementation in reversed(self.hook.authorise.get_hookimpls()):
-            given = {"runtime": self} if "runtime" in implementation.argnames else {}
-            guards.append(_guard(implementation.function, given, "request" in implementation.argnames))
-        return guards
-
-    async def _refusal(self, request: Request) -> Response | None:
-        """Ask who ``request`` is from: return the answer to somebody who may not come in, else give it its identity."""
-        known: Identity | None = None
-        for guard in self._guards:
-            answer = guard(request)
-            if inspect.isawaitable(answer):
-                answer = await answer
-            if isinstance(answer, Identity):
-                if known is None or known.is_anonymous:
-                    known = answer
-            elif isinstance(answer, Response):
-                return answer
-            elif answer is not None:
-                raise TypeError(
-                    f"authorise() returns an Identity, a Response or None; a plugin returned a {type(answer).__name__}."
-                )
-        if known is None or (known.expires_at is not None and known.has_ended(self.clock.now())):
-            return Response("Unauthorized", status=401)
-        request.identity = known
-        return None
-
-    async def _renew(self, identity: Identity) -> Identity | None:
-        answer = self.hook.renew_identity(runtime=self, identity=identity)
-        return await answer if inspect.isawaitable(answer) else answer
-
     def _wait_until(self, awaitable: Awaitable[object]) -> None:
         async def wait() -> None:
             await awaitable
@@ -560,30 +459,6 @@ class Runtime:
 
     async def _wake_for_alarm(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> None:
         await self._deliver(Address(namespace, object_id), AlarmEvent(facets), None)
-
-
-class _HookObserver(Observer):
-    """Tells plugins. Hooks that nobody implements are not called."""
-
-    def __init__(self, hook: Any) -> None:
-        for name, taken in _OBSERVED.items():
-            caller = getattr(hook, name)
-            if caller.get_hookimpls():
-                setattr(self, name, direct(caller, taken))
-
-
-_OBSERVED: Final[Mapping[str, Sequence[str]]] = {
-    "object_woke": ("object_id", "activation"),
-    "object_left": ("object_id", "reason"),
-    "event_started": ("object_id", "class_name", "event"),
-    "event_finished": ("object_id", "event", "error", "seconds"),
-}
-
-
-def _guard(function: Callable[..., Any], given: dict[str, Any], takes_request: bool) -> Callable[[Request], Any]:
-    if takes_request and not given:
-        return function
-    return lambda request: function(**given, **({"request": request} if takes_request else {}))
 
 
 def _worker_of(agents: Sequence[type]) -> Worker:

@@ -13,7 +13,8 @@ from edgeagents_assets.serving import Assets
 from edgeagents_assets.transport import AssetsFirst
 
 if TYPE_CHECKING:
-    from edgeagents.runtime import Runtime, Transport
+    from edgeagents.extensions import Transport
+    from edgeagents.runtime import Runtime
 
 
 class AssetsType:

@@ -17,7 +17,8 @@ from edgeagents_email.developer_route import EmailRoute
 from edgeagents_email.outbox import FolderOutbox, Outbox, SmtpOutbox
 
 if TYPE_CHECKING:
-    from edgeagents.runtime import DeveloperRoute, Runtime
+    from edgeagents.extensions import DeveloperRoute
+    from edgeagents.runtime import Runtime
 
 __all__ = ["EmailPlugin", "email_plugin"]
 

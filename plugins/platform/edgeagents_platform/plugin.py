@@ -24,7 +24,8 @@ from edgeagents_platform.secrets_store import StoreSecret
 from edgeagents_platform.version import version_of
 
 if TYPE_CHECKING:
-    from edgeagents.runtime import DeveloperRoute, Runtime
+    from edgeagents.extensions import DeveloperRoute
+    from edgeagents.runtime import Runtime
 
 
 class _Kind:

@@ -15,7 +15,8 @@ from edgeagents_queues.producer import Queue
 from edgeagents_queues.store import QueueStore
 
 if TYPE_CHECKING:
-    from edgeagents.runtime import DeveloperRoute, Runtime, Trigger
+    from edgeagents.extensions import DeveloperRoute, Trigger
+    from edgeagents.runtime import Runtime
 
 _consumers: WeakKeyDictionary[Any, list[Consumer]] = WeakKeyDictionary()
 _pulled: WeakKeyDictionary[Any, list[Settings]] = WeakKeyDictionary()

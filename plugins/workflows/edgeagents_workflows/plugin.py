@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from edgeagents.agents import Capability
     from edgeagents.bindings import BindingType
-    from edgeagents.runtime import Runtime, Trigger
+    from edgeagents.extensions import Trigger
+    from edgeagents.runtime import Runtime
 
 __all__ = ["workflows_plugin"]
 

@@ -20,9 +20,18 @@ _NEWEST: Final = 15
 _MOST_DEEP: Final = 200
 _LARGEST_EXACT: Final = 2**53
 _VIEWS: Final = {
-    **{"b": "Int8Array", "B": "Uint8Array", "C": "Uint8ClampedArray", "w": "Int16Array", "W": "Uint16Array"},
-    **{"d": "Int32Array", "D": "Uint32Array", "f": "Float32Array", "F": "Float64Array"},
-    **{"q": "BigInt64Array", "Q": "BigUint64Array", "?": "DataView"},
+    "b": "Int8Array",
+    "B": "Uint8Array",
+    "C": "Uint8ClampedArray",
+    "w": "Int16Array",
+    "W": "Uint16Array",
+    "d": "Int32Array",
+    "D": "Uint32Array",
+    "f": "Float32Array",
+    "F": "Float64Array",
+    "q": "BigInt64Array",
+    "Q": "BigUint64Array",
+    "?": "DataView",
 }
 _FLAGS: Final = "gimyus-dv"
 _ERRORS: Final = {"E": "EvalError", "R": "RangeError", "F": "ReferenceError", "S": "SyntaxError", "T": "TypeError"}

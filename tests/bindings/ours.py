@@ -10,6 +10,7 @@ from typing import Any, Final
 from edgeagents import Runtime
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.worker import Worker
+from tests.bindings.flow import Flow, until
 from wrangler_compat.host.environment import binding_of
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import Buffer, JsArrayBuffer, Uint8Array
@@ -28,6 +29,7 @@ BINDINGS: Final = (
     BindingDeclaration("R2", "r2_bucket", {"bucket_name": "r2"}),
     BindingDeclaration("DB", "d1", {"database_id": "DB"}),
     BindingDeclaration("QUEUE", "queue", {"queue": "jobs"}),
+    BindingDeclaration("FLOW", "workflow", {"name": "flow", "class": Flow}),
     BindingDeclaration("LIMIT", "ratelimit", {"namespace_id": "1", "simple": {"limit": 2, "period": 60}}),
 )
 # What is not the same twice, by the name of its field; see record.mjs.
@@ -47,6 +49,7 @@ _FIELDS: Final[Mapping[str, list[str]]] = {
     "HeadResult": _HEAD,
     "GetResult": [*_HEAD, "bodyUsed"],
     "R2MultipartUpload": ["key", "uploadId"],
+    "WorkflowInstance": ["id"],
 }
 
 
@@ -54,19 +57,20 @@ async def answers_to(steps: list[dict[str, Any]]) -> list[Any]:
     """Return what our bindings answer to ``steps``."""
     async with Runtime(Worker("play", bindings=list(BINDINGS)), storage=None) as runtime:
         named: dict[str, Any] = {name: binding_of(value) for name, value in runtime.env.items()}
+        named["until"] = until
         return [await _answer(step, named) for step in steps]
 
 
 async def _answer(step: dict[str, Any], named: dict[str, Any]) -> Any:
     try:
-        *path, last = step["do"].split(".")
-        target: Any = named[path[0]]
-        for part in path[1:]:
+        name, *path = step["do"].split(".")
+        target: Any = named[name]
+        for part in path:
             target = getattr(target, part)
         if step["with"] is None:
-            value = getattr(target, last)
+            value = target
         else:
-            value = getattr(target, last)(*[_meant(item, named) for item in step["with"]])
+            value = target(*[_meant(item, named) for item in step["with"]])
             if inspect.isawaitable(value):
                 value = await value
         if step["as"]:

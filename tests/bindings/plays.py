@@ -678,7 +678,123 @@ LIMIT: Final = [
     call("LIMIT.limit", {"key": "d", "limit": -1}),
     call("LIMIT.limit", {"key": "d", "other": 1}),
 ]
-PLAYS: Final[dict[str, list[Step]]] = {"kv": KV, "r2": R2, "d1": D1, "queues": QUEUES, "ratelimit": LIMIT}
+
+
+def flow(instance: str, *program: dict[str, Any], ends: str = "complete") -> list[Step]:
+    """Run a workflow with this program, and look at how it ends."""
+    return [
+        call("FLOW.create", {"id": instance, "params": {"program": list(program)}}, keep=instance, quiet=True),
+        call("until", ref(instance), ends),
+    ]
+
+
+def do(name: str, **what: Any) -> dict[str, Any]:
+    """Run a step."""
+    return {"op": "do", "name": name, **what}
+
+
+def op(op: str, **what: Any) -> dict[str, Any]:
+    """Do something else."""
+    return {"op": op, **what}
+
+
+SOON: Final = {"retries": {"limit": 2, "delay": 1, "backoff": "constant"}}
+FLOWS: Final = [
+    *flow("nothing"),
+    *flow(
+        "values", *(do(f"v{n}", value=value) for n, value in enumerate([1, "é", None, True, [1, {"a": []}], 1.5, ""]))
+    ),
+    *flow("undefined", do("a")),
+    *flow("event", op("event")),
+    *flow("context", do("a", context=True, config=SOON), do("a", context=True, config=SOON), do("b", context=True)),
+    *flow("again", do("a", fails=2, value="third", config=SOON)),
+    *flow("fails", do("a", fails=3, message="no luck", config=SOON), ends="errored"),
+    *flow("caught", do("a", fails=9, message="no luck", config=SOON, caught=True), do("b", value="after")),
+    *flow("final", do("a", final="never", config=SOON), ends="errored"),
+    *flow("final-caught", do("a", final="never", config=SOON, caught=True)),
+    *flow("final-empty", do("a", final="", config=SOON, caught=True)),
+    *flow("throws", op("throw", message="from run"), ends="errored"),
+    *flow(
+        "late", do("a", hangs=True, config={**SOON, "retries": {"limit": 0, "delay": 1}, "timeout": 50}, caught=True)
+    ),
+    *flow("code", do("a", code=True, config=SOON, caught=True), ends="errored"),
+    *flow(
+        "sleeps",
+        op("sleep", name="s", **{"for": 10}),
+        op("until", name="u", ms=30),
+        op("sleep", name="s", **{"for": "1 ms"}),
+        ends="complete",
+    ),
+    *flow("no-time", op("sleep", name="s", **{"for": 0})),
+    *flow("past", op("until", name="u", ms=-1000, caught=True)),
+    *flow("control", do("a\n", value=1, caught=True)),
+    *flow("no-name", do("", value=1, caught=True)),
+    *flow("bad-limit", do("a", value=1, config={"retries": {"limit": -1, "delay": 1}}, caught=True)),
+    *flow(
+        "bad-backoff", do("a", value=1, config={"retries": {"limit": 1, "delay": 1, "backoff": "square"}}, caught=True)
+    ),
+    *flow("bad-delay", do("a", value=1, config={"retries": {"limit": 1, "delay": "soon"}}, caught=True)),
+    *flow("bad-key", do("a", value=1, config={"tries": 1}, caught=True)),
+    *flow("empty-config", do("a", value=1, config={})),
+    *flow("too-late", op("wait", name="w", type="go", timeout=30, caught=True)),
+    *flow(
+        "waits", op("wait", name="w", type="go", timeout="1 minute"), op("wait", name="w", type="go"), ends="waiting"
+    ),
+    call("waits.sendEvent", {"type": "other", "payload": 0}),
+    call("waits.sendEvent", {"type": "go", "payload": {"n": 1}}),
+    call("waits.sendEvent", {"type": "go"}),
+    call("until", ref("waits"), "complete"),
+    call("waits.sendEvent", {"type": "go"}),
+    call("waits.sendEvent", {}),
+    call("waits.sendEvent", {"payload": 1}),
+    call("waits.pause"),
+    call("waits.resume"),
+    call("waits.terminate"),
+    call("FLOW.create", {"id": "waits"}),
+    call("FLOW.create", {"id": "-bad"}),
+    call("FLOW.create", {"id": "bad id"}),
+    call("FLOW.create", {"id": ""}),
+    call("FLOW.create", {"id": many("a", 100)}, keep="long", quiet=True),
+    call("FLOW.create", {"id": many("a", 101)}),
+    call("FLOW.create", {"id": 5}),
+    call("FLOW.create", keep="random", quiet=True),
+    call("until", ref("random"), "complete"),
+    call("FLOW.create", {"params": 5}, keep="five", quiet=True),
+    call("until", ref("five"), "complete"),
+    call("FLOW.get", "nowhere"),
+    call("FLOW.get", "waits", keep="same", quiet=True),
+    read("same.id"),
+    call("FLOW.createBatch", []),
+    call("FLOW.createBatch", [{"id": "b1"}, {"id": "b2", "params": {"program": []}}]),
+    call("FLOW.createBatch", [{"id": "b2"}, {"id": "b3"}]),
+    *flow("stopped", do("a", value=1), op("wait", name="w", type="go"), ends="waiting"),
+    call("stopped.terminate"),
+    call("until", ref("stopped"), "terminated"),
+    call("stopped.terminate"),
+    call("stopped.pause"),
+    call("stopped.resume"),
+    call("stopped.sendEvent", {"type": "go"}),
+    call("stopped.restart"),
+    call("until", ref("stopped"), "waiting"),
+    call("stopped.sendEvent", {"type": "go", "payload": "again"}),
+    call("until", ref("stopped"), "complete"),
+    call("stopped.restart"),
+    call("until", ref("stopped"), "waiting"),
+    call("stopped.pause"),
+    call("until", ref("stopped"), "paused"),
+    call("stopped.pause"),
+    call("stopped.sendEvent", {"type": "go", "payload": "while paused"}),
+    call("stopped.resume"),
+    call("until", ref("stopped"), "complete"),
+]
+PLAYS: Final[dict[str, list[Step]]] = {
+    "kv": KV,
+    "r2": R2,
+    "d1": D1,
+    "queues": QUEUES,
+    "ratelimit": LIMIT,
+    "workflows": FLOWS,
+}
 
 
 def main() -> None:

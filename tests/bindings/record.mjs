@@ -10,6 +10,7 @@ const { Miniflare } = require("miniflare");
 
 const script = `
 import { WorkflowEntrypoint } from "cloudflare:workers";
+import { NonRetryableError } from "cloudflare:workflows";
 
 const FIELDS = {
   HeadResult: ["key", "size", "etag", "httpEtag", "checksums", "httpMetadata", "customMetadata", "range", "storageClass", "version", "uploaded"],
@@ -37,7 +38,7 @@ function shown(value, key = "") {
   const name = value.constructor?.name ?? "Object";
   if (name === "Checksums" || typeof value.toJSON === "function") return shown(value.toJSON());
   const made = {};
-  for (const field of FIELDS[name] ?? Object.keys(value)) if (value[field] !== undefined) made[field] = shown(value[field], field);
+  for (const field of FIELDS[name] ?? Object.keys(value)) if (value[field] !== undefined && field !== "binding") made[field] = shown(value[field], field);
   if ("partNumber" in made) made.etag = { $: typeof made.etag };
   return made;
 }
@@ -78,15 +79,64 @@ async function answer(step, named) {
   }
 }
 
+// A workflow whose params say what it does; see flow.py, which does the same.
 export class Flow extends WorkflowEntrypoint {
   async run(event, step) {
-    return await play(event, step);
+    const made = [];
+    for (const op of event.payload?.program ?? []) {
+      try {
+        made.push(await this.one(op, event, step));
+      } catch (error) {
+        if (!op.caught) throw error;
+        made.push(error.name + ": " + error.message);
+      }
+    }
+    return made;
   }
+
+  async one(op, event, step) {
+    switch (op.op) {
+      case "event": return { payload: event.payload.about, instanceId: event.instanceId, isDate: event.timestamp instanceof Date };
+      case "sleep": return await step.sleep(op.name, op.for) ?? "slept";
+      case "until": return await step.sleepUntil(op.name, Date.now() + op.ms) ?? "slept";
+      case "wait": {
+        const found = await step.waitForEvent(op.name, { type: op.type, ...(op.timeout === undefined ? {} : { timeout: op.timeout }) });
+        return { payload: found.payload, type: found.type };
+      }
+      case "throw": throw new Error(op.message);
+      case "do": {
+        const work = async (ctx) => {
+          if (op.fails && ctx.attempt <= op.fails) throw new Error(op.message ?? "no");
+          if (op.final !== undefined) throw new NonRetryableError(op.final);
+          if (op.hangs) await new Promise(() => {});
+          if (op.context) return { step: ctx.step, attempt: ctx.attempt };
+          if (op.code) return () => 1;
+          return op.large ? "a".repeat(op.large) : op.value;
+        };
+        return op.config === undefined ? await step.do(op.name, work) : await step.do(op.name, op.config, work);
+      }
+    }
+  }
+}
+
+async function until(instance, wanted) {
+  if (wanted === "waiting") {
+    // Here an instance that waits says that it runs.
+    await new Promise((done) => setTimeout(done, 500));
+    const { status } = await instance.status();
+    return { status: status === "running" ? "waiting" : status, output: null };
+  }
+  for (let turn = 0; turn < 600; turn++) {
+    const { status, output, error } = await instance.status();
+    if (status === wanted) return { status, output, error };
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  return await instance.status();
 }
 
 export default {
   async fetch(request, env) {
-    const named = { ...env };
+    const named = { ...env, until };
     const answers = [];
     for (const step of await request.json()) answers.push(await answer(step, named));
     return Response.json(answers);
@@ -107,7 +157,8 @@ for (const [name, steps] of Object.entries(plays)) {
     queueProducers: { QUEUE: "jobs" },
     r2Buckets: ["R2"],
     ratelimits: { LIMIT: { simple: { limit: 2, period: 60 } } },
-    script: script.replace(/export class Flow[\s\S]*?\n}\n/, ""),
+    script,
+    workflows: { FLOW: { name: "flow", className: "Flow" } },
     handleRuntimeStdio: (out, err) => err.pipe(process.stderr),
   });
   const response = await miniflare.dispatchFetch("http://play/", { method: "POST", body: JSON.stringify(steps) });

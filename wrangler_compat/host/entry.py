@@ -29,7 +29,7 @@ from wrangler_compat.host.web.request import Request
 
 __all__ = ["JsExecutionContext", "hosted_entrypoint", "hosted_functions"]
 
-_EVENTS = frozenset({"scheduled", "queue", "email", "tail", "trace", "pubsub"})
+_EVENTS = frozenset({"scheduled", "queue", "email", "tail", "trace", "pubsub", "connect"})
 # What Cloudflare tells of where a request came from: for a local one, nowhere in particular.
 _CF: Final = {
     "asn": 0,

@@ -26,7 +26,7 @@ class Decision:
 class Message:
     """One message. The first call of ``ack`` or ``retry`` counts."""
 
-    js_name: ClassVar[str] = "Message"
+    js_name: ClassVar[str] = "QueueMessage"
 
     def __init__(self, stored: StoredMessage) -> None:
         self._stored = stored
@@ -75,7 +75,7 @@ class Message:
 class MessageBatch:
     """Some messages of one queue."""
 
-    js_name: ClassVar[str] = "MessageBatch"
+    js_name: ClassVar[str] = "QueueController"
 
     def __init__(self, queue: str, stored: Sequence[StoredMessage], metrics: dict[str, Any]) -> None:
         self._queue, self._messages, self._metrics = queue, [Message(one) for one in stored], metrics

@@ -20,7 +20,7 @@ from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, js_function, properties
 from wrangler_compat.host.web.streams import ReadableStream, WritableStream
 
-__all__ = ["Socket", "connect", "piped_sockets"]
+__all__ = ["Socket", "connect", "piped_streams", "ready"]
 
 _CHUNK: Final = 65_536
 _TRANSPORTS: Final = ("off", "on", "starttls")
@@ -202,16 +202,14 @@ async def _upgraded(streams: Awaitable[Streams], host: str) -> Streams:
     return reader, writer
 
 
-def piped_sockets(address: str) -> tuple[Socket, Socket]:
-    """Return the two ends of a connection within the process."""
+def piped_streams() -> tuple[Any, Any]:
+    """Return what the two ends of a connection within the process read from and write to."""
     near, far = _Pipe(), _Pipe()
-    return (
-        Socket(_ready((near.reader, far)), address, "off", half_open=False),
-        Socket(_ready((far.reader, near)), address, "off", half_open=False),
-    )
+    return (near.reader, far), (far.reader, near)
 
 
-async def _ready(streams: Any) -> Streams:
+async def ready(streams: Streams) -> Streams:
+    """Return ``streams``, for a socket that need not wait for them."""
     return streams
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import mimetypes
@@ -34,7 +35,9 @@ class ToMarkdownService:
 
         For what cannot be read here ``format`` is ``error``, and ``error`` says why.
         """
-        return _converted(files) if isinstance(files, Mapping) else [_converted(one) for one in files]
+        if isinstance(files, Mapping):
+            return await asyncio.to_thread(_converted, files)
+        return [await asyncio.to_thread(_converted, one) for one in files]
 
     async def supported(self) -> list[dict[str, str]]:
         """Return the kinds that can be read."""

@@ -75,17 +75,21 @@ class Assets:
         return response
 
     async def _serve(self, found: Serves, request: Request) -> Response:
-        tag = await asyncio.to_thread(self._tag, found.file)
+        known = request.headers.get("if-none-match", "") if found.status == 200 else ""
+        tag, body = await asyncio.to_thread(self._load, found.file, known)
         headers = Headers({"etag": f'"{tag}"'})
         kind = media_type(found.file)
         if kind is not None:
             headers["content-type"] = kind
         if "authorization" not in request.headers and "range" not in request.headers:
             headers["cache-control"] = "public, max-age=0, must-revalidate"
-        if found.status == 200 and _has(request.headers.get("if-none-match", ""), tag):
+        if body is None:
             return Response(status=304, headers=headers)
-        body = await asyncio.to_thread(found.file.read_bytes)
         return Response(body, status=found.status, headers=headers)
+
+    def _load(self, file: Path, known: str) -> tuple[str, bytes | None]:
+        tag = self._tag(file)
+        return tag, None if _has(known, tag) else file.read_bytes()
 
     def _tag(self, file: Path) -> str:
         status = file.stat()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID
 
 from edgeagents_vectorize.checks import (
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from edgeagents.objects import Clock
 
 __all__ = ["VectorizeIndex"]
+
+_AT_ONCE: Final = 500_000
+"""So many numbers are compared where they are asked for, in less than a millisecond."""
 
 
 class VectorizeIndex:
@@ -75,21 +79,19 @@ class VectorizeIndex:
         count = check_top_k(5 if top_k is None else top_k, has_all=return_values or level == "all")
         passes = filter_of(filter)
         wanted = None if namespace is None else check_namespace("VECTOR_QUERY", namespace)
-        numbers, held = numbers_of(vector), self._store.all()
+        numbers, held = numbers_of(vector), await self._store.all()
         dimensions = self._store.dimensions
         if dimensions is not None and len(numbers) != dimensions:
             text = f"invalid query vector, expected {dimensions} dimensions, and got {len(numbers)} dimensions"
             raise VectorizeError("VECTOR_QUERY", 40006, text)
-        rows: list[int] | None = None
-        if passes is not None or wanted is not None:
-            rows = [
-                row
-                for row, (place, metadata) in enumerate(zip(held.namespaces, held.metadata, strict=True))
-                if (wanted is None or place == wanted) and (passes is None or passes(metadata or {}))
-            ]
         if not held.ids:
             return {"count": 0, "matches": []}
-        found = nearest(held.matrix, numbers, self._store.metric, rows, count)
+        metric = self._store.metric
+
+        def search() -> list[Any]:
+            return nearest(held.matrix, numbers, metric, _chosen(held, wanted, passes), count)
+
+        found = search() if held.matrix.size <= _AT_ONCE else await asyncio.to_thread(search)
         matches = [_match(held, row, score, level, has_values=return_values) for row, score in found]
         return {"count": len(matches), "matches": matches}
 
@@ -167,6 +169,17 @@ class VectorizeIndex:
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
+
+
+def _chosen(held: Held, namespace: str | None, passes: Callable[[dict[str, Any]], bool] | None) -> list[int] | None:
+    """Return which vectors may be found; None for all."""
+    if namespace is None and passes is None:
+        return None
+    return [
+        row
+        for row, (place, metadata) in enumerate(zip(held.namespaces, held.metadata, strict=True))
+        if (namespace is None or place == namespace) and (passes is None or passes(metadata or {}))
+    ]
 
 
 def _packed(numbers: list[float]) -> bytes:

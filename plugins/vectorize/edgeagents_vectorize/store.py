@@ -5,9 +5,13 @@ For a search all vectors are held in memory as one matrix, until something is wr
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents_vectorize.nearest import Matrix, Metric, matrix_of
@@ -22,6 +26,9 @@ _SCHEMA: Final = (
     "metadata TEXT)",
     "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
+_ALL: Final = "SELECT * FROM vectors ORDER BY id"
+_AT_ONCE: Final = 500
+_BUSY_SECONDS: Final = 5.0
 Row = tuple[str, str, bytes, str | None]
 """Id, namespace, the bytes of 32-bit floats, metadata as JSON."""
 
@@ -99,18 +106,33 @@ class IndexStore:
         found = {row[0]: row for row in rows}
         return [found[one] for one in dict.fromkeys(ids) if one in found]
 
-    def all(self) -> Held:
-        """Return all vectors, in the order of their ids."""
+    async def all(self) -> Held:
+        """Return all vectors, in the order of their ids. Many are read in a thread."""
         database = self._database
         # The first changes with what other connections write, the second with what this one does.
         version = (database.execute("PRAGMA data_version").fetchone()[0], database.total_changes, id(database))
-        if self._held is None or self._held[0] != version:
-            rows = database.execute("SELECT * FROM vectors ORDER BY id").fetchall()
-            held = Held(
-                [row[0] for row in rows],
-                [row[1] for row in rows],
-                [None if row[3] is None else json.loads(row[3]) for row in rows],
-                matrix_of([row[2] for row in rows], self.dimensions or 0),
-            )
-            self._held = version, held
-        return self._held[1]
+        if self._held is not None and self._held[0] == version:
+            return self._held[1]
+        path = self._stores.path("vectorize", self._name)
+        if path is None or self.count() <= _AT_ONCE:
+            held = _held(database.execute(_ALL).fetchall(), self.dimensions or 0)
+        else:
+            held = await asyncio.to_thread(_read, path, self.dimensions or 0)
+        # What was written meanwhile has another version: the next search reads again.
+        self._held = version, held
+        return held
+
+
+def _read(path: Path, dimensions: int) -> Held:
+    # A connection of its own: that of the store is in use meanwhile.
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+        return _held(connection.execute(_ALL).fetchall(), dimensions)
+
+
+def _held(rows: Sequence[Row], dimensions: int) -> Held:
+    return Held(
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [None if row[3] is None else json.loads(row[3]) for row in rows],
+        matrix_of([row[2] for row in rows], dimensions),
+    )

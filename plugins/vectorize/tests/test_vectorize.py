@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from edgeagents_vectorize import VectorizeError, VectorizeIndex, plugin
+from edgeagents_vectorize.nearest import nearest
 from edgeagents_vectorize.store import IndexStore
 
 from edgeagents import Runtime
@@ -244,3 +246,29 @@ async def test_bindings_agree_on_what_an_index_is(tmp_path):
     ):
         with pytest.raises(ConfigError, match=text):
             await runtime(index(**options), storage=tmp_path).start()
+
+
+async def test_a_large_index_is_read_and_searched_beside_the_event_loop(stores):
+    index = index_in(stores, "large")
+    rng = random.Random(7)
+    vectors = [
+        {"id": f"v{n:04}", "values": [rng.uniform(-1, 1) for _ in range(512)], "metadata": {"even": n % 2 == 0}}
+        for n in range(1000)
+    ]
+    await index.insert(vectors)
+    loop_thread = threading.get_ident()
+    seen: list[int] = []
+
+    def nearest_here(*args: Any) -> list[Any]:
+        seen.append(threading.get_ident())
+        return nearest(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgeagents_vectorize.index.nearest", nearest_here)
+        found = await index.query(vectors[41]["values"], top_k=1)
+        even = await index.query(vectors[41]["values"], top_k=1, filter={"even": True})
+    assert (ids(found), ids(even) != ["v0041"]) == (["v0041"], True)
+    assert loop_thread not in seen
+    await index.upsert([{"id": "new", "values": vectors[41]["values"]}])
+    await index.delete_by_ids(["v0041"])
+    assert ids(await index.query(vectors[41]["values"], top_k=1)) == ["new"]

@@ -181,7 +181,10 @@ def _no_code(config: Config) -> WorkerModule | None:
 
 def _context(config: Config, variables: Mapping[str, Any] | None) -> WorkerContext:
     date, flags = config.values.get("compatibility_date"), config.values["compatibility_flags"]
-    return WorkerContext(config.name, flags_that_are_on(date, flags), JsObject(variables))
+    context = WorkerContext(config.name, flags_that_are_on(date, flags), JsObject(variables))
+    declared = config.values.get("containers") or ()
+    context.containers = frozenset(str(one["class_name"]) for one in declared if "class_name" in one)
+    return context
 
 
 def _folders(file: Path, config: Config) -> list[str]:

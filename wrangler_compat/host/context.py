@@ -42,6 +42,8 @@ class WorkerContext:
     native_exports: Any = None
     outbound: Any = None
     """What answers its ``fetch`` in place of the network: has a method ``fetch``, which may refuse."""
+    containers: frozenset[str] = frozenset()
+    """The object classes whose objects have a container each."""
 
 
 _current: ContextVar[WorkerContext | None] = ContextVar("edgeagents_worker", default=None)

@@ -15,6 +15,7 @@ from edgeagents.http import Response as NativeResponse
 from edgeagents.objects import AlarmInfo, DurableObject, ObjectContext
 from edgeagents.objects import WebSocket as NativeWebSocket
 from wrangler_compat.host.aborting import is_abort, until_aborted
+from wrangler_compat.host.container import Container
 from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_state import DurableObjectState
 from wrangler_compat.host.environment import exports_of, js_env
@@ -73,6 +74,8 @@ class _HostedObject(DurableObject[Any]):
     async def _activate(self, props: Mapping[str, Any] | None) -> None:
         exports_of(self.ctx.exports, self._worker)
         state = DurableObjectState(self.ctx, self._worker, props)
+        if self._cls.__name__ in self._worker.containers:
+            state.container = Container(self._cls.__name__)
         self._instance = await self._run(self._cls, state, js_env(self.env, self._worker))
         await state._constructed()
 

@@ -39,7 +39,7 @@ class DurableObjectState(JsProxy):
         self.id = DurableObjectId(ctx.id)
         self.storage = DurableObjectStorage(ctx.storage, keeps_alarm="delete_all_deletes_alarm" not in worker.flags)
         self.props = received(dict(props or {}))
-        self.container = jsnull
+        self.container: Any = None
         self._longest_event: Any = None
         self._sections: list[JsPromise] | None = []
 

@@ -11,6 +11,7 @@ from edgeagents.worker import Env
 from wrangler_compat.host.context import WorkerContext
 from wrangler_compat.host.durable_namespace import DurableObjectNamespace
 from wrangler_compat.host.facade import to_js_value
+from wrangler_compat.host.hyperdrive import Hyperdrive
 from wrangler_compat.host.model.proxy import JsObject
 from wrangler_compat.host.native_fetcher import NativeFetcher
 from wrangler_compat.host.rpc_service import Fetcher, LoopbackFetcher
@@ -53,4 +54,6 @@ def binding_of(value: Any) -> Any:
         return WorkerLoader(value)
     if js_name == "SendEmail":
         return SendEmail(value)
+    if js_name == "Hyperdrive":
+        return Hyperdrive(value)
     return NativeFetcher(value) if js_name == "Fetcher" else to_js_value(value)

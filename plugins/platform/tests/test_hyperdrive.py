@@ -7,7 +7,7 @@ import pytest
 from edgeagents.errors import ConfigError, EdgeAgentsError
 
 pytestmark = pytest.mark.cloudflare(
-    "Workers", "Hyperdrive", "different: the local database itself, without a pool; `connect()` raises"
+    "Workers", "Hyperdrive", "different: the local database itself, without a pool"
 )
 
 URL = "postgres://me:s%40fe@localhost/app"

@@ -329,3 +329,33 @@ async def test_a_socket_answers_no_ordinary_request(run: RunWorker) -> None:
     for path in ("/", "/box"):
         with pytest.raises(Exception, match="tried to return WebSocket in a response to a request which did not"):
             await worker.fetch(path)
+
+
+@pytest.mark.cloudflare("Workers", "Python: `ctx.container`", "different: none runs; an error says so")
+async def test_a_class_with_a_container_has_one_that_does_not_run(run: RunWorker) -> None:
+    source = """
+        from pyodide.ffi import JsException
+        from workers import DurableObject, Response, WorkerEntrypoint
+
+        class Box(DurableObject):
+            async def told(self):
+                container = self.ctx.container
+                try:
+                    container.start()
+                except JsException as error:
+                    return f"{container.running} {error.message}"
+
+        class Plain(DurableObject):
+            async def told(self):
+                return str(self.ctx.container)
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                box, plain = self.env.BOX.getByName("a"), self.env.PLAIN.getByName("a")
+                return Response(f"{await plain.told()}, {await box.told()}")
+    """
+    running = await run(source, objects=["Box", "Plain"], containers=[{"class_name": "Box", "image": "./Dockerfile"}])
+    assert await running.text() == (
+        "None, False ctx.container.start() of Box needs a container, and no containers are run here. "
+        "Start what is in it by yourself and reach it by fetch() or a socket, and ask ctx.container.running first."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -84,3 +85,23 @@ async def test_a_worker_finds_them(run: RunWorker) -> None:
         "/cdn-cgi/analytics_engine/sql", method="POST", body=b"SELECT count(*) AS n FROM visits"
     )
     assert json.loads(counted)["data"] == [{"n": 2}]
+
+
+async def test_a_database_is_reached_by_a_socket(run: RunWorker) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        writer.close()
+
+    source = """
+        from workers import Response, WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                socket = self.env.DB.connect()
+                return Response("".join([chunk.to_string() async for chunk in socket.readable]))
+    """
+    database = await asyncio.start_server(greet, "127.0.0.1", 0)
+    url = f"postgres://me:pw@127.0.0.1:{database.sockets[0].getsockname()[1]}/db"
+    worker = await run(source, hyperdrive=[{"binding": "DB", "id": "1", "localConnectionString": url}])
+    assert await worker.text() == "hello"
+    database.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmarks.inside import calls, commits, imports, memory, sql
+from benchmarks.inside import calls, commits, imports, memory, sql, starts
 from benchmarks.report import Row
 from benchmarks.scale import Scale
 
@@ -25,4 +25,5 @@ INSIDE = {
     "commits": Inside("Commits per second, by durability", commits.measure),
     "memory": Inside("Memory of an agent and of a connection", memory.measure),
     "imports": Inside("Import", imports.measure),
+    "starts": Inside("Start and reload of a worker", starts.measure),
 }

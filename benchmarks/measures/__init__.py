@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
-from benchmarks.measures import requests, sockets, streams
+from benchmarks.measures import requests, sockets, streams, workers
 from benchmarks.report import Row
 from benchmarks.scale import Scale
 from benchmarks.variants import TYPESCRIPT, Variant
@@ -34,6 +34,7 @@ class Measure(NamedTuple):
 
 MEASURES = {
     "hello": Measure("HTTP hello", requests.hello, "all"),
+    "worker-hello": Measure("HTTP hello from a worker in the emulator", workers.hello, "ours"),
     "spread": Measure("HTTP hello, spread over many agents", requests.spread),
     "json": Measure("JSON in and out", requests.json_order),
     "insert": Measure("A row a request, safe on disk", requests.insert),

@@ -127,7 +127,8 @@ class Runtime:
         # Open CORS is for agents.
         self._own_pages = Origins(allowed_origins)
         self.events = EventBus()
-        self.stores = Stores(None if self.location is None else Path(self.location))
+        folder = None if self.location is None else Path(self.location)
+        self.stores = Stores(folder, is_synced=durability == "full")
         self.transports: list[Transport] = []
         self.developer_routes: list[DeveloperRoute] = []
         self.env: Env = Env()

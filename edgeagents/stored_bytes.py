@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-from edgeagents.objects.disk import sync_descriptor
+from edgeagents.objects.disk import sync_descriptor, sync_folder
 
 __all__ = ["KeptBytes", "NewBytes", "StoredBytes"]
 
@@ -59,6 +59,8 @@ class NewBytes:
         self._file.flush()
         sync_descriptor(self._file.fileno())
         self._file.close()
+        assert self._path is not None
+        sync_folder(self._path.parent)
 
     def drop(self) -> None:
         """Forget the bytes."""

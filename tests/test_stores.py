@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgeagents.errors import StorageUnavailable
-from edgeagents.stores import Stores
+from edgeagents.stores import QUICK, Stores
 
 SCHEMA = ("CREATE TABLE IF NOT EXISTS kept (n INTEGER PRIMARY KEY)",)
 
@@ -165,3 +167,60 @@ def test_many_processes_open_a_new_store_at_once(tmp_path):
     stores = Stores(tmp_path)
     assert kept(stores.open("kv", "a", SCHEMA)) == [0, 1, 2, 3]
     stores.close()
+
+
+async def test_those_who_write_together_wait_for_the_disk_together(stores, monkeypatch):
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(threading.get_ident())
+        real(descriptor)
+
+    database = stores.open("kv", "a", (QUICK, *SCHEMA))
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    async def write(n: int) -> None:
+        database.execute("INSERT INTO kept VALUES (?)", (n,))
+        await stores.kept("kv", "a")
+
+    await asyncio.gather(*map(write, range(50)))
+    assert 0 < len(synced) < 20
+    assert threading.get_ident() not in synced
+
+
+async def test_one_who_is_cancelled_takes_nobody_with_him(stores):
+    database = stores.open("kv", "a", (QUICK, *SCHEMA))
+    database.execute("INSERT INTO kept VALUES (1)")
+    tasks = [asyncio.create_task(stores.kept("kv", "a")) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    tasks[2].cancel()
+    await tasks[1]
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+
+
+async def test_a_disk_that_does_not_sync_is_what_is_told_of(stores, tmp_path, monkeypatch):
+    database = stores.open("kv", "a", (QUICK, *SCHEMA))
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    database.execute("INSERT INTO kept VALUES (1)")
+    with pytest.raises(StorageUnavailable, match=r"a\.sqlite cannot be used: .*No space left"):
+        await stores.kept("kv", "a")
+    monkeypatch.undo()
+    await stores.kept("kv", "a")
+
+
+async def test_where_nothing_is_to_last_nobody_waits(tmp_path, monkeypatch):
+    def fsync(descriptor: int) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for made in (Stores(None), Stores(tmp_path, is_synced=False)):
+        made.open("kv", "a", (QUICK, *SCHEMA)).execute("INSERT INTO kept VALUES (1)")
+        await made.kept("kv", "a")
+        made.close()

@@ -27,7 +27,7 @@ class D1Database:
 
     async def batch(self, statements: Sequence[D1PreparedStatement]) -> list[dict[str, Any]]:
         """Run ``statements`` in order, all or none of them; return a result for each."""
-        return _batch(self._engine, statements)
+        return await _batch(self._engine, statements)
 
     async def exec(self, query: str) -> dict[str, Any]:
         """Run each line of ``query``, which holds one statement or several, all or none of them.
@@ -35,7 +35,7 @@ class D1Database:
         Return ``{"count", "duration"}``: how many lines there were.
         """
         lines = query.strip().split("\n")
-        count, duration = 0, 0.0
+        count, duration, before = 0, 0.0, self._engine.commits
         with self._engine.together():
             for number, line in enumerate(lines, 1):
                 if not line.strip() and len(lines) > 1:
@@ -46,6 +46,8 @@ class D1Database:
                     text = str(error).removeprefix("D1_ERROR: ")
                     raise D1Error(f"D1_EXEC_ERROR: Error in line {number}: {line}: {text}") from error
                 count += 1
+        if self._engine.commits != before:
+            await self._engine.kept()
         return {"count": count, "duration": duration}
 
     def with_session(self, constraint: str | None = None) -> D1DatabaseSession:
@@ -72,7 +74,7 @@ class D1DatabaseSession:
 
     async def batch(self, statements: Sequence[D1PreparedStatement]) -> list[dict[str, Any]]:
         """Run ``statements`` in order, all or none of them; return a result for each."""
-        results = _batch(self._engine, statements)
+        results = await _batch(self._engine, statements)
         self._note()
         return results
 
@@ -84,10 +86,14 @@ class D1DatabaseSession:
         self._bookmark = f"{self._engine.commits:08x}-00000000-00000000-{0:032x}"
 
 
-def _batch(engine: Engine, statements: Sequence[D1PreparedStatement]) -> list[dict[str, Any]]:
+async def _batch(engine: Engine, statements: Sequence[D1PreparedStatement]) -> list[dict[str, Any]]:
     if not all(isinstance(statement, D1PreparedStatement) for statement in statements):
         raise D1Error("D1_ERROR: batch() takes statements that prepare() has made.")
     if not statements:
         raise D1Error(f"D1_ERROR: {NO_STATEMENT}")
+    before = engine.commits
     with engine.together():
-        return [result_of(statement.outcome()) for statement in statements]
+        results = [result_of(statement.outcome()) for statement in statements]
+    if engine.commits != before:
+        await engine.kept()
+    return results

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeagents.errors import EdgeAgentsError, StorageError, StorageUnavailable
+from edgeagents.group_sync import GroupSync
 from edgeagents.objects import Clock
 from edgeagents.objects.sql_text import first_keyword
 from edgeagents.objects.sqlite import Database
@@ -38,11 +39,12 @@ class Outcome:
 
 
 class Engine:
-    """One database. ``path`` is None for memory."""
+    """One database. ``path`` is None for memory. Unless it ``is_synced`` nobody waits for the disk."""
 
-    def __init__(self, path: Path | None, clock: Clock) -> None:
+    def __init__(self, path: Path | None, clock: Clock, *, is_synced: bool = True) -> None:
         self._database = Database.open(path, is_shared=True)
         self._clock = clock
+        self._sync = GroupSync(self._database.sync, str(path)) if is_synced and path is not None else None
         self._ready: object = None
         self.commits = 0
 
@@ -83,6 +85,11 @@ class Engine:
         }
         self._release_reading()
         return Outcome(result.columns, [tuple(map(_as_d1, row)) for row in rows], meta)
+
+    async def kept(self) -> None:
+        """Return when what was committed until now survives a loss of power."""
+        if self._sync is not None:
+            await self._sync()
 
     @contextmanager
     def together(self) -> Generator[None]:

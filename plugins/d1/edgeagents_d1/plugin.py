@@ -26,7 +26,8 @@ class D1Type:
         name = database_id(declaration)
         engines = _engines.setdefault(runtime, {})
         if name not in engines:
-            engines[name] = Engine(runtime.stores.path("d1", name), runtime.clock)
+            stores = runtime.stores
+            engines[name] = Engine(stores.path("d1", name), runtime.clock, is_synced=stores.is_synced)
         return D1Database(engines[name])
 
 

@@ -34,7 +34,7 @@ class D1PreparedStatement:
 
     async def first(self, column: str | None = None) -> Any:
         """Return the first row as a dict, or one ``column`` of it; None when there is no row."""
-        outcome = self.outcome()
+        outcome = await self._kept()
         if not outcome.rows:
             return None
         row = dict(zip(outcome.columns, outcome.rows[0], strict=True))
@@ -46,7 +46,7 @@ class D1PreparedStatement:
 
     async def all(self) -> dict[str, Any]:
         """Return ``{"success", "results", "meta"}``; ``results`` are the rows as dicts."""
-        return result_of(self.outcome())
+        return result_of(await self._kept())
 
     async def run(self) -> dict[str, Any]:
         """Return the same as ``all``."""
@@ -54,12 +54,19 @@ class D1PreparedStatement:
 
     async def raw(self, *, column_names: bool = False) -> list[list[Any]]:
         """Return the rows as lists; with ``column_names`` the names stand before them."""
-        outcome = self.outcome()
+        outcome = await self._kept()
         rows = [list(row) for row in outcome.rows]
         return [list(outcome.columns), *rows] if column_names else rows
 
+    async def _kept(self) -> Outcome:
+        before = self._engine.commits
+        outcome = self.outcome()
+        if self._engine.commits != before:
+            await self._engine.kept()
+        return outcome
+
     def outcome(self) -> Outcome:
-        """Run it."""
+        """Run it. What it has written is kept when the engine has ``kept`` it."""
         outcome = self._engine.run(self._sql, self._values)
         if self._on_run is not None:
             self._on_run()

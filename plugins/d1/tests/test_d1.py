@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -166,3 +169,29 @@ async def test_a_batch_whose_commit_fails_leaves_nothing_open(db, tmp_path):
     other.close()
     await db.batch([db.prepare("INSERT INTO t (id) VALUES (3)")])
     assert await db.prepare("SELECT id FROM t").raw() == [[2], [3]]
+
+
+async def test_what_was_written_is_on_the_disk_when_the_answer_comes(tmp_path, monkeypatch):
+    synced: list[int] = []
+    engine = Engine(tmp_path / "d1.sqlite", ManualClock())
+    database = D1Database(engine)
+    await database.exec("CREATE TABLE t (n)")
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(threading.get_ident())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    insert = database.prepare("INSERT INTO t VALUES (1)")
+    for write in (insert.run(), insert.first(), insert.raw(), database.batch([insert]), database.exec("DELETE FROM t")):
+        synced.clear()
+        await write
+        assert synced
+        assert threading.get_ident() not in synced
+    synced.clear()
+    await database.prepare("SELECT * FROM t").all()
+    assert not synced
+    await asyncio.gather(*(insert.run() for _ in range(50)))
+    assert len(synced) < 20
+    engine.close()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeGuard, cast
 
 from edgeagents.stored_bytes import KeptBytes, StoredBytes
+from edgeagents.stores import QUICK
 from edgeagents_kv.checks import (
     BULK_KEYS,
     VALUE_BYTES,
@@ -33,6 +34,7 @@ __all__ = ["KvNamespace"]
 Kind = Literal["text", "json", "arrayBuffer", "stream"]
 
 _SCHEMA: Final = (
+    QUICK,
     # Keys are in the order of their UTF-8 bytes, which is what BLOBs are compared by.
     "CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL, metadata TEXT, expires INTEGER)",
     "CREATE INDEX IF NOT EXISTS entries_expires ON entries (expires) WHERE expires IS NOT NULL",
@@ -125,12 +127,12 @@ class KvNamespace:
             if file is not None:
                 self._files.forget(file)
             raise
-        self._forget_unused()
+        await self._written()
 
     async def delete(self, key: str) -> None:
         """Remove ``key``. One that is not there is no error."""
         self._database.execute("DELETE FROM entries WHERE key = ?", (_key(checked_key(key, "DELETE")),))
-        self._forget_unused()
+        await self._written()
 
     async def list(self, *, prefix: str | None = None, limit: int | None = None, cursor: str | None = None) -> Any:
         """Return the keys in the order of their UTF-8 bytes, at most ``limit`` (1000, also for less than one).
@@ -163,7 +165,8 @@ class KvNamespace:
             for key, value, metadata, expires in entries:
                 row = (_key(key), value, metadata, expires)
                 count += database.execute(f"INSERT OR {verb} INTO entries VALUES (?, ?, ?, ?)", row).rowcount
-        self._forget_unused()
+        # Whoever imports them ends, and then the store is synced.
+        self._forget(self._unused())
         return count
 
     def _now(self) -> int:
@@ -222,11 +225,20 @@ class KvNamespace:
             raise
         return name
 
-    def _forget_unused(self) -> None:
-        database = self._database
-        for (name,) in database.execute("SELECT name FROM unused_files").fetchall():
+    async def _written(self) -> None:
+        """Wait until what was written is kept. Only then nothing can need the files that it has made useless."""
+        unused = self._unused()
+        await self._stores.kept("kv", self._id)
+        if unused:
+            self._forget(unused)
+
+    def _unused(self) -> Sequence[tuple[str]]:
+        return self._database.execute("SELECT name FROM unused_files").fetchall()
+
+    def _forget(self, unused: Sequence[tuple[str]]) -> None:
+        for (name,) in unused:
             self._files.forget(name)
-            database.execute("DELETE FROM unused_files WHERE name = ?", (name,))
+        self._database.executemany("DELETE FROM unused_files WHERE name = ?", unused)
 
 
 def _are_several(key: Any) -> TypeGuard[Sequence[str]]:

@@ -49,7 +49,7 @@ class Queue:
         ``content_type`` is ``json``, ``text``, ``bytes`` or ``v8`` (any data that can be stored). It is delivered after
         ``delay_seconds``, at most a day. Returns ``{"metadata": {"metrics": ...}}``: what waits in the queue.
         """
-        return self._send([{"body": body, "contentType": content_type, "delaySeconds": delay_seconds}], None)
+        return await self._send([{"body": body, "contentType": content_type, "delaySeconds": delay_seconds}], None)
 
     async def send_batch(
         self, messages: Sequence[Mapping[str, Any]], *, delay_seconds: float | None = None
@@ -66,14 +66,14 @@ class Queue:
             raise QueueError(
                 f"Queue sendBatch failed: batch message count of {len(given)} exceeds limit of {BATCH_MESSAGES}"
             )
-        return self._send(given, delay_seconds)
+        return await self._send(given, delay_seconds)
 
     async def metrics(self) -> dict[str, Any]:
         """Return ``backlogCount``, ``backlogBytes`` and ``oldestMessageTimestamp`` (milliseconds since 1970)."""
         count, size, oldest = self._store.backlog(self._name)
         return {"backlogCount": count, "backlogBytes": size, "oldestMessageTimestamp": oldest}
 
-    def _send(self, messages: Sequence[Mapping[str, Any]], delay: float | None) -> dict[str, Any]:
+    async def _send(self, messages: Sequence[Mapping[str, Any]], delay: float | None) -> dict[str, Any]:
         now = now_ms(self._clock)
         kept: list[tuple[str, bytes, str, int, int]] = []
         for message in messages:
@@ -94,6 +94,7 @@ class Queue:
         if size > BATCH_BYTES:
             raise QueueError(f"Queue sendBatch failed: batch size of {size} bytes exceeds limit of {BATCH_BYTES}")
         self._store.add(self._name, kept)
+        await self._store.kept()
         if self._on_send is not None:
             self._on_send()
         count, waiting, oldest = self._store.backlog(self._name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgeagents.objects.values import decode, encode
-from edgeagents.stores import Stores
+from edgeagents.stores import QUICK, Stores
 
 __all__ = ["HOLD_MS", "QueueStore", "StoredMessage", "pack_body"]
 
@@ -25,6 +25,8 @@ _COUNT_OLD: Final = (
     "UPDATE backlogs SET messages = messages - 1, bytes = bytes - length(old.body) WHERE queue = old.queue"
 )
 _SCHEMA: Final = (
+    # Only what is sent must be on the disk at once. Of the rest a loss of power makes messages come again.
+    QUICK,
     "CREATE TABLE IF NOT EXISTS messages (id TEXT PRIMARY KEY, queue TEXT NOT NULL, body BLOB NOT NULL, "
     "content_type TEXT NOT NULL, sent INTEGER NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL, holder TEXT)",
     "CREATE INDEX IF NOT EXISTS messages_due ON messages (queue, due)",
@@ -106,6 +108,10 @@ class QueueStore:
                 "INSERT INTO messages VALUES (?, ?, ?, ?, ?, 0, ?, NULL)",
                 ((one, queue, body, kind, sent, due) for one, body, kind, sent, due in messages),
             )
+
+    async def kept(self) -> None:
+        """Return when what was added survives a loss of power."""
+        await self._stores.kept("queues", "queues")
 
     def backlog(self, queue: str) -> tuple[int, int, int | None]:
         """Return how many messages there are, their bytes, and when the oldest was sent."""

@@ -97,16 +97,17 @@ class R2Bucket:
             *(key, version, hashed.size, hashed.md5, self._clock.now().timestamp()),
             *(given.http, given.custom, hashed.checksums, given.storage_class),
         )
-        if not self._store.set(stored, lambda before: holds(only_if, before)):
+        if not await self._store.set(stored, lambda before: holds(only_if, before)):
             self._store.forget(version)  # It was changed while the bytes came.
             return None
         return object_of(stored)
 
     async def delete(self, keys: str | Sequence[str]) -> None:
         """Remove one object, or up to 1000. Those that are not there are no error."""
-        for name in keys_to_delete(keys):
+        names = keys_to_delete(keys)
+        for name in names:
             check_key(name, "delete")
-            self._store.delete(name)
+        await self._store.delete(names)
 
     async def list(
         self,
@@ -160,7 +161,7 @@ class R2Bucket:
         """Begin to upload an object in parts."""
         check_key(key, "createMultipartUpload")
         given = given_of("createMultipartUpload", http_metadata, custom_metadata, storage_class, ssec_key, {})
-        return begin_upload(self._store, self._clock, self._rng, key, given)
+        return await begin_upload(self._store, self._clock, self._rng, key, given)
 
     def resume_multipart_upload(self, key: str, upload_id: str) -> R2MultipartUpload:
         """Go on with an upload. Whether there is one is told when it is used."""

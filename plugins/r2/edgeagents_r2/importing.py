@@ -73,5 +73,5 @@ def _copy(row: Any, files: list[Path], store: BucketStore, state: Importing) -> 
         http["cacheExpiry"] /= 1000
     checksums = {**({} if "-" in row["etag"] else {"md5": row["etag"]}), **json.loads(row["checksums"])}
     custom = json.loads(row["custom_metadata"])
-    store.set(Stored(row["key"], version, size, row["etag"], row["uploaded"] / 1000, http, custom, checksums))
+    store.set_now(Stored(row["key"], version, size, row["etag"], row["uploaded"] / 1000, http, custom, checksums))
     return True

@@ -24,13 +24,16 @@ PARTS: Final = 10_000
 SMALLEST_PART: Final = 5 * 1024 * 1024
 
 
-def begin_upload(store: BucketStore, clock: Clock, rng: random.Random, key: str, given: Given) -> R2MultipartUpload:
+async def begin_upload(
+    store: BucketStore, clock: Clock, rng: random.Random, key: str, given: Given
+) -> R2MultipartUpload:
     """Begin an upload."""
     upload_id = rng.randbytes(64).hex()
     options = {name: value for name, value in asdict(given).items() if name != "digest"}
     store.database.execute(
         "INSERT INTO uploads VALUES (?, ?, ?, 'open')", (upload_id, key.encode(), json.dumps(options))
     )
+    await store.kept()
     return R2MultipartUpload(store, clock, rng, key, upload_id)
 
 
@@ -64,6 +67,7 @@ class R2MultipartUpload:
             "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)",
             (self._id, int(part_number), version, hashed.size, hashed.md5),
         )
+        await self._store.kept()
         if before is not None:
             self._store.forget(before[0])
         return {"partNumber": int(part_number), "etag": hashed.md5}
@@ -91,13 +95,13 @@ class R2MultipartUpload:
             *(self._key, version, hashed.size, etag, self._clock.now().timestamp()),
             *(options["http"], options["custom"], {}, options["storage_class"]),
         )
-        self._store.set(stored)
-        self._end()
+        await self._store.set(stored)
+        await self._end()
         return object_of(stored)
 
     async def abort(self) -> None:
         """Give the upload up. Once more is no error."""
-        self._end()
+        await self._end()
 
     async def _joined(self, parts: list[tuple[int, str, int, str]]) -> AsyncIterator[bytes]:
         for _, version, size, _ in parts:
@@ -124,10 +128,11 @@ class R2MultipartUpload:
             raise R2Error("completeMultipartUpload", text, 10025)
         return int(given["partNumber"]), *part
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
         database = self._store.database
         database.execute("UPDATE uploads SET state = 'closed' WHERE id = ?", (self._id,))
         versions = [row[0] for row in database.execute("SELECT version FROM parts WHERE upload = ?", (self._id,))]
         database.execute("DELETE FROM parts WHERE upload = ?", (self._id,))
+        await self._store.kept()
         for version in versions:
             self._store.forget(version)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edgeagents.stored_bytes import KeptBytes, NewBytes, StoredBytes
-from edgeagents.stores import Stores
+from edgeagents.stores import QUICK, Stores
 
 __all__ = ["BucketStore", "Stored"]
 
 _SCHEMA: Final = (
+    QUICK,
     "CREATE TABLE IF NOT EXISTS objects (key BLOB PRIMARY KEY, version TEXT NOT NULL, size INTEGER NOT NULL, "
     "etag TEXT NOT NULL, uploaded REAL NOT NULL, http TEXT NOT NULL, custom TEXT NOT NULL, checksums TEXT NOT NULL, "
     "storage_class TEXT NOT NULL)",
@@ -55,6 +56,10 @@ class BucketStore:
         """The table."""
         return self._stores.open("r2", self._name, _SCHEMA)
 
+    async def kept(self) -> None:
+        """Return when what was written to the table survives a loss of power."""
+        await self._stores.kept("r2", self._name)
+
     def new_content(self, version: str) -> NewBytes:
         """Begin to write the bytes of ``version``."""
         return self._bytes.new(version)
@@ -72,8 +77,8 @@ class BucketStore:
         row = self.database.execute("SELECT * FROM objects WHERE key = ?", (_key(key),)).fetchone()
         return None if row is None else _stored(row)
 
-    def set(self, stored: Stored, only_if: Callable[[Stored | None], bool] = lambda before: True) -> bool:
-        """Put ``stored`` in the place of what is under its key, and forget that one's bytes.
+    async def set(self, stored: Stored, only_if: Callable[[Stored | None], bool] = lambda before: True) -> bool:
+        """Put ``stored`` in the place of what is under its key, and when that is kept forget that one's bytes.
 
         Nothing is done when ``only_if`` says no to what is there, whichever process put it; returns False then.
         """
@@ -81,24 +86,41 @@ class BucketStore:
             before = self.get(stored.key)
             if not only_if(before):
                 return False
-            self.database.execute(
-                "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(_key(stored.key), stored.version, stored.size, stored.etag, stored.uploaded),
-                    *(json.dumps(one) for one in (stored.http, stored.custom, stored.checksums)),
-                    stored.storage_class,
-                ),
-            )
+            self._put(stored)
+        await self.kept()
         if before is not None:
             self.forget(before.version)
         return True
 
-    def delete(self, key: str) -> None:
-        """Remove ``key``."""
-        with self._stores.transaction(self.database):
-            before = self.get(key)
-            self.database.execute("DELETE FROM objects WHERE key = ?", (_key(key),))
+    def set_now(self, stored: Stored) -> None:
+        """The same, in a transaction that waits for the disk itself."""
+        self.database.execute("PRAGMA synchronous = FULL")
+        try:
+            with self._stores.transaction(self.database):
+                before = self.get(stored.key)
+                self._put(stored)
+        finally:
+            self.database.execute(QUICK)
         if before is not None:
+            self.forget(before.version)
+
+    def _put(self, stored: Stored) -> None:
+        self.database.execute(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(_key(stored.key), stored.version, stored.size, stored.etag, stored.uploaded),
+                *(json.dumps(one) for one in (stored.http, stored.custom, stored.checksums)),
+                stored.storage_class,
+            ),
+        )
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove ``keys``, all or none."""
+        with self._stores.transaction(self.database):
+            found = [before for before in map(self.get, keys) if before is not None]
+            self.database.executemany("DELETE FROM objects WHERE key = ?", [(_key(key),) for key in keys])
+        await self.kept()
+        for before in found:
             self.forget(before.version)
 
     def list(self, prefix: str, after: bytes, limit: int) -> list[Stored]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.cloudflare("Workers", "Python: `HTMLRewriter`", "same")
+
 PAGE = (
     "<!DOCTYPE html><html><head><meta property='og:title' content=\"x\"><title>T&amp;T</title></head>"
     "<body CLASS=a><p id=one>hi <b>you</b><br/>x</p><!-- c --><ul><li>1<li>2<li>3</ul>"
@@ -232,4 +234,198 @@ async def test_what_closes_itself_in_an_image_has_nothing_in_it():
     assert changed == (
         "<svg><path/>!<g>x<foreignObject><p/>y</p>!</foreignObject></g></svg><math><mi/>!</math><div/>z</div>!"
     )
-    assert [namespace.rpartition("/")[2] for namespace in seen] == ["svg", "xhtml", "MathML", "xhtml"]
+    assert [namespace.rpartition("/")[2] for namespace in seen] == ["svg", "xhtml", "xhtml", "xhtml"]
+
+
+# What workerd 1.20260503 does.
+
+LISTED = (
+    '<div id=a class="x y"><p class=a>1<b class="a b">2</b></p><p class=b DATA-k="V" lang=en-US>3</p>'
+    '<p class="">4</p><span></span><A:b></A:b></div>'
+)
+
+
+@pytest.mark.parametrize(
+    ("selector", "matched"),
+    [
+        (":not(.a, .b)", "div p4 span a:b"),
+        ("p:not( .a ,.b )", "p4"),
+        ("p:not(.a):not([lang])", "p4"),
+        # Nothing may fit of what is asked of the element, nothing is asked of what is around it.
+        (":not(b.a)", "div p3 p4 span a:b"),
+        (":not(div > p)", "div b2 span a:b"),
+        # One within another says nothing.
+        (":not(:not(p))", "div p1 b2 p3 p4 span a:b"),
+        (":not(p:not(.a))", "div b2 span a:b"),
+        ("[data-k=v]", ""),
+        ("[data-k='v' I]", "p3"),
+        ("[DATA-K]", ""),
+        ("[lang|=en]", "p3"),
+        ("[class^='']", "div p1 b2 p3 p4"),
+        ("[class*='']", ""),
+        ("[class='b'", "p3"),
+        ("*|p", "p1 p3 p4"),
+        ("|p", ""),
+        ("A\\:b", "a:b"),
+        (".\\62 , \\73 pan", "b2 p3 span"),
+        ("#\\61", "div"),
+        ("p:NTH-CHILD(2n + 1)", "p1 p4"),
+    ],
+)
+async def test_selectors_match_as_in_workerd(selector, matched):
+    seen: list[str] = []
+
+    def hit(element: Any) -> None:
+        number = {"a": "1", "b": "3", "": "4", "a b": "2"}.get(element.getAttribute("class"), "")
+        seen.append(element.tagName + number)
+
+    await rewritten((selector, {"element": hit}), page=LISTED)
+    assert " ".join(seen) == matched
+
+
+@pytest.mark.parametrize(
+    ("selector", "text"),
+    [
+        ("", "The selector is empty."),
+        (":not()", "The selector is empty."),
+        ("> p", "The selector is empty."),
+        ("p, ,b", "The selector is empty."),
+        ("p >", "Dangling combinator in selector."),
+        ("p + p", "Unsupported combinator `+` in selector."),
+        ("p:hover", "Unsupported pseudo-class or pseudo-element in selector."),
+        ("p::before", "Unsupported pseudo-class or pseudo-element in selector."),
+        ("[href=/x]", "Unexpected token in the attribute selector."),
+        ("[=a]", "Missing attribute name in attribute selector."),
+        ("[class=", "Unexpected end of selector."),
+        ("[class=a x]", "Unexpected token in selector."),
+        ("p..a", "Invalid or unescaped class name in selector."),
+        ("p:nth-child(a)", "Unexpected token in selector."),
+        ("a|b", "Selectors with explicit namespaces are not supported."),
+        ("p)", "Unexpected token in selector."),
+    ],
+)
+async def test_selectors_that_are_not_known_are_refused_in_its_words(selector, text):
+    with pytest.raises(Exception) as raised:
+        await rewritten((selector, {}))
+    assert str(raised.value) == f"TypeError: Parser error: {text}"
+
+
+async def bytes_rewritten(page: bytes, kind: str = "text/html", **handlers: Callable[..., Any]) -> bytes:
+    import js
+
+    response = js.Response.new(page, headers={"content-type": kind})
+    rewriter = js.HTMLRewriter.new().on("p", handlers)
+    return (await rewriter.transform(response).arrayBuffer()).to_bytes()
+
+
+def mark(element: Any) -> None:
+    element.setAttribute("hit", "1")
+
+
+async def test_bytes_that_are_no_text_pass_and_are_shown_as_such():
+    seen: list[Any] = []
+    page = b"<p a='\xff' b=\xc3>\xff\xfe ok \xc3<!--\xff--></p>\x80"
+    changed = await bytes_rewritten(page, element=mark, comments=lambda comment: seen.append(comment.text))
+    assert changed == page.replace(b"b=\xc3", b'b=\xc3 hit="1"')
+    await bytes_rewritten(page, element=lambda element: seen.extend(map(tuple, element.attributes)))
+    assert seen == ["\ufffd", ("a", "\ufffd"), ("b", "\ufffd")]
+
+
+async def test_text_that_a_handler_has_seen_is_text():
+    assert await bytes_rewritten(b"<p>a\xffb</p>", text=lambda text: None) == "<p>a\ufffdb</p>".encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("text/html; charset=utf-16le", "Expected ASCII-compatible encoding."),
+        ("text/html; charset=nope", "Unknown character encoding has been provided."),
+    ],
+)
+async def test_encodings_that_cannot_be_read_are_refused(kind, text):
+    with pytest.raises(Exception, match=f"TypeError: Parser error: {text}"):
+        await bytes_rewritten(b"<p>x</p>", kind)
+
+
+async def test_text_with_references_is_one_piece():
+    seen: list[Any] = []
+    see = {"text": lambda text: seen.append((text.text, text.lastInTextNode))}
+    await rewritten(("p", see), page="<p>a&amp;b\r\nc&#65;</p>d", cut=1000)
+    assert seen == [("a&amp;b\r\nc&#65;", False), ("", True)]
+
+
+def after(element: Any) -> None:
+    element.after("[A]")
+
+
+def renamed(element: Any) -> None:
+    element.tagName = "x-y"
+
+
+def ended(element: Any) -> None:
+    def end(tag: Any) -> None:
+        tag.before(tag.name).after("a")
+        tag.name = "zz"
+
+    element.onEndTag(end)
+
+
+@pytest.mark.parametrize(
+    ("page", "handler", "changed"),
+    [
+        ("<div><p>a<p>b</div>c", after, "<div><p>a<p>b</div>[A]c"),
+        ("<div><p>a<p>b</div>c", renamed, "<div><x-y>a<x-y>b</x-y>c"),
+        ("<div><p>a<p>b</div>c", ended, "<div><p>a<p>bdivzz</zz>aac"),
+        ("<div><p>a<p>b</div>c", lambda p: p.remove(), "<div>c"),
+        ("<div><p>a<p>b</div>c", lambda p: p.removeAndKeepContent(), "<div>abc"),
+        ("<div><p>a<p>b</div>c", lambda p: p.setInnerContent("I"), "<div><p>I</div>c"),
+        ("<div><p>a", after, "<div><p>a"),
+        ("<div><p>a", lambda p: p.append("Q"), "<div><p>a"),
+        ("<p>o<b>x</b></p>t", lambda p: p.removeAndKeepContent().setInnerContent("I"), "It"),
+        ("<P CLASS=A B=2>x</P>", mark, '<P CLASS=A B=2 hit="1">x</P>'),
+        ("<P B=2>x</P>", lambda p: p.setAttribute("B", "3"), '<P B="3">x</P>'),
+        ("<p b/c =g>x</p>", mark, '<p b c =g hit="1">x</p>'),
+    ],
+)
+async def test_ends_of_elements_and_changed_tags_are_written_as_in_workerd(page, handler, changed):
+    assert await rewritten(("p", {"element": handler}), page=page) == changed
+
+
+async def test_an_instruction_is_a_comment_and_a_comment_cannot_end_itself():
+    seen: list[Any] = []
+
+    def see(comment: Any) -> None:
+        seen.append(comment.text)
+        try:
+            comment.text = "a--> b"
+        except Exception as error:
+            seen.append(str(error))
+
+    page = "<?xml version='1'?><p>"
+    refused = "TypeError: Parser error: Comment text shouldn't contain comment closing sequence (`-->`)."
+    assert await rewritten(page=page, comments=see) == page
+    assert seen == ["?xml version='1'?", refused]
+
+
+async def test_names_that_no_tag_can_have_are_refused():
+    said: list[str] = []
+
+    def name(element: Any) -> None:
+        for work in (
+            lambda: element.setAttribute("", "v"),
+            lambda: element.setAttribute("a b", "v"),
+            lambda: setattr(element, "tagName", "1"),
+            lambda: setattr(element, "tagName", "a/b"),
+        ):
+            try:
+                work()
+            except Exception as error:
+                said.append(str(error).removeprefix("TypeError: Parser error: "))
+
+    await rewritten(("p", {"element": name}))
+    assert said == [
+        "Attribute name can't be empty.",
+        "` ` character is forbidden in the attribute name",
+        "The first character of the tag name should be an ASCII alphabetical character.",
+        "`/` character is forbidden in the tag name",
+    ]

@@ -36,7 +36,8 @@ _BREAKS_OUT: Final = frozenset(
      "h4", "h5", "h6", "head", "hr", "i", "img", "li", "listing", "menu", "meta", "nobr", "ol", "p", "pre", "ruby", "s",
      "small", "span", "strike", "strong", "sub", "sup", "table", "tt", "u", "ul", "var")
 )  # fmt: skip
-_ATTRIBUTE: Final = re.compile(r"""([^\s/>=][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?""")
+_ATTRIBUTE: Final = re.compile(r"""([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?""")
+_TAG: Final = re.compile(r"[\s/>]")
 _HTML: Final = "http://www.w3.org/1999/xhtml"
 _SVG: Final = "http://www.w3.org/2000/svg"
 _MATHML: Final = "http://www.w3.org/1998/Math/MathML"
@@ -47,7 +48,32 @@ _HOLDS_HTML: Final = {
     _MATHML: frozenset(("mi", "mo", "mn", "ms", "mtext", "annotation-xml")),
 }
 
+# Bytes that are no text in the page's encoding stand in it as these, and are written as what they were.
+_BYTES: Final = "edgeagents.bytes"
+_STRAY: Final = re.compile("[\udc80-\udcff]+")
+
 Content = tuple[Any, bool]
+
+
+def _bytes_as_text(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeDecodeError):
+        wrong = error.object[error.start : error.end]
+        return "".join(chr(0xDC00 + byte) if byte >= 0x80 else chr(byte) for byte in wrong), error.end
+    assert isinstance(error, UnicodeEncodeError)
+    letters = map(ord, error.object[error.start : error.end])
+    return b"".join(bytes((n - 0xDC00,)) if 0xDC80 <= n <= 0xDCFF else b"&#%d;" % n for n in letters), error.end
+
+
+codecs.register_error(_BYTES, _bytes_as_text)
+
+
+def _shown(text: str) -> str:
+    """Return ``text`` of a page as handlers see it, where bytes that are no text are replaced."""
+    return _STRAY.sub(_replaced, text) if not text.isascii() else text
+
+
+def _replaced(stray: re.Match[str]) -> str:
+    return bytes(ord(letter) - 0xDC00 for letter in stray[0]).decode("utf-8", "replace")
 
 
 class _Mutable(JsProxy):
@@ -118,7 +144,10 @@ class _Comment(_Mutable):
 
     @text.setter
     def text(self, value: Any) -> None:
-        self._text, self._is_changed = to_text(value), True
+        text = to_text(value)
+        if "-->" in text:
+            raise JsTypeError("Parser error: Comment text shouldn't contain comment closing sequence (`-->`).")
+        self._text, self._is_changed = text, True
 
 
 class _Doctype(JsProxy):
@@ -156,6 +185,7 @@ class _Element(_Mutable):
     def __init__(self, tag: str, source: str, namespace: str, *, is_void: bool, is_self_closing: bool) -> None:
         super().__init__()
         self._tag, self._source, self._is_void = tag, source, is_void
+        self._is_renamed = False
         self._is_self_closing = is_self_closing
         self.namespaceURI = namespace
         self._attributes = _attributes(source)
@@ -165,7 +195,6 @@ class _Element(_Mutable):
         self._after_end: list[Content] = []
         self._end_handlers: list[Callable[..., Any]] = []
         self._drops_content = False
-        self._keeps_content = False
 
     @property
     def tagName(self) -> str:
@@ -175,9 +204,15 @@ class _Element(_Mutable):
     @tagName.setter
     def tagName(self, name: Any) -> None:
         self._check()
-        if not re.fullmatch(r"[A-Za-z][^\s/>]*", to_text(name)):
-            raise JsTypeError("Parser error: Invalid tag name.")
-        self._tag, self._is_changed = to_text(name), True
+        text = to_text(name)
+        if not text:
+            raise JsTypeError("Parser error: Tag name can't be empty.")
+        if not re.match("[A-Za-z]", text):
+            raise JsTypeError(
+                "Parser error: The first character of the tag name should be an ASCII alphabetical character."
+            )
+        _refuse(r"[\s/>]", text, "tag")
+        self._tag, self._is_changed, self._is_renamed = text, True, True
 
     @property
     def attributes(self) -> Iterator[JsArray]:
@@ -197,15 +232,16 @@ class _Element(_Mutable):
         """Set an attribute."""
         self._check()
         wanted, text = to_text(name).lower(), to_text(value)
-        if not wanted or re.search(r"[\s/>=]", wanted):
-            raise JsTypeError("Parser error: Invalid attribute name.")
+        if not wanted:
+            raise JsTypeError("Parser error: Attribute name can't be empty.")
+        _refuse(r"[\s/>=]", wanted, "attribute")
         escaped = text.replace('"', "&quot;")
-        made = _Attribute(wanted, text, f'{wanted}="{escaped}"')
         at = next((n for n, one in enumerate(self._attributes) if one.name == wanted), None)
         if at is None:
-            self._attributes.append(made)
+            self._attributes.append(_Attribute(wanted, text, f'{wanted}="{escaped}"'))
         else:
-            self._attributes[at] = made
+            written = re.split(r"[\s=]", self._attributes[at].raw, maxsplit=1)[0]
+            self._attributes[at] = _Attribute(wanted, text, f'{written}="{escaped}"')
         self._is_changed = True
         return self
 
@@ -256,9 +292,7 @@ class _Element(_Mutable):
 
     def removeAndKeepContent(self) -> Any:
         """Remove the element's tags alone."""
-        super().remove()
-        self._keeps_content = True
-        return self
+        return super().remove()
 
     def onEndTag(self, handler: Callable[..., Any]) -> None:
         """Call ``handler`` with the element's end tag."""
@@ -270,8 +304,15 @@ class _Element(_Mutable):
     def _start_tag(self) -> str:
         if not self._is_changed:
             return self._source
-        inside = " ".join([self._tag, *(one.raw for one in self._attributes)])
+        written = self._tag if self._is_renamed else _TAG.split(self._source[1:], maxsplit=1)[0]
+        inside = " ".join([written, *(one.raw for one in self._attributes)])
         return f"<{inside}{' /' if self._is_self_closing else ''}>"
+
+
+def _refuse(letters: str, name: str, what: str) -> None:
+    found = re.search(letters, name)
+    if found is not None:
+        raise JsTypeError(f"Parser error: `{found[0]}` character is forbidden in the {what} name")
 
 
 @dataclass(slots=True)
@@ -287,7 +328,7 @@ def _attributes(source: str) -> list[_Attribute]:
     found = re.match(r"<[^\s/>]+", source)
     body = source[found.end() if found else 1 :].removesuffix(">")
     return [
-        _Attribute(m[1].lower(), next((v for v in m.groups()[1:] if v is not None), ""), m[0])
+        _Attribute(_shown(m[1].lower()), _shown(next((v for v in m.groups()[1:] if v is not None), "")), m[0])
         for m in _ATTRIBUTE.finditer(body)
     ]
 
@@ -380,15 +421,18 @@ class _Page:
         self._dropping = 0
         self._out: list[str] = []
         self._in_text = False
+        self._pieces: list[str] = []
+        """The text that came since the last tag; references are pieces of their own to the tokenizer."""
 
     async def rewritten(self, source: ReadableStream) -> AsyncIterator[bytes]:
-        decoder = codecs.getincrementaldecoder(self._charset)("replace")
+        decoder = codecs.getincrementaldecoder(self._charset)(_BYTES)
         tokenizer = Tokenizer(capture_source=True, resolve_references=False)
         async for chunk in bytes_from(source):
             text = decoder.decode(chunk)
             self._source.feed(text)
             for token in tokenizer.feed(text):
                 await self._token(token)
+            await self._put_text()
             if self._out:
                 yield self._take()
         text = decoder.decode(b"", True)
@@ -403,7 +447,7 @@ class _Page:
 
     def _take(self) -> bytes:
         text, self._out = "".join(self._out), []
-        return text.encode(self._charset, "xmlcharrefreplace")
+        return text.encode(self._charset, _BYTES)
 
     def _put(self, text: str) -> None:
         if not self._dropping:
@@ -411,7 +455,7 @@ class _Page:
 
     async def _put_content(self, contents: list[Content]) -> None:
         for content, is_html in contents:
-            text = await _text_of(content)
+            text = (await _text_of(content)).encode("utf-8", "replace").decode()
             self._put(text if is_html else html.escape(text, quote=False))
 
     # Tokens
@@ -419,7 +463,7 @@ class _Page:
     async def _token(self, token: Token) -> None:
         source = self._source.take(token.source or token.data or "")
         if token.type in (TokenType.TEXT, TokenType.CHARACTER_REFERENCE):
-            await self._text(source, is_last=False)
+            self._pieces.append(source)
             return
         await self._end_of_text()
         match token.type:
@@ -428,7 +472,9 @@ class _Page:
             case TokenType.END_TAG:
                 await self._end_tag(token, source)
             case TokenType.COMMENT:
-                await self._comment(token, source)
+                await self._comment(token.data or "", source)
+            case TokenType.PROCESSING_INSTRUCTION:
+                await self._comment(source[1:].removesuffix(">"), source)
             case TokenType.DOCTYPE:
                 for handlers in self._of_document:
                     await _call(handlers, "doctype", _Doctype(token))
@@ -444,7 +490,13 @@ class _Page:
             ]
         return concerned
 
+    async def _put_text(self) -> None:
+        if self._pieces:
+            text, self._pieces = "".join(self._pieces), []
+            await self._text(text, is_last=False)
+
     async def _end_of_text(self) -> None:
+        await self._put_text()
         if self._in_text:
             await self._text("", is_last=True)
 
@@ -454,17 +506,17 @@ class _Page:
         if not concerned:
             self._put(text)
             return
-        chunk = _TextChunk(text, is_last=is_last)
+        chunk = _TextChunk(_shown(text), is_last=is_last)
         for handlers in concerned:
             await _call(handlers, "text", chunk)
-        await self._put_mutated(chunk, text)
+        await self._put_mutated(chunk, chunk.text)
 
-    async def _comment(self, token: Token, source: str) -> None:
+    async def _comment(self, text: str, source: str) -> None:
         concerned = self._concerned("comments")
         if not concerned:
             self._put(source)
             return
-        comment = _Comment(token.data or "")
+        comment = _Comment(_shown(text))
         for handlers in concerned:
             await _call(handlers, "comments", comment)
         written = f"<!--{comment.text}-->" if comment._is_changed else source
@@ -480,13 +532,13 @@ class _Page:
         await self._put_content(thing._after)
 
     async def _start_tag(self, token: Token, source: str) -> None:
-        tag = (token.tag or "").lower()
+        tag = _shown((token.tag or "").lower())
         parent = self._open[-1].element if self._open else self._root
         parent.children += 1
         parent.children_by_type[tag] = parent.children_by_type.get(tag, 0) + 1
         # The tokenizer's have no references any more; of two with one name, the first counts.
         written = [(one.name, one.value) for one in _attributes(source)] if "&" in source else token.attrs or []
-        attributes = {name.lower(): value or "" for name, value in reversed(written)}
+        attributes = {_shown(name.lower()): _shown(value or "") for name, value in reversed(written)}
         element = OpenElement(tag, attributes, parent.children, parent.children_by_type[tag])
         around = [one.element for one in self._open]
         matched = [h for h in self._handlers if h.selector is not None and h.selector.matches(element, around)]
@@ -495,7 +547,7 @@ class _Page:
         opened = _Open(element, matched, namespace=_HTML if tag in _HOLDS_HTML[namespace] else namespace)
         if any("element" in handlers.methods for handlers in matched):
             opened.rewritten = rewritten = _Element(
-                tag, source, namespace, is_void=is_void, is_self_closing=token.self_closing
+                tag, source, opened.namespace, is_void=is_void, is_self_closing=token.self_closing
             )
             for handlers in matched:
                 await _call(handlers, "element", rewritten)
@@ -520,46 +572,38 @@ class _Page:
             await self._put_content(element._after_end)
             return
         await self._put_content(element._prepended)
-        if element._drops_content and not element._keeps_content:
+        if element._drops_content:
             self._dropping += 1
 
     async def _end_tag(self, token: Token, source: str) -> None:
-        tag = (token.tag or "").lower()
-        if not any(one.element.tag == tag for one in self._open):
+        tag = _shown((token.tag or "").lower())
+        at = next((n for n in range(len(self._open) - 1, -1, -1) if self._open[n].element.tag == tag), None)
+        if at is None:
             self._put(source)
             return
-        while self._open:
-            opened = self._open.pop()
-            is_own = opened.element.tag == tag
-            # One that was never closed ends with the one around it.
-            await self._close(opened, source if is_own else "")
-            if is_own:
-                return
+        # It ends the elements within that were never closed, too: what was wanted of their ends happens to this one.
+        end, closed = _EndTag(tag), self._open[at:]
+        del self._open[at:]
+        for opened in reversed(closed):
+            if opened.rewritten is not None:
+                await self._close(opened.rewritten, end)
+        written = source if end.name == tag else f"</{end.name}>"
+        await self._put_mutated(end, written)
 
-    async def _close(self, opened: _Open, source: str) -> None:
-        element = opened.rewritten
-        if element is None:
-            self._put(source)
-            return
-        if element._drops_content and not element._keeps_content:
+    async def _close(self, element: _Element, end: _EndTag) -> None:
+        if element._drops_content:
             self._dropping -= 1
-        await self._put_content(element._appended)
-        end = _EndTag(element._tag)
+        if element._appended or element._after_end or element.removed:
+            end._before, end._after = list(element._appended), list(element._after_end)
+            end._replacement = [] if element.removed else None
+        if element._is_renamed:
+            end.name = element._tag
         for handler in element._end_handlers:
             await settle_with(call_relaxed(handler, end))
-        is_renamed = (element._is_changed and source and element._tag != opened.element.tag) or end.name != element._tag
-        written = f"</{end.name}>" if is_renamed and source else source
-        await self._put_content(end._before)
-        if element._replacement is None and end._replacement is None:
-            self._put(written)
-        elif end._replacement:
-            await self._put_content(end._replacement)
-        await self._put_content(end._after)
-        await self._put_content(element._after_end)
 
     async def _end_of_page(self) -> None:
-        while self._open:
-            await self._close(self._open.pop(), "")
+        # What is still open has no end tag, so nothing happens there.
+        self._dropping = 0
         end = _DocumentEnd()
         for handlers in self._of_document:
             await _call(handlers, "end", end)
@@ -587,7 +631,12 @@ async def _text_of(content: Any) -> str:
 def _charset(response: Response) -> str:
     kind = response.headers.get("content-type")
     found = re.search(r"charset=\"?([\w-]+)", kind if isinstance(kind, str) else "")
-    try:
-        return codecs.lookup(found[1]).name if found else "utf-8"
-    except LookupError:
+    if found is None:
         return "utf-8"
+    try:
+        charset = codecs.lookup(found[1]).name
+    except LookupError:
+        raise JsTypeError("Parser error: Unknown character encoding has been provided.") from None
+    if charset.startswith(("utf-16", "utf-32", "utf-7")):
+        raise JsTypeError("Parser error: Expected ASCII-compatible encoding.")
+    return charset

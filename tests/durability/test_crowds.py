@@ -26,6 +26,7 @@ from edgeagents.objects.sqlite import Database
 from edgeagents.testing import ManualClock, agent_runtime
 from tests.durability.crowd import Peer, Reader
 from tests.durability.load import exchange
+from tests.figures import Figures
 from tests.servers import ROOT, Server
 
 SOCKETS = int(os.environ.get("EDGEAGENTS_SOCKETS", "10000"))
@@ -81,7 +82,7 @@ async def memory_of(server: Server) -> int:
 
 
 @pytest.mark.server
-async def test_idle_sockets_stay_while_their_agents_rest(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_idle_sockets_stay_while_their_agents_rest(server: Server, figures: Figures) -> None:
     before, began = await memory_of(server), time.monotonic()
     peers = await side_by_side(SOCKETS, lambda n: Peer.open(server.port, f"/agents/crowd/a{n % AGENTS}?_pk=p{n}"))
     opened = time.monotonic() - began
@@ -91,8 +92,7 @@ async def test_idle_sockets_stay_while_their_agents_rest(server: Server, capsys:
         answers = await asyncio.gather(*(peer.call("ping") for peer in peers[:: max(1, SOCKETS // 500)]))
         await peers[0].call("shout", 1, 10)
         shouts = [await heard(peer) for peer in peers[AGENTS::AGENTS]]
-    with capsys.disabled():
-        print(f"\nidle sockets {SOCKETS} on {AGENTS} agents: opened in {opened:.1f} s, {each:.1f} KiB each")
+    figures(f"idle sockets {SOCKETS} on {AGENTS} agents: opened in {opened:.1f} s, {each:.1f} KiB each")
     assert set(answers) == {"pong"}
     assert set(shouts) == {"0:xxxxxxxx"}
     for peer in peers:
@@ -108,7 +108,7 @@ async def heard(peer: Peer) -> str | None:
 
 
 @pytest.mark.server
-async def test_every_reader_of_many_streams_gets_all(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_reader_of_many_streams_gets_all(server: Server, figures: Figures) -> None:
     readers = await side_by_side(STREAMS, lambda n: Reader.open(server.port, f"/agents/crowd/a{n % AGENTS}/?follow"))
     writers = [await Peer.open(server.port, f"/agents/crowd/a{n}?_pk=w") for n in range(AGENTS)]
     began = time.monotonic()
@@ -116,17 +116,14 @@ async def test_every_reader_of_many_streams_gets_all(server: Server, capsys: pyt
         await asyncio.gather(*(writer.call("append", 20) for writer in writers))
         await asyncio.gather(*(reader.read(20) for reader in readers))
     seconds = time.monotonic() - began
-    with capsys.disabled():
-        print(f"\nSSE streams {STREAMS} at once: {20 * STREAMS} events in {seconds:.1f} s")
+    figures(f"SSE streams {STREAMS} at once: {20 * STREAMS} events in {seconds:.1f} s")
     assert all(reader.numbers == list(range(20)) for reader in readers)
     for end in (*readers, *writers):
         end.drop()
 
 
 @pytest.mark.server
-async def test_a_stalled_reader_is_dropped_and_holds_up_nobody(
-    server: Server, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_stalled_reader_is_dropped_and_holds_up_nobody(server: Server, figures: Figures) -> None:
     slow_ones, rounds, size = READERS // 10, 40, 32_000
     path = "/agents/crowd/loud"
     stalled = await Peer.open(server.port, f"{path}?_pk=stalled", receive_buffer=4096)
@@ -158,13 +155,12 @@ async def test_a_stalled_reader_is_dropped_and_holds_up_nobody(
         while await heard(stalled) is not None:
             stalled_count += 1
     cut = [peer.close_code for peer in slow if peer.close_code is not None]
-    with capsys.disabled():
-        print(
-            f"\nreaders {READERS}, of which {slow_ones} slow and 1 stalled: {rounds} messages of {size} bytes reached "
-            f"all fast ones in {seconds:.1f} s; {sum(count == rounds for count in slow_counts)} slow ones had all, "
-            f"{len(cut)} were cut off with {sorted(set(cut))}; "
-            f"the stalled one was with {stalled.close_code} after {stalled_count}"
-        )
+    figures(
+        f"readers {READERS}, of which {slow_ones} slow and 1 stalled: {rounds} messages of {size} bytes reached "
+        f"all fast ones in {seconds:.1f} s; {sum(count == rounds for count in slow_counts)} slow ones had all, "
+        f"{len(cut)} were cut off with {sorted(set(cut))}; "
+        f"the stalled one was with {stalled.close_code} after {stalled_count}"
+    )
     assert set(counts) == {rounds}
     assert all(count == rounds or peer.close_code == 1013 for count, peer in zip(slow_counts, slow, strict=True))
     assert stalled_count < rounds
@@ -182,7 +178,7 @@ class Visitor(DurableObject):
         await self.ctx.storage.put("n", n)
 
 
-async def test_objects_that_come_and_go_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_objects_that_come_and_go_leave_nothing(tmp_path: Path, figures: Figures) -> None:
     clock = ManualClock()
     async with agent_runtime(Visitor, clock=clock, storage=tmp_path, durability="normal") as runtime:
         visitors: Any = runtime.namespaces["Visitor"]
@@ -206,11 +202,10 @@ async def test_objects_that_come_and_go_leave_nothing(tmp_path: Path, capsys: py
         gc.collect()
         grown, kept = len(gc.get_objects()) - objects, sys.getallocatedblocks() - blocks
         seconds = time.monotonic() - began
-    with capsys.disabled():
-        print(
-            f"\nactivations and evictions {ACTIVATIONS} in {seconds:.0f} s: {grown} objects more than after half of "
-            f"them, and {kept} blocks of memory"
-        )
+    figures(
+        f"activations and evictions {ACTIVATIONS} in {seconds:.0f} s: {grown} objects more than after half of "
+        f"them, and {kept} blocks of memory"
+    )
     # Some thousand names that were asked for last are remembered; half of the visits have filled that.
     assert grown < 1000
     assert kept < ACTIVATIONS / 20
@@ -237,9 +232,7 @@ asyncio.run(main())
 """
 
 
-def test_a_full_state_folder_is_opened_without_looking_through_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_state_folder_is_opened_without_looking_through_it(tmp_path: Path, figures: Figures) -> None:
     folder = tmp_path / "objects" / "Visitor"
     folder.mkdir(parents=True)
     for number in range(STORED):
@@ -256,10 +249,9 @@ def test_a_full_state_folder_is_opened_without_looking_through_it(
         env={**os.environ, "PYTHONPATH": f"{ROOT}"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    figures = json.loads(run.stdout)
-    with capsys.disabled():
-        print(
-            f"\na state folder with {STORED} agents: open after {figures['opened'] * 1000:.0f} ms, the first answer "
-            f"with a write after {figures['answered'] * 1000:.0f} ms"
-        )
-    assert figures["listed"] == []
+    seen = json.loads(run.stdout)
+    figures(
+        f"a state folder with {STORED} agents: open after {seen['opened'] * 1000:.0f} ms, the first answer "
+        f"with a write after {seen['answered'] * 1000:.0f} ms"
+    )
+    assert seen["listed"] == []

@@ -23,6 +23,7 @@ import pytest
 
 from tests.durability.lives import Servers
 from tests.durability.load import Load, faults_of
+from tests.figures import Figures
 
 pytestmark = pytest.mark.server
 
@@ -132,18 +133,14 @@ async def kill_and_compare(processes: int, folder: Path) -> tuple[str, dict[str,
 
 
 @pytest.mark.cloudflare("Durable Objects", "what was acknowledged survives a SIGKILL, and is there once", "same")
-async def test_no_kill_loses_what_was_acknowledged_or_does_it_twice(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_no_kill_loses_what_was_acknowledged_or_does_it_twice(folder: Path, figures: Figures) -> None:
     folders = [folder / str(processes) for processes in PROCESSES]
     for each in folders:
         each.mkdir()
     # At once: a job whose process was killed is run again half a minute later, and each has to wait for that.
     outcomes = await asyncio.gather(*map(kill_and_compare, PROCESSES, folders))
-    with capsys.disabled():
-        print()
-        for figures, _ in outcomes:
-            print(figures)
+    for line, _ in outcomes:
+        figures(line)
     nothing: dict[str, list[str]] = {"lost": [], "doubled": [], "torn": [], "corrupt": [], "statuses": []}
     assert {count: faults for count, (_, faults) in zip(PROCESSES, outcomes, strict=True)} == dict.fromkeys(
         PROCESSES, nothing

@@ -15,9 +15,8 @@ import time
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
-import pytest
-
 from tests.durability.mutations import MUTATIONS
+from tests.figures import Figures
 from tests.servers import ROOT
 
 SEEDS = int(os.environ.get("EDGEAGENTS_SEEDS", "500"))
@@ -78,7 +77,7 @@ async def search(mutations: Iterable[str], *options: str) -> dict[str, dict[str,
     return {name: outcomes[-1] for name, outcomes in zip(names, runs, strict=True)}
 
 
-async def test_no_seed_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_seed_breaks_a_promise(figures: Figures) -> None:
     began = time.monotonic()
     outcomes = await simulate_all(SEEDS)
     failed = {outcome["seed"]: outcome["faults"] for outcome in outcomes if outcome["faults"]}
@@ -86,22 +85,19 @@ async def test_no_seed_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> N
     def total(what: str) -> int:
         return sum(outcome[what] for outcome in outcomes)
 
-    with capsys.disabled():
-        print(
-            f"\nsimulated {len(outcomes)} seeds in {time.monotonic() - began:.0f} s: {total('crashes')} crashes, "
-            f"{total('disk_faults')} faults of the disk, {total('acknowledged')} acknowledged, "
-            f"{total('events')} events seen by clients; seeds that failed: {len(failed)}"
-        )
+    figures(
+        f"simulated {len(outcomes)} seeds in {time.monotonic() - began:.0f} s: {total('crashes')} crashes, "
+        f"{total('disk_faults')} faults of the disk, {total('acknowledged')} acknowledged, "
+        f"{total('events')} events seen by clients; seeds that failed: {len(failed)}"
+    )
     assert len(outcomes) == SEEDS
     assert failed == {}, f"To run one again: EDGEAGENTS_SEED={min(failed)} EDGEAGENTS_SEEDS=1"
 
 
-async def test_every_planted_bug_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_planted_bug_is_found(figures: Figures) -> None:
     last = await search(MUTATIONS, "--seeds", "0:500")
-    with capsys.disabled():
-        print()
-        for mutation, outcome in last.items():
-            print(f"{mutation}: found with seed {outcome['seed']}: {outcome['faults'][:1]}")
+    for mutation, outcome in last.items():
+        figures(f"{mutation}: found with seed {outcome['seed']}: {outcome['faults'][:1]}")
     assert [mutation for mutation, outcome in last.items() if not outcome["faults"]] == []
 
 

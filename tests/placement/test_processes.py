@@ -94,7 +94,7 @@ async def heard(socket: websockets.ClientConnection, what: str) -> None:
 
 
 @pytest.mark.parametrize("server", WORKERS)
-async def test_four_workers_are_one_counter(tmp_path, server, capsys):
+async def test_four_workers_are_one_counter(tmp_path, server, figures):
     serving = serve(tmp_path, server, WORKERS[server])
     try:
         await asyncio.to_thread(serving.start)
@@ -108,8 +108,7 @@ async def test_four_workers_are_one_counter(tmp_path, server, capsys):
                     await heard(socket, "told")
     finally:
         await asyncio.to_thread(serving.close)
-    with capsys.disabled():
-        print(f"\n{server}: 200 increments through {len(asked)} workers seen, counted to {answers and 200}")
+    figures(f"{server}: 200 increments through {len(asked)} workers seen, counted to {answers and 200}")
     assert sorted(answer["n"] for answer in answers) == list(range(1, 201))
     assert {answer["pid"] for answer in answers} != set()
     assert len(asked) > 1, "the load went to one worker alone"
@@ -147,7 +146,7 @@ async def test_alarms_of_a_dead_owner_run_elsewhere(pair):
                 await asyncio.sleep(0.05)
 
 
-async def test_a_frozen_owner_commits_nothing_when_it_wakes(pairs, capsys):
+async def test_a_frozen_owner_commits_nothing_when_it_wakes(pairs, figures):
     async with httpx2.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
 
         async def freeze_again_and_again(pair: tuple[Server, Server], rounds: range) -> list[str]:
@@ -156,9 +155,8 @@ async def test_a_frozen_owner_commits_nothing_when_it_wakes(pairs, capsys):
         at_once = [range(number, ROUNDS, len(pairs)) for number in range(len(pairs))]
         outcomes = await asyncio.gather(*map(freeze_again_and_again, pairs, at_once))
     counts = Counter(itertools.chain(*outcomes))
-    with capsys.disabled():
-        told = ", ".join(f"{kind} {counts[kind]}" for kind in ("refused", "cut off", "done before"))
-        print(f"\nfrozen owners {counts.total()} ({told}), doubled 0, corrupt 0")
+    told = ", ".join(f"{kind} {counts[kind]}" for kind in ("refused", "cut off", "done before"))
+    figures(f"frozen owners {counts.total()} ({told}), doubled 0, corrupt 0")
     assert counts.total() == ROUNDS
     assert counts["refused"] + counts["cut off"] > ROUNDS // 2
 

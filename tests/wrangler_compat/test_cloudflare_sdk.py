@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.figures import Figures
 from tests.wrangler_compat.upstream.tools import WORKERS_PY, copy_of, environment, path_with_pywrangler
 from tests.wrangler_compat.upstream.worker_tests import WORKER_TESTS, WorkerTest
 
@@ -71,7 +72,7 @@ SUITES = [
 @needs("requests")
 @pytest.mark.parametrize(("package", "tests", "has_dates"), SUITES)
 def test_a_suite_of_workers_passes(
-    package: str, tests: list[str], has_dates: bool, packages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    package: str, tests: list[str], has_dates: bool, packages: Path, tmp_path: Path, figures: Figures
 ) -> None:
     report = tmp_path / "report.xml"
     chosen = ["-k", "3.13"] if has_dates and not ALL_DATES else []
@@ -85,8 +86,7 @@ def test_a_suite_of_workers_passes(
     )
     assert report.exists(), done.stdout + done.stderr
     counts = _counts(ElementTree.parse(report).getroot())
-    with capsys.disabled():
-        print(f"\n{package} {' '.join(tests)}: {counts}")
+    figures(f"{package} {' '.join(tests)}: {counts}")
     assert done.returncode == 0, done.stdout
 
 
@@ -104,7 +104,7 @@ def _counts(report: ElementTree.Element) -> str:
 
 @pytest.mark.parametrize("name", WORKER_TESTS)
 def test_a_worker_tests_itself(
-    name: str, packages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], write: Callable[..., Path]
+    name: str, packages: Path, tmp_path: Path, figures: Figures, write: Callable[..., Path]
 ) -> None:
     test = WORKER_TESTS[name]
     missing = [module for module in test.needs if find_spec(module) is None]
@@ -124,8 +124,7 @@ def test_a_worker_tests_itself(
         timeout=120,
     )
     summary = [line.strip("= ") for line in done.stdout.splitlines() if " passed" in line or " failed" in line]
-    with capsys.disabled():
-        print(f"\n{name}: {summary[-1] if summary else 'ran'}, status {done.returncode}")
+    figures(f"{name}: {summary[-1] if summary else 'ran'}, status {done.returncode}")
     if test.differs:
         assert done.returncode != 0, "It passes: take out why it cannot."
         pytest.xfail(test.differs)

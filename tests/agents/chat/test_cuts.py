@@ -25,6 +25,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.agents.chat.cuts_model import CountingModels, word
+from tests.figures import Figures
 from tests.servers import Server
 
 pytestmark = pytest.mark.server
@@ -241,7 +242,7 @@ class Round:
     "a turn outlives its clients, the server and the connection to the model",
     "different: it goes on under the same id with every token once; the SDK ends it and begins another",
 )
-async def test_no_cut_loses_a_token_or_repeats_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_cut_loses_a_token_or_repeats_one(tmp_path: Path, figures: Figures) -> None:
     rng = random.Random(SEED)
     models = CountingModels()
     url = await models.start()
@@ -265,8 +266,7 @@ async def test_no_cut_loses_a_token_or_repeats_one(tmp_path: Path, capsys: pytes
     finally:
         await asyncio.to_thread(server.close)
         await models.stop()
-    with capsys.disabled():
-        kinds = ", ".join(f"{kind} {count}" for kind, count in total.items())
-        print(f"\ncuts {sum(total.values())} ({kinds}), lost {lost}, repeated {repeated}")
+    kinds = ", ".join(f"{kind} {count}" for kind, count in total.items())
+    figures(f"cuts {sum(total.values())} ({kinds}), lost {lost}, repeated {repeated}")
     assert (lost, repeated) == (0, 0)
     assert ends["frames"] > ends["transcript"], "most clients are to see the end as it comes"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.packages import install
 from tests.servers import ROOT
 
 __all__ = ["Browser", "browser_of", "build_page", "play"]
@@ -33,22 +34,17 @@ def _needs(found: object, what: str) -> None:
 def build_page(example: str) -> Path:
     """Return the folder that the page of ``example`` was built into."""
     folder = _install(example)
-    _run(folder, "npx", "--no-install", "vite", "build", "--logLevel", "error")
+    command = ["npx", "--no-install", "vite", "build", "--logLevel", "error"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
     return folder / "dist"
 
 
 def _install(example: str) -> Path:
     _needs(shutil.which("node") and shutil.which("npm"), "Node.js")
     folder = ROOT / "examples" / example
-    lock, mark = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
-    if not mark.exists() or mark.stat().st_mtime < lock.stat().st_mtime:
-        _run(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    install(folder)
     return folder
-
-
-def _run(folder: Path, *command: str) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 class Browser:

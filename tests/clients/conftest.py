@@ -16,23 +16,11 @@ from typing import Any
 
 import pytest
 
+from tests.packages import install
 from tests.servers import SERVERS, Server
 
 HERE = Path(__file__).parent
 ANSWER_SECONDS = 90.0
-
-
-def install() -> None:
-    """Install the packages of the lock file into ``node_modules``, unless they are there already."""
-    lock = HERE / "package-lock.json"
-    mark = HERE / "node_modules" / ".package-lock.json"
-    if mark.exists() and mark.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, capture_output=True, text=True
-    )
-    if done.returncode:
-        pytest.fail(f"npm ci failed:\n{done.stderr[-2000:]}", pytrace=False)
 
 
 class Driver:
@@ -91,7 +79,7 @@ class Driver:
 def driver() -> Iterator[Driver]:
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("Node.js and npm are not installed")
-    install()
+    install(HERE)
     driver = Driver()
     yield driver
     driver.close()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from edgeagents.testing.vendor import Answer, Calls, says
-from tests.clients.conftest import HERE, install
 from tests.examples import Tab
+from tests.packages import CLIENTS, install
 from tests.servers import Server
 
 pytestmark = [
@@ -47,13 +47,13 @@ def calls(tool: str, **given: str) -> Answer:
 
 def show(frames: list[dict[str, Any]]) -> dict[str, Any]:
     told, command = json.dumps(frames), ["node", "--input-type=module", "-e", SHOW]
-    done = subprocess.run(command, cwd=HERE, input=told, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=CLIENTS, input=told, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 async def test_a_page_shows_a_run_below_its_call_and_the_same_to_who_comes_later(emulator: Server, model: Any) -> None:
-    install()
+    install(CLIENTS)
     model.script(
         assistant=[calls("research", query="TLS"), says("Old.")],
         researcher=[calls("web_search", query="TLS"), says("TLS is ", "old.")],

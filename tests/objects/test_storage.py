@@ -205,13 +205,17 @@ def test_a_value_may_hold_itself():
     assert copy is not value
 
 
-@pytest.mark.parametrize("value", [lambda: 1, object(), open, int], ids=str)
+@pytest.mark.parametrize("value", [lambda: 1, object(), open, int], ids=["lambda", "object", "builtin", "type"])
 def test_what_is_no_data_is_refused_by_name(value):
     with pytest.raises(DataCloneError, match=f"type .*{type(value).__name__}"):
         encode(value)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"\xc1\x00", b"\xd8\x23\x61a", os.urandom(64)], ids=repr)
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff", b"\xc1\x00", b"\xd8\x23\x61a", os.urandom(64)],
+    ids=["empty", "break", "cut off", "unknown tag", "random"],
+)
 def test_foreign_bytes_are_an_error_and_run_nothing(data):
     try:
         decode(data)

@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -255,9 +256,16 @@ async def test_a_client_speaks_to_the_browser_in_pieces_and_in_frames(browser):
         assert [message async for message in frames] == []
 
 
+@pytest.fixture
+def short_path():
+    """A folder in which Chromium has room for the name of a socket."""
+    with tempfile.TemporaryDirectory(prefix="b-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 @needs_chromium
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipe is handed on there")
-async def test_a_browser_ends_with_a_server_that_is_killed(tmp_path):
+async def test_a_browser_ends_with_a_server_that_is_killed(short_path):
     script = (
         "import asyncio\n"
         "from edgeagents_browser.chromium import Chromium\n"
@@ -270,7 +278,7 @@ async def test_a_browser_ends_with_a_server_that_is_killed(tmp_path):
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "TMPDIR": str(tmp_path),
+        "TMPDIR": str(short_path),
     }
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, env=environment

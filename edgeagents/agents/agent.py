@@ -270,8 +270,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         ``sql("select * from t where id = {id}", id=1)``; from Python 3.14 on also ``sql(t"... where id = {id}")``.
         Raises ``SqlError``, which has ``query``.
         """
-        statement, values = bind(query, bindings, named)
-        return self.ctx.storage.sql.exec(statement, *values).to_array()
+        if named or query.__class__ is not str:
+            query, bindings = bind(query, bindings, named)
+        return self.ctx.storage.sql.rows(query, bindings)
 
     @cached_property
     def db(self) -> sqlite_utils.Database:

@@ -11,6 +11,8 @@ The rules are workerd's. They are one of several walls: an object is Python code
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = ["INTERNAL", "Authorizer"]
 
 INTERNAL = "_cf_"
@@ -90,6 +92,10 @@ _FUNCTIONS = frozenset(
 _ALTER_FUNCTIONS = ("sqlite_rename_", "sqlite_drop_", "sqlite_add_", "sqlite_find_", "sqlite_fail")
 
 
+def _nothing() -> None:
+    pass
+
+
 class Authorizer:
     """The authorizer of one connection, called by SQLite. Keeps what it saw until the connection asks."""
 
@@ -100,8 +106,8 @@ class Authorizer:
         """Whether the text of the statement has ``_cf_`` in it."""
         self.saw_write = False
         """Whether a statement that writes was compiled since this was set to False."""
-        self.schema_changes = 0
-        """Counts statements compiled that change the schema."""
+        self.on_schema_change: Callable[[], object] = _nothing
+        """Called when a statement is compiled that changes the schema."""
         self.has_settings = False
         """Whether the object's code may have changed how the connection behaves."""
         self.functions: set[str] = set()
@@ -114,7 +120,7 @@ class Authorizer:
         if action in _WRITE_ACTIONS:
             self.saw_write = True
             if action in _SCHEMA_ACTIONS:
-                self.schema_changes += 1
+                self.on_schema_change()
         if self.is_trusted and within is None:
             return _OK
         return self._decide(action, first or "", second or "")

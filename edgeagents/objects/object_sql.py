@@ -6,53 +6,158 @@ What a text says is found out when it runs for the first time; after that it is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, TypeVar
 
 from edgeagents.errors import SqlError
 from edgeagents.objects.authorizer import INTERNAL
-from edgeagents.objects.sql_errors import NO_TRANSACTION_STATEMENTS, NOT_AUTHORIZED
+from edgeagents.objects.row_dicts import row_dicts
+from edgeagents.objects.sql_errors import NO_TRANSACTION_STATEMENTS, NOT_AUTHORIZED, too_many_rows
 from edgeagents.objects.sql_text import first_keyword, foreign_keys_setting, split
 from edgeagents.objects.sqlite_driver import Driver, DriverCursor, Parameters
 from edgeagents.objects.sqlite_session import Session
 
-__all__ = ["ObjectSql", "Result"]
+__all__ = ["KnownSql", "ObjectSql", "Result"]
 
 _TRANSACTION_KEYWORDS: Final = frozenset({"BEGIN", "COMMIT", "END", "RELEASE", "ROLLBACK", "SAVEPOINT"})
-_TEXTS_KEPT: Final = 1_000
+_KNOWN: Final = 1_000
+_SPARE: Final = 4
+
+
+class KnownSql:
+    """What is known of a text of SQL that was run before, while the connection and its schema stay what they are."""
+
+    __slots__ = (
+        "after_two",
+        "as_dict",
+        "as_dicts",
+        "columns",
+        "driver",
+        "is_lasting",
+        "is_readonly",
+        "session",
+        "sql",
+        "statement",
+    )
+
+    def __init__(
+        self,
+        session: Session,
+        driver: Driver,
+        sql: str,
+        statement: str,
+        columns: tuple[str, ...],
+        *,
+        is_readonly: bool,
+        is_lasting: bool,
+    ) -> None:
+        self.session, self.driver, self.sql, self.statement, self.columns = session, driver, sql, statement, columns
+        self.is_readonly = is_readonly
+        self.is_lasting = is_lasting
+        """Whether it is compiled once, and not each time that it runs."""
+        self.as_dict, self.as_dicts = row_dicts(columns)
+        most = session.limits.sql_rows
+        self.after_two = None if most is None else max(most - 1, 0)
+        """How many rows are fetched at once after the first two, which is one too many."""
+
+    def rows_from(self, first: Any, second: Any, cursor: DriverCursor) -> list[Any]:
+        """Return the first two rows and all that are left, unless they are more than may be fetched at once."""
+        rows = [first, second, *islice(cursor, self.after_two)]
+        most = self.session.limits.sql_rows
+        if most is not None and len(rows) > most:
+            cursor.close()
+            raise too_many_rows(self.sql, most)
+        return rows
 
 
 class Result:
-    """What an object's statement gave: rows that were fetched already, or a cursor that stands at the first one."""
+    """What an object's statement gave: rows that were fetched already, or a cursor that stands at the first one.
 
-    __slots__ = ("columns", "cursor", "rows", "rows_written")
+    Whoever makes it sets what it has: an ``__init__`` would take as long as all else.
+    """
 
-    def __init__(
-        self, columns: tuple[str, ...], rows: list[Any] | None, cursor: DriverCursor | None, rows_written: int
-    ) -> None:
-        self.columns, self.rows, self.cursor, self.rows_written = columns, rows, cursor, rows_written
+    __slots__ = ("cursor", "given", "known", "rows", "rows_written")
+
+    known: KnownSql
+    """What is known of the statement that gave it."""
+    cursor: DriverCursor | None
+    rows: list[Any] | None
+    given: int
+    """How many of the rows were handed out."""
+    rows_written: int
+    """Rows that the statements inserted, changed or deleted, by foreign keys and triggers too."""
+
+    def next_row(self) -> tuple[Any, ...]:
+        """Return the next row as a tuple. Raises StopIteration at the end."""
+        cursor = self.cursor
+        if cursor is None:
+            if self.rows is None or self.given >= len(self.rows):
+                raise StopIteration
+            row = self.rows[self.given]
+        else:
+            session = self.known.session
+            session.lock.acquire()
+            try:
+                session.work += 1
+                row = next(cursor)
+            except StopIteration:
+                self.cursor = None
+                if not session.spare:
+                    session.spare.append(cursor)
+                raise
+            except session.driver.errors as error:
+                self.cursor = None
+                raise session.explain(error, self.known.sql) from error
+            finally:
+                session.lock.release()
+        self.given += 1
+        return row
+
+    def left_rows(self) -> list[tuple[Any, ...]]:
+        """Return all rows that are left as tuples. Raises ``SqlLimitError`` when they are more than may be."""
+        cursor = self.cursor
+        if cursor is None:
+            rows = [] if self.rows is None else self.rows[self.given :]
+        else:
+            self.cursor = None
+            session = self.known.session
+            session.lock.acquire()
+            try:
+                session.work += 1
+                rows: list[Any] = []
+                # Most statements give one row, and a list of it is made fastest so.
+                first = cursor.fetchone()
+                if first is not None:
+                    second = cursor.fetchone()
+                    rows = [first] if second is None else self.known.rows_from(first, second, cursor)
+                if not session.spare:
+                    session.spare.append(cursor)
+            except session.driver.errors as error:
+                raise session.explain(error, self.known.sql) from error
+            finally:
+                session.lock.release()
+        self.given += len(rows)
+        return rows
+
+    def close(self) -> None:
+        """Forget the rows that are left."""
+        if self.cursor is not None:
+            with self.known.session.lock:
+                self.cursor.close()
+            self.cursor = None
+        self.rows = None
 
 
-class _Text:
-    """What is known of a text of SQL that was run before. ``columns`` hold for one state of the schema."""
-
-    __slots__ = ("columns", "is_readonly", "schema", "statement")
-
-    def __init__(self, statement: str, columns: tuple[str, ...], is_readonly: bool, schema: int) -> None:
-        self.statement, self.columns, self.is_readonly, self.schema = statement, columns, is_readonly, schema
+R = TypeVar("R", bound=Result)
 
 
 class ObjectSql:
     """Runs the SQL of an object's code in ``session``."""
 
-    __slots__ = ("_session", "_texts")
+    __slots__ = ("_session",)
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._texts: dict[str, _Text] = {}
-
-    def forget(self) -> None:
-        """Know nothing of any text any more."""
-        self._texts.clear()
 
     def run(self, sql: str, parameters: Parameters) -> Result:
         """Run one statement or several; the parameters and the result are the last one's.
@@ -61,48 +166,55 @@ class ObjectSql:
         """
         session = self._session
         with session.lock:
+            known = session.known.get(sql)
+            if known is None:
+                return self.run_first(sql, parameters, Result)
             session.work += 1
-            text = self._texts.get(sql)
-            if text is None or text.schema != session.authorizer.schema_changes:
-                return self._run_first(sql, parameters)
-            driver = session.open_driver or session.connect()
+            driver = known.driver
             if not session.has_begun:
                 session.begin(driver)
+            result = Result()
+            result.known, result.given, before = known, 0, driver.total_changes()
             try:
-                if text.is_readonly:
-                    return Result(text.columns, None, driver.execute(text.statement, parameters), 0)
-                before = driver.total_changes()
-                rows = driver.execute(text.statement, parameters).fetchall()
+                cursor = driver.execute(known.statement, parameters)
+                result.cursor = cursor if known.is_readonly else None
+                result.rows = None if known.is_readonly else cursor.fetchall()
             except driver.errors as error:
                 raise session.explain(error, sql) from error
             if not session.is_writing and driver.is_writing():
                 session.note_write()
-            return Result(text.columns, rows, None, driver.total_changes() - before)
+            result.rows_written = driver.total_changes() - before
+            return result
 
-    def _run_first(self, sql: str, parameters: Parameters) -> Result:
-        driver = self._session.driver
+    def run_first(self, sql: str, parameters: Parameters, kind: type[R]) -> R:
+        """Run SQL of which nothing is known yet, and return a result of this ``kind``. ``lock`` is held."""
+        session = self._session
+        session.work += 1
+        driver = session.open_driver or session.connect()
         statements = split(sql, driver.is_complete)
         if not statements:
             raise SqlError("SQL code did not contain a statement.", sql)
         offset, last = statements.pop()
         written = 0
         for start, statement in statements:
-            result, _ = self._run_one(driver, sql, statement, start, None)
-            if result.cursor is not None:
-                result.cursor.fetchall()
-            written += result.rows_written
-        result, text = self._run_one(driver, sql, last, offset, parameters)
-        if text is not None and not statements:
-            if len(self._texts) >= _TEXTS_KEPT:
-                self._texts.clear()
-            self._texts[sql] = text
+            before = self._run_one(driver, sql, statement, start, None, Result)
+            before.left_rows()
+            written += before.rows_written
+        result = self._run_one(driver, sql, last, offset, parameters, kind)
         result.rows_written += written
+        if not statements and result.known.is_lasting and len(parameters) <= session.limits.sql_parameters:
+            if len(session.known) >= _KNOWN:
+                session.known.clear()
+            session.known[sql] = result.known
         return result
 
     def _run_one(
-        self, driver: Driver, sql: str, statement: str, start: int, parameters: Parameters | None
-    ) -> tuple[Result, _Text | None]:
+        self, driver: Driver, sql: str, statement: str, start: int, parameters: Parameters | None, kind: type[R]
+    ) -> R:
         session = self._session
+        result = kind()
+        result.given = result.rows_written = 0
+        result.cursor = result.rows = None
         keyword = first_keyword(statement)
         if keyword in _TRANSACTION_KEYWORDS:
             raise SqlError(NO_TRANSACTION_STATEMENTS, sql)
@@ -112,25 +224,32 @@ class ObjectSql:
         if enforced is not None:
             session.is_pinned = session.is_pinned or not enforced
             session.enforce_foreign_keys(enforced)
-            return Result((), [], None, 0), None
+            result.known = KnownSql(session, driver, sql, statement, (), is_readonly=True, is_lasting=False)
+            return result
         if not session.has_begun:
             session.begin(driver)
         authorizer = session.authorizer
         authorizer.mentions_internal = mentions_internal = INTERNAL in statement.lower()
+        keep = not (mentions_internal or session.is_stale)
         before = driver.total_changes()
         try:
-            cursor, columns, is_readonly = driver.execute_first(statement, parameters or (), keep=not mentions_internal)
-            rows = None if is_readonly else cursor.fetchall()
+            cursor, columns, is_readonly = driver.execute_first(statement, parameters or (), keep=keep)
+            if is_readonly:
+                result.cursor = cursor
+            else:
+                result.rows = cursor.fetchall()
         except driver.errors as error:
             raise session.explain(error, sql, start, is_last=parameters is not None) from error
         finally:
             authorizer.mentions_internal = False
         if not session.is_writing and driver.is_writing():
             session.note_write()
-        result = Result(columns, rows, cursor if is_readonly else None, driver.total_changes() - before)
-        if mentions_internal:
-            return result, None
-        return result, _Text(statement, columns, is_readonly, authorizer.schema_changes)
+        result.rows_written = driver.total_changes() - before
+        session.has_compiled = session.has_compiled or bool(columns)
+        result.known = KnownSql(
+            session, driver, sql, statement, columns, is_readonly=is_readonly, is_lasting=not mentions_internal
+        )
+        return result
 
     # What it may call
 

@@ -1,18 +1,15 @@
 """``ctx.storage.sql``: SQL on the object's own database.
 
-What may be said is decided by ``authorizer``, how it runs by ``sqlite``; here is what a program sees of it. Names and
-the words of errors are Cloudflare's; integers stay Python's, of up to 64 bits.
+What may be said is decided by ``authorizer``, how it runs by ``object_sql``; here is what a program sees of it. Names
+and the words of errors are Cloudflare's; integers stay Python's, of up to 64 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from edgeagents.errors import SqlError
 from edgeagents.objects.object_sql import Result
-from edgeagents.objects.sql_errors import too_many_rows
 from edgeagents.objects.sqlite import Database
 
 __all__ = ["RawIterator", "Sql", "SqlCursor"]
@@ -20,6 +17,8 @@ __all__ = ["RawIterator", "Sql", "SqlCursor"]
 
 class Sql:
     """Runs SQL. Bindings are None, bool (as 1 or 0), int, float, str and bytes; anything else is a TypeError."""
+
+    __slots__ = ("_database",)
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,11 +29,83 @@ class Sql:
         ``bindings`` are for the ``?`` in the last statement. Statements before it run to their end. Rows of a
         statement that only reads are read as they are asked for; what writes has written all when this returns.
         """
+        # What most programs spend their time with: everything is in this one function, and nothing is asked twice.
         database = self._database
-        if len(bindings) > database.limits.sql_parameters:
-            most = database.limits.sql_parameters
+        database.lock.acquire()
+        try:
+            known = database.ready.get(query)
+            if known is None:
+                return self._first(query, bindings)
+            database.work += 1
+            driver, spare = known.driver, database.spare
+            cursor = spare.pop() if spare else driver.cursor()
+            result = SqlCursor()
+            result.known, result.given, result.rows = known, 0, None
+            if known.is_readonly:
+                try:
+                    cursor.execute(known.statement, bindings)
+                except driver.errors as error:
+                    raise self._told(error, query, bindings) from error
+                result.cursor, result.rows_written = cursor, 0
+                return result
+            before = driver.total_changes()
+            try:
+                cursor.execute(known.statement, bindings)
+                if known.columns:
+                    result.rows = cursor.fetchall()
+            except driver.errors as error:
+                raise self._told(error, query, bindings) from error
+            spare.append(cursor)
+            if not database.is_writing and driver.is_writing():
+                database.note_write()
+            result.cursor, result.rows_written = None, driver.total_changes() - before
+            return result
+        finally:
+            database.lock.release()
+
+    def rows(self, query: str, bindings: tuple[Any, ...]) -> list[dict[str, Any]]:
+        """Run ``query`` as ``exec`` does, and return all rows of its last statement, each a dict."""
+        database = self._database
+        database.lock.acquire()
+        try:
+            known = database.ready.get(query)
+            if known is None or (known.columns and not known.is_readonly):
+                return self.exec(query, *bindings).to_array()
+            database.work += 1
+            driver, spare = known.driver, database.spare
+            cursor = spare.pop() if spare else driver.cursor()
+            try:
+                cursor.execute(known.statement, bindings)
+                first = cursor.fetchone()
+                second = None if first is None else cursor.fetchone()
+                several = None if second is None else known.rows_from(first, second, cursor)
+            except driver.errors as error:
+                raise self._told(error, query, bindings) from error
+            spare.append(cursor)
+            if not database.is_writing and driver.is_writing():
+                database.note_write()
+        finally:
+            database.lock.release()
+        if several is not None:
+            return known.as_dicts(several)
+        return [] if first is None else [known.as_dict(first)]
+
+    def _first(self, query: str, bindings: tuple[Any, ...]) -> SqlCursor:
+        database = self._database
+        if query in database.known:
+            database.begin(database.driver)
+            return self.exec(query, *bindings)
+        self._check_count(query, bindings)
+        return database.object_sql.run_first(query, bindings, SqlCursor)
+
+    def _told(self, error: Exception, query: str, bindings: tuple[Any, ...]) -> Exception:
+        self._check_count(query, bindings)
+        return self._database.explain(error, query)
+
+    def _check_count(self, query: str, bindings: tuple[Any, ...]) -> None:
+        most = self._database.limits.sql_parameters
+        if len(bindings) > most:
             raise SqlError(f"too many SQL variables ({len(bindings)}; at most {most}): SQLITE_ERROR", query)
-        return SqlCursor(database, query, database.object_sql.run(query, bindings))
 
     @property
     def database_size(self) -> int:
@@ -42,38 +113,30 @@ class Sql:
         return self._database.size
 
 
-class SqlCursor:
+class SqlCursor(Result):
     """The rows of a statement, each a dict. Of columns with the same name the last one wins.
 
     Iterate over it once, or take ``one()`` or ``to_array()``; ``raw()`` gives tuples instead. All of them go on where
     the last one stopped. While rows are left, the tables they come from cannot be dropped.
     """
 
-    __slots__ = ("_columns", "_cursor", "_database", "_query", "_read", "_rows", "rows_written")
-
-    def __init__(self, database: Database, query: str, result: Result) -> None:
-        self._database, self._query = database, query
-        self._columns, self._cursor = result.columns, result.cursor
-        self._rows: Iterator[Any] | None = iter(result.rows) if result.rows else None
-        self._read = 0
-        self.rows_written = result.rows_written
-        """Rows that the statements inserted, changed or deleted, by foreign keys and triggers too."""
+    __slots__ = ()
 
     @property
     def column_names(self) -> list[str]:
         """The names of the columns, as often as they are there. They stay when there are no more rows."""
-        return list(self._columns)
+        return list(self.known.columns)
 
     @property
     def rows_read(self) -> int:
         """Rows that the statement has given so far. What SQLite passed over to find them does not count."""
-        return self._read
+        return self.given
 
     def __iter__(self) -> SqlCursor:
         return self
 
     def __next__(self) -> dict[str, Any]:
-        return dict(zip(self._columns, self.next_row(), strict=True))
+        return self.known.as_dict(self.next_row())
 
     def next(self) -> dict[str, Any] | None:
         """Return the next row, or None when there is none left."""
@@ -83,85 +146,37 @@ class SqlCursor:
         """Return the only row. Raises ``SqlError`` when there is none or more than one."""
         row = next(self, None)
         if row is None:
-            raise SqlError("Expected exactly one result from SQL query, but got no results.", self._query)
+            raise SqlError("Expected exactly one result from SQL query, but got no results.", self.known.sql)
         if next(self, None) is not None:
-            self._close()
-            raise SqlError("Expected exactly one result from SQL query, but got multiple results.", self._query)
+            self.close()
+            raise SqlError("Expected exactly one result from SQL query, but got multiple results.", self.known.sql)
         return row
 
     def to_array(self) -> list[dict[str, Any]]:
         """Return all rows that are left."""
-        columns = self._columns
-        return [dict(zip(columns, row, strict=True)) for row in self.left_rows()]
+        return self.known.as_dicts(self.left_rows())
 
     def raw(self) -> RawIterator:
         """Return an iterator over the rows that are left, each a tuple with a value for each column."""
-        return RawIterator(self)
-
-    def next_row(self) -> tuple[Any, ...]:
-        """Return the next row as a tuple. Raises StopIteration at the end."""
-        cursor = self._cursor
-        if cursor is None:
-            if self._rows is None:
-                raise StopIteration
-            row = next(self._rows)
-        else:
-            database = self._database
-            with database.lock:
-                database.work += 1
-                try:
-                    row = next(cursor)
-                except StopIteration:
-                    self._cursor = None
-                    raise
-                except database.driver.errors as error:
-                    self._cursor = None
-                    raise database.explain(error, self._query) from error
-        self._read += 1
-        return row
-
-    def left_rows(self) -> list[tuple[Any, ...]]:
-        """Return all rows that are left as tuples."""
-        cursor = self._cursor
-        if cursor is not None:
-            self._cursor = None
-            database, most = self._database, self._database.limits.sql_rows
-            with database.lock:
-                database.work += 1
-                try:
-                    rows = cursor.fetchall() if most is None else list(islice(cursor, most + 1))
-                except database.driver.errors as error:
-                    raise database.explain(error, self._query) from error
-                if most is not None and len(rows) > most:
-                    cursor.close()
-                    raise too_many_rows(self._query, most)
-        else:
-            rows = [] if self._rows is None else list(self._rows)
-        self._read += len(rows)
-        return rows
-
-    def _close(self) -> None:
-        if self._cursor is not None:
-            with self._database.lock:
-                self._cursor.close()
-            self._cursor = None
-        self._rows = None
+        raw = RawIterator()
+        raw.cursor = self
+        return raw
 
 
 class RawIterator:
     """The rows of a cursor as tuples."""
 
-    __slots__ = ("_cursor",)
+    __slots__ = ("cursor",)
 
-    def __init__(self, cursor: SqlCursor) -> None:
-        self._cursor = cursor
+    # Set by ``SqlCursor.raw``: an ``__init__`` would take as long as all else.
+    cursor: SqlCursor
 
     def __iter__(self) -> RawIterator:
         return self
 
     def __next__(self) -> tuple[Any, ...]:
-        return self._cursor.next_row()
+        return self.cursor.next_row()
 
     def to_array(self) -> list[tuple[Any, ...]]:
         """Return all rows that are left."""
-        return self._cursor.left_rows()
+        return self.cursor.left_rows()

@@ -276,6 +276,7 @@ class Database(Session):
 
     def _suspend(self, driver: Driver) -> bool:
         self.end_reading()
+        self._forget_compiled()
         if driver.is_reading():
             return False
         self.open_driver = None
@@ -289,11 +290,16 @@ class Database(Session):
         with self.lock:
             driver, self.open_driver = self.open_driver, None
             self.forget_transaction()
-            self.object_sql.forget()
+            self._forget_compiled()
             self.is_closed = True
             self._close_files(driver)
             if self.handles is not None:
                 self.handles.discard(self)
+
+    def _forget_compiled(self) -> None:
+        self.known.clear()
+        self.spare.clear()
+        self.has_compiled = self.is_stale = False
 
     def _close_files(self, driver: Driver | None) -> None:
         if driver is not None:
@@ -380,7 +386,7 @@ class Database(Session):
         if self._ownership is not None and self._ownership.take_over(driver):
             self.is_certain = False
         if self.past.begin(driver, is_new=is_new):
-            self.authorizer.schema_changes += 1
+            self.forget_known()
             self._bring_tables_up_to_date(driver)
 
     def _bring_tables_up_to_date(self, driver: Driver) -> None:

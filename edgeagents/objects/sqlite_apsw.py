@@ -36,6 +36,7 @@ class ApswDriver:
         self._authorizer = authorizer
         self._connection = connection = apsw.Connection(path, flags=_FLAGS)
         self.execute: Callable[[str, Parameters], DriverCursor] = cast(Any, connection.execute)
+        self.cursor: Callable[[], DriverCursor] = cast(Any, connection.cursor)
         self._txn_state, self.total_changes = connection.txn_state, connection.total_changes
         self.wal_pages = self.frames = 0
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
@@ -65,6 +66,7 @@ class ApswDriver:
         cursor = self._connection.cursor()
         cursor.exec_trace = cast(Any, note)
         cursor.execute(sql, cast(Any, parameters), can_cache=keep)
+        cursor.exec_trace = None
         return cast(DriverCursor, cursor), facts[0], facts[1]
 
     def fetch_trusted(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:

@@ -211,7 +211,7 @@ class ConnectionCursor:
         """See ``Connection.execute``."""
         result, self.rowcount, rowid = self.connection.run(sql, parameters)
         self.lastrowid = rowid if rowid is not None else self.lastrowid
-        columns = () if result is None else result.columns
+        columns = () if result is None else result.known.columns
         self.description = tuple((name, None, None, None, None, None, None) for name in columns) or None
         if result is None or result.cursor is None:
             self._rows = iter(() if result is None else result.rows or ())

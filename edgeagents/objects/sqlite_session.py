@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageError, StorageUnavailable
 from edgeagents.objects.authorizer import Authorizer
@@ -20,7 +20,10 @@ from edgeagents.objects.limits import Limits
 from edgeagents.objects.own_tables import MARK
 from edgeagents.objects.sql_errors import sql_error
 from edgeagents.objects.sql_watch import SqlWatch
-from edgeagents.objects.sqlite_driver import Driver, Parameters
+from edgeagents.objects.sqlite_driver import Driver, DriverCursor, Parameters
+
+if TYPE_CHECKING:
+    from edgeagents.objects.object_sql import KnownSql
 
 __all__ = ["Session"]
 
@@ -28,6 +31,7 @@ _BEGIN: Final = f"BEGIN {MARK}"
 _COMMIT: Final = f"COMMIT {MARK}"
 _ROLLBACK: Final = f"ROLLBACK {MARK}"
 _LIMITS: Final = Limits()
+_NOTHING_KNOWN: Final[dict[str, KnownSql]] = {}
 
 
 def _nothing() -> None:
@@ -47,14 +51,19 @@ class Session:
         "authorizer",
         "before_commit",
         "has_begun",
+        "has_compiled",
         "is_pinned",
+        "is_stale",
         "is_used",
         "is_writing",
+        "known",
         "limits",
         "lock",
         "on_release",
         "on_write",
         "open_driver",
+        "ready",
+        "spare",
         "watch",
         "work",
     )
@@ -71,6 +80,16 @@ class Session:
         """The connection, if it is open."""
         self.has_begun = False
         """Whether SQLite is in a transaction."""
+        self.known: dict[str, KnownSql] = {}
+        """What is known of the texts of the object's SQL that were run before, until the schema changes."""
+        self.ready = _NOTHING_KNOWN
+        """The same while SQLite is in a transaction, so that such a text can run at once; else nothing."""
+        self.spare: list[DriverCursor] = []
+        """Cursors that have done what they were to do. Whoever needs one takes it out, and puts it back."""
+        self.has_compiled = self.is_stale = False
+        """Whether the driver may have a compiled statement that gives rows, and whether it is older than the schema:
+        SQLite compiles it anew when it runs, but not before it is asked for the names of its columns."""
+        self.authorizer.on_schema_change = self.forget_known
         self.is_writing = False
         """Whether something was written in it."""
         self.is_used = False
@@ -109,18 +128,27 @@ class Session:
 
         A text that an object's code must not be able to run needs ``_cf_`` in it, as all names of internal tables have.
         """
-        with self.lock:
+        # In half the time of a with statement.
+        self.lock.acquire()
+        try:
             self.work += 1
             driver = self.open_driver or self.connect()
             if not self.has_begun:
                 self.begin(driver)
+            cursor = self.spare.pop() if self.spare else driver.cursor()
+            self.authorizer.is_trusted = True
             try:
-                rows = driver.fetch_trusted(sql, parameters)
+                rows = cursor.execute(sql, parameters).fetchall()
             except driver.errors as error:
                 raise self.explain(error, sql) from error
+            finally:
+                self.authorizer.is_trusted = False
+            self.spare.append(cursor)
             if not self.is_writing and driver.is_writing():
                 self.note_write()
             return rows
+        finally:
+            self.lock.release()
 
     def explain(self, error: Exception, sql: str, start: int = 0, *, is_last: bool = True) -> Exception:
         """Return what the object's code is told of a driver's ``error``."""
@@ -152,6 +180,16 @@ class Session:
         driver.fetch_trusted(_BEGIN)
         self.authorizer.saw_write = False
         self.has_begun = self.is_used = True
+        self.ready = self.known
+
+    def forget_known(self) -> None:
+        """The schema is not what it was: know nothing of any text."""
+        self.known.clear()
+        self.is_stale = self.has_compiled
+
+    def _ended(self) -> None:
+        self.has_begun = self.is_writing = False
+        self.ready = _NOTHING_KNOWN
 
     def note_write(self) -> None:
         """The first statement that wrote has run."""
@@ -163,7 +201,8 @@ class Session:
         if self.is_writing:
             self._lost = StorageUnavailable(f"SQLite has undone the whole transaction: {error}")
         self.has_begun = False
-        self.authorizer.schema_changes += 1
+        self.ready = _NOTHING_KNOWN
+        self.forget_known()
 
     def end_reading(self) -> None:
         """Let go of the state that was read, so that the next statement sees what others have written since."""
@@ -171,7 +210,7 @@ class Session:
             driver = self.open_driver
             if driver is not None and self.has_begun and not self.is_writing:
                 driver.fetch_trusted(_COMMIT)
-                self.has_begun = False
+                self._ended()
 
     def commit(self) -> bool:
         """Commit the implicit transaction; return whether there was one to commit. Does not wait for the disk.
@@ -197,7 +236,7 @@ class Session:
                     # A deferred foreign key: the object's code is at fault, not the disk.
                     raise sql_error(fault, "COMMIT", self.limits) from error
                 raise StorageUnavailable(f"The writes could not be committed: {error}") from error
-            self.has_begun = self.is_writing = False
+            self._ended()
             self.committed(driver)
         if when_kept is not None:
             self.call_when_kept(when_kept)
@@ -221,11 +260,11 @@ class Session:
                 driver.fetch_trusted(_ROLLBACK)
             self.forget_transaction()
             # The schema may have gone back.
-            self.authorizer.schema_changes += 1
+            self.forget_known()
 
     def forget_transaction(self) -> None:
         """Be in no transaction any more: SQLite is in none."""
-        self.has_begun = self.is_writing = False
+        self._ended()
         self._lost = self.before_commit = None
         self._levels = 0
 
@@ -250,7 +289,7 @@ class Session:
             driver = self.open_driver
             if driver is not None and level <= self._levels and driver.in_transaction():
                 driver.fetch_trusted(f"ROLLBACK TO _cf_{level - 1}")
-                self.authorizer.schema_changes += 1
+                self.forget_known()
 
     def release(self, level: int) -> None:
         """End the explicit transaction that ``savepoint`` began with ``level``, and those within it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 from weakref import WeakSet
 
 from edgeagents.objects.authorizer import Authorizer
@@ -42,6 +42,16 @@ def connect(path: str, authorizer: Authorizer, limits: Limits) -> StdlibDriver:
     return StdlibDriver(path, authorizer, limits)
 
 
+class _StrictCursor(sqlite3.Cursor):
+    """A cursor without sqlite3's adapters, which would turn a datetime into text unasked."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        for value in parameters.values() if isinstance(parameters, Mapping) else parameters:
+            if not isinstance(value, _BINDABLE):
+                raise TypeError(f"type {type(value).__name__}")
+        return super().execute(sql, parameters)
+
+
 class StdlibDriver:
     """See ``Driver``."""
 
@@ -69,15 +79,13 @@ class StdlibDriver:
             connection.execute("PRAGMA trusted_schema = OFF")
         connection.set_authorizer(authorizer)
 
-    def execute(self, sql: str, parameters: Parameters) -> DriverCursor:
-        # sqlite3 has adapters that would turn a datetime into text unasked.
-        values = cast("Any", parameters.values() if isinstance(parameters, Mapping) else parameters)
-        for value in values:
-            if not isinstance(value, _BINDABLE):
-                raise TypeError(f"type {type(value).__name__}")
-        cursor = self._connection.execute(sql, cast(Any, parameters))
+    def cursor(self) -> DriverCursor:
+        cursor = self._connection.cursor(_StrictCursor)
         self._cursors.add(cursor)
         return cast(DriverCursor, cursor)
+
+    def execute(self, sql: str, parameters: Parameters) -> DriverCursor:
+        return self.cursor().execute(sql, parameters)
 
     def execute_first(
         self, sql: str, parameters: Parameters, *, keep: bool

@@ -176,9 +176,8 @@ class Storage(_Operations):
     ) -> None:
         super().__init__(KeyValueTable(database, is_small=not has_sql), alarm, clock, alarm_refusal)
         self.database = database
-        self._has_sql = has_sql
         self._critical, self._flushed = critical, flushed
-        self._sql = Sql(database)
+        self._sql = Sql(database) if has_sql else None
         self._kv = SyncKeyValue(self._table)
         self._transactions = asyncio.Lock()
         self.on_alarm_change: Callable[[], object] | None = None
@@ -196,7 +195,8 @@ class Storage(_Operations):
     @property
     def sql(self) -> Sql:
         """SQL on the object's database."""
-        self._require_sql()
+        if self._sql is None:
+            self._refuse_sql()
         return self._sql
 
     @property
@@ -309,11 +309,14 @@ class Storage(_Operations):
                 return bookmark
 
     def _require_sql(self) -> None:
-        if not self._has_sql:
-            raise StorageError(
-                "SQL is not enabled for this Durable Object class. To enable it, change `new_classes` to "
-                "`new_sqlite_classes` within the 'migrations' field of the configuration."
-            )
+        if self._sql is None:
+            self._refuse_sql()
+
+    def _refuse_sql(self) -> NoReturn:
+        raise StorageError(
+            "SQL is not enabled for this Durable Object class. To enable it, change `new_classes` to "
+            "`new_sqlite_classes` within the 'migrations' field of the configuration."
+        )
 
 
 class Transaction(_Operations):

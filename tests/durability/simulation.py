@@ -28,9 +28,9 @@ from unittest.mock import patch
 from edgeagents.errors import ObjectError, ObjectReset, StorageError, WebSocketClosed
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request
-from edgeagents.objects import FolderStorage, Limits, alarm_index, backend, eager
+from edgeagents.objects import FolderStorage, Limits, alarm_index, backend, eager, storage
 from edgeagents.objects.alarm_index import AlarmIndex
-from edgeagents.objects.object_sql import ObjectSql
+from edgeagents.objects.sql import Sql
 from edgeagents.objects.sqlite import Database
 from edgeagents.placement import SingleProcess
 from edgeagents.runtime import Runtime
@@ -70,10 +70,6 @@ class SimulatedDatabase(Database):
     faults: Faults
     opened: list[Database]
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.object_sql = SimulatedSql(self)
-
     def fetch(self, *args: Any) -> Any:
         pause()
         return super().fetch(*args)
@@ -94,12 +90,16 @@ class SimulatedDatabase(Database):
         return super().connect()
 
 
-class SimulatedSql(ObjectSql):
+class SimulatedSql(Sql):
     """The SQL of an object's code, whose statements are such places too."""
 
-    def run(self, *args: Any) -> Any:
+    def exec(self, *args: Any) -> Any:
         pause()
-        return super().run(*args)
+        return super().exec(*args)
+
+    def rows(self, *args: Any) -> Any:
+        pause()
+        return super().rows(*args)
 
 
 class SimulatedStorage(FolderStorage):
@@ -399,7 +399,8 @@ def run(seed: int, scratch: Path, disk: Disk | None = None) -> Outcome:
     simulation = Simulation(seed, folder, disk)
     try:
         try:
-            reports = simulation.run()
+            with patch.object(storage, "Sql", SimulatedSql):
+                reports = simulation.run()
         except (Exception, asyncio.CancelledError) as error:
             simulation.faults.append(f"{type(error).__name__}: {error}")
         else:

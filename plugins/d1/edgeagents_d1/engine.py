@@ -84,7 +84,7 @@ class Engine:
             "rows_written": changed,
         }
         self._release_reading()
-        return Outcome(result.columns, [tuple(map(_as_d1, row)) for row in rows], meta)
+        return Outcome(result.known.columns, [tuple(map(_as_d1, row)) for row in rows], meta)
 
     async def kept(self) -> None:
         """Return when what was committed until now survives a loss of power."""

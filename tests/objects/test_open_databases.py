@@ -40,16 +40,24 @@ class Pool:
     def __init__(self, folder: Path, most: int, driver) -> None:
         self.handles = OpenDatabases(most)
         self._folder, self._driver = folder, driver
+        self._opened: list[Database] = []
 
     def open(self, name: str) -> Database:
         database = Database.open(self._folder / f"{name}.sqlite", driver=self._driver)
         database.handles, database.is_synced = self.handles, False
+        self._opened.append(database)
         return database
+
+    def close(self) -> None:
+        for database in self._opened:
+            database.close()
 
 
 @pytest.fixture(params=["apsw", "sqlite3"])
 def pool(request, tmp_path):
-    return Pool(tmp_path, 2, request.param)
+    pool = Pool(tmp_path, 2, request.param)
+    yield pool
+    pool.close()
 
 
 def write(database: Database, value: int = 1) -> None:

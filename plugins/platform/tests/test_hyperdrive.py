@@ -6,9 +6,7 @@ import pytest
 
 from edgeagents.errors import ConfigError, EdgeAgentsError
 
-pytestmark = pytest.mark.cloudflare(
-    "Workers", "Hyperdrive", "different: the local database itself, without a pool"
-)
+pytestmark = pytest.mark.cloudflare("Workers", "Hyperdrive", "different: the local database itself, without a pool")
 
 URL = "postgres://me:s%40fe@localhost/app"
 

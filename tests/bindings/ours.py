@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from edgeagents import Runtime
+from edgeagents import Runtime, WorkerEntrypoint
 from edgeagents.bindings import BindingDeclaration
+from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 from tests.bindings.flow import Flow, until
 from wrangler_compat.host.environment import binding_of
@@ -29,6 +31,13 @@ BINDINGS: Final = (
     BindingDeclaration("R2", "r2_bucket", {"bucket_name": "r2"}),
     BindingDeclaration("DB", "d1", {"database_id": "DB"}),
     BindingDeclaration("QUEUE", "queue", {"queue": "jobs"}),
+    BindingDeclaration("WORK", "queue", {"queue": "work"}),
+    BindingDeclaration(
+        "",
+        "queue_consumer",
+        {"queue": "work", "max_batch_size": 10, "max_batch_timeout": 0, "max_retries": 2, "dead_letter_queue": "dead"},
+    ),
+    BindingDeclaration("", "queue_consumer", {"queue": "dead", "max_batch_timeout": 0}),
     BindingDeclaration("FLOW", "workflow", {"name": "flow", "class": Flow}),
     BindingDeclaration("LIMIT", "ratelimit", {"namespace_id": "1", "simple": {"limit": 2, "period": 60}}),
 )
@@ -53,11 +62,43 @@ _FIELDS: Final[Mapping[str, list[str]]] = {
 }
 
 
+class _Handler(WorkerEntrypoint):
+    """Does with each message what it says, as the one in record.mjs."""
+
+    log: ClassVar[list[tuple[str, str, int]]] = []
+
+    async def queue(self, batch: Any) -> None:
+        fault: Exception | None = None
+        for message in batch.messages:
+            self.log.append((batch.queue, message.body["name"], message.attempts))
+            for word in message.body["does"] if batch.queue == "work" else ():
+                if word == "throw":
+                    fault = ValueError("no")
+                elif word.endswith("All"):
+                    getattr(batch, word.replace("All", "_all"))()
+                else:
+                    getattr(message, word)()
+        if fault is not None:
+            raise fault
+
+
 async def answers_to(steps: list[dict[str, Any]]) -> list[Any]:
     """Return what our bindings answer to ``steps``."""
-    async with Runtime(Worker("play", bindings=list(BINDINGS)), storage=None) as runtime:
+    # Steps of workflows wait by themselves, messages until the clock is moved.
+    clock = ManualClock() if any(step["do"] == "handled" for step in steps) else None
+
+    async def handled() -> JsArray:
+        assert clock is not None
+        for _ in range(6):
+            await clock.advance(1.1)
+        seen = sorted(json.dumps(one, separators=(",", ":")) for one in _Handler.log)
+        _Handler.log.clear()
+        return JsArray(seen)
+
+    worker = Worker("play", bindings=list(BINDINGS), entrypoint=_Handler)
+    async with Runtime(worker, storage=None, clock=clock) as runtime:
         named: dict[str, Any] = {name: binding_of(value) for name, value in runtime.env.items()}
-        named["until"] = until
+        named |= {"handled": handled, "until": until}
         return [await _answer(step, named) for step in steps]
 
 

@@ -660,6 +660,31 @@ QUEUES: Final = [
     call("QUEUE.sendBatch", "x"),
     call("QUEUE.sendBatch", {"body": 1}),
 ]
+
+
+def batch(**does: list[str]) -> list[Step]:
+    """Send messages, each with what its handler does, and look at what came when."""
+    messages = [{"body": {"name": name, "does": words}} for name, words in does.items()]
+    return [call("WORK.sendBatch", messages, keep="sent", quiet=True), call("handled")]
+
+
+CONSUMER: Final = [
+    *batch(a=[], b=["ack"]),
+    *batch(a=["retry"]),
+    *batch(a=["ack"], b=["throw"]),
+    *batch(a=["retry"], b=["throw"], c=[]),
+    *batch(a=["ack", "retry"]),
+    *batch(a=["retry", "ack"]),
+    *batch(a=["ackAll"], b=[]),
+    *batch(a=["retryAll"], b=[]),
+    *batch(a=["retryAll"], b=["ack"]),
+    *batch(a=["ackAll"], b=["retry"]),
+    *batch(a=["ackAll", "retryAll"]),
+    *batch(a=["retryAll", "ackAll"]),
+    *batch(a=["ackAll"], b=["throw"]),
+    *batch(a=["ack", "retryAll"]),
+    *batch(a=["ack"], b=["retryAll", "throw"]),
+]
 LIMIT: Final = [
     call("LIMIT.limit", {"key": "a"}),
     call("LIMIT.limit", {"key": "a"}),
@@ -792,6 +817,7 @@ PLAYS: Final[dict[str, list[Step]]] = {
     "r2": R2,
     "d1": D1,
     "queues": QUEUES,
+    "consumer": CONSUMER,
     "ratelimit": LIMIT,
     "workflows": FLOWS,
 }

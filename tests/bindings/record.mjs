@@ -119,6 +119,17 @@ export class Flow extends WorkflowEntrypoint {
   }
 }
 
+// What the handler of queues has seen since it was last asked, in order of names and attempts.
+const log = [];
+
+async function handled() {
+  for (let quiet = 0, count = -1; quiet < 8; quiet++) {
+    if (log.length !== count) [count, quiet] = [log.length, 0];
+    await new Promise((done) => setTimeout(done, 150));
+  }
+  return log.splice(0).map((one) => JSON.stringify(one)).sort();
+}
+
 async function until(instance, wanted) {
   if (wanted === "waiting") {
     // Here an instance that waits says that it runs.
@@ -136,12 +147,24 @@ async function until(instance, wanted) {
 
 export default {
   async fetch(request, env) {
-    const named = { ...env, until };
+    const named = { ...env, handled, until };
     const answers = [];
     for (const step of await request.json()) answers.push(await answer(step, named));
     return Response.json(answers);
   },
-  async queue() {},
+  async queue(batch) {
+    if (batch.queue === "jobs") return;
+    let fault;
+    for (const message of batch.messages) {
+      log.push([batch.queue, message.body.name, message.attempts]);
+      for (const word of batch.queue === "work" ? message.body.does : []) {
+        if (word === "throw") fault = new Error("no");
+        else if (word.endsWith("All")) batch[word]();
+        else message[word]();
+      }
+    }
+    if (fault) throw fault;
+  },
 };
 `;
 
@@ -153,8 +176,12 @@ for (const [name, steps] of Object.entries(plays)) {
     d1Databases: ["DB"],
     kvNamespaces: ["KV"],
     modules: true,
-    queueConsumers: { jobs: { maxBatchSize: 100, maxBatchTimeout: 60 } },
-    queueProducers: { QUEUE: "jobs" },
+    queueConsumers: {
+      dead: { maxBatchTimeout: 0 },
+      jobs: { maxBatchSize: 100, maxBatchTimeout: 60 },
+      work: { maxBatchSize: 10, maxBatchTimeout: 0, maxRetries: 2, deadLetterQueue: "dead" },
+    },
+    queueProducers: { QUEUE: "jobs", WORK: "work" },
     r2Buckets: ["R2"],
     ratelimits: { LIMIT: { simple: { limit: 2, period: 60 } } },
     script,

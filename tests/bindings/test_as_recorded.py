@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.bindings.ours import answers_to
-from tests.bindings.plays import PLAYS, RECORDED, Step
+from tests.bindings.plays import PLAYS, RECORDED, Step, batch
 
 pytestmark = [
     pytest.mark.cloudflare("Workers", "KV namespaces", "same"),
@@ -31,6 +31,16 @@ _TRANSACTION = "it ends with what to do in Python"
 _CLASS = "a storage class that is none is refused, as in production and not locally"
 _CHANGED = "the database was changed, and says so"
 _AUTH = "the authorizer's words"
+_ACKNOWLEDGED = "what was acknowledged does not come again when the handler fails, as in production"
+_OWN_MARK = "a message's own mark beats that of its batch, as in production"
+
+
+def _after(reason: str, **does: list[str]) -> dict[str, str]:
+    """Return a reason for what a handler of queues has seen after a batch."""
+    sent, _ = batch(**does)
+    return {f"{sent['do']} {json.dumps(sent['with'])} > handled": reason}
+
+
 DIFFERENT: dict[str, dict[str, str]] = {
     "kv": {
         'KV.delete [["m2", "m3"]]': "several keys are refused; workerd takes the list for one key with a comma in it",
@@ -79,6 +89,13 @@ DIFFERENT: dict[str, dict[str, str]] = {
         'QUEUE.send [{"$": "zeros", "length": 128001}, {"contentType": "bytes"}]': _BUFFER,
         'QUEUE.send [{"$": "function"}, {"contentType": "v8"}]': "it is named as Python does",
         'QUEUE.send ["x", {"contentType": null}]': "None is the default",
+    },
+    "consumer": {
+        **_after(_ACKNOWLEDGED, a=["ack"], b=["throw"]),
+        **_after(_ACKNOWLEDGED, a=["ack"], b=["retryAll", "throw"]),
+        **_after(_OWN_MARK, a=["retryAll"], b=["ack"]),
+        **_after(_OWN_MARK, a=["ackAll"], b=["retry"]),
+        **_after(_OWN_MARK, a=["ack", "retryAll"]),
     },
     "ratelimit": {},
     "workflows": {

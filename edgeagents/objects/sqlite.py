@@ -48,6 +48,14 @@ _SET_UP_FILE: Final = (
     f"PRAGMA synchronous = NORMAL {MARK}",
     f"PRAGMA journal_size_limit = 4194304 {MARK}",
 )
+# SQLite takes room for 20 pages at once when a cache that may grow is empty; most objects need 5. So the cache gets its
+# first page while it may not grow, and it may from then on, to SQLite's usual 2 MB.
+_SMALL_CACHE: Final = (
+    f"PRAGMA cache_size = 2 {MARK}",
+    f"PRAGMA shrink_memory {MARK}",
+    f"SELECT 1 FROM sqlite_schema LIMIT 1 {MARK}",
+    f"PRAGMA cache_size = -2000 {MARK}",
+)
 _SIZE: Final = (
     "SELECT (page_count - freelist_count) * page_size "
     f"FROM pragma_page_count, pragma_freelist_count, pragma_page_size {MARK}"
@@ -376,9 +384,10 @@ class Database(Session):
         if self.path is None:
             statements = _SET_UP
         else:
-            statements = (_SET_UP_SHARED if self._is_shared else _SET_UP_EXCLUSIVE, *_SET_UP_FILE, *_SET_UP)
+            mode = _SET_UP_SHARED if self._is_shared else _SET_UP_EXCLUSIVE
+            statements = (mode, *_SET_UP_FILE, *_SET_UP, *_SMALL_CACHE)
         for statement in statements:
-            driver.fetch_trusted(statement)
+            driver.run_once(statement)
         if not is_new:
             self._bring_tables_up_to_date(driver)
         elif self.path is None:

@@ -105,6 +105,10 @@ class Driver(Protocol):
         """Run one statement of our own, which may do anything; return its rows."""
         ...
 
+    def run_once(self, sql: str) -> None:
+        """Run one statement of our own to its end, and keep nothing of it."""
+        ...
+
     def explain(self, error: Exception) -> Fault:
         """Return what ``error`` says."""
         ...

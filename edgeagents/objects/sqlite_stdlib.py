@@ -107,6 +107,9 @@ class StdlibDriver:
         finally:
             authorizer.is_trusted = was_trusted
 
+    def run_once(self, sql: str) -> None:
+        self.fetch_trusted(sql)
+
     def explain(self, error: Exception) -> Fault:
         message = str(error)
         if isinstance(error, OverflowError):

@@ -228,3 +228,18 @@ def test_a_thousand_agents_are_awake_with_256_descriptors(tmp_path):
     )
     assert done.stderr == ""
     assert done.stdout.split() == ["1000", "True"]
+
+
+def test_an_open_database_takes_room_for_the_pages_that_it_has(tmp_path):
+    apsw = pytest.importorskip("apsw")
+    databases = [Database.open(tmp_path / f"{n}.sqlite", driver="apsw") for n in range(22)]
+    for database in databases[:2]:
+        write(database)
+    before = apsw.memory_used()
+    for database in databases[2:]:
+        write(database)
+    each = (apsw.memory_used() - before) / 20
+    for database in databases:
+        database.close()
+
+    assert each < 130_000

@@ -231,16 +231,24 @@ class Session:
                 self.check_owner(driver)
                 driver.fetch_trusted(_COMMIT)
             except driver.errors as error:
-                fault = driver.explain(error)
-                if fault.code == "SQLITE_CONSTRAINT":
-                    # A deferred foreign key: the object's code is at fault, not the disk.
-                    raise sql_error(fault, "COMMIT", self.limits) from error
-                raise StorageUnavailable(f"The writes could not be committed: {error}") from error
+                raise self._commit_error(driver, error) from error
             self._ended()
             self.committed(driver)
         if when_kept is not None:
             self.call_when_kept(when_kept)
         return True
+
+    def _commit_error(self, driver: Driver, error: Exception) -> Exception:
+        fault = driver.explain(error)
+        if fault.code != "SQLITE_CONSTRAINT":
+            return StorageUnavailable(f"The writes could not be committed: {error}")
+        # A deferred foreign key: the object's code is at fault, not the disk.
+        told = sql_error(fault, "COMMIT", self.limits)
+        told.add_note(
+            "A deferred constraint still did not hold when what was written was committed: at an await, or at the end. "
+            "The object is reset, and nothing of it is kept."
+        )
+        return told
 
     def check_owner(self, driver: Driver) -> None:
         """Raise ``OwnershipLost`` when another owner has the database."""

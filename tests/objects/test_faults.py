@@ -395,6 +395,32 @@ async def test_a_client_is_told_to_come_back(tmp_path, monkeypatch, caplog):
     await agents.runtime.stop()
 
 
+class Strict(Base):
+    """Writes what a deferred constraint forbids."""
+
+    async def fetch(self, request):
+        sql = self.ctx.storage.sql
+        sql.exec("create table parents (id integer primary key)")
+        sql.exec("create table children (parent integer references parents (id) deferrable initially deferred)")
+        sql.exec("insert into children values (1)")
+
+
+async def test_a_client_is_not_told_to_come_back_when_the_code_is_at_fault(tmp_path, caplog):
+    async def app(scope, receive, send):
+        raise AssertionError("no agent's path")
+
+    agents = AgentsMiddleware(app, agents=[Strict], storage=tmp_path, discover_plugins=False)
+    transport = httpx.ASGITransport(agents)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get("/agents/strict/a")
+    await agents.runtime.stop()
+
+    assert (answer.status_code, answer.text) == (500, "Internal Server Error")
+    assert "retry-after" not in answer.headers
+    assert "FOREIGN KEY constraint failed" in caplog.text
+    assert "The object is reset, and nothing of it is kept." in caplog.text
+
+
 async def test_whoever_waits_hears_that_the_object_was_reset(tmp_path, monkeypatch):
     async with agent_runtime(Ledger, storage=tmp_path, durability="full") as runtime:
         world = World(runtime)

@@ -9,7 +9,15 @@ import threading
 
 import pytest
 
-from edgeagents.errors import DataCloneError, ObjectError, ObjectOverloaded, ObjectReset, RemoteError, SqlError
+from edgeagents.errors import (
+    DataCloneError,
+    ObjectError,
+    ObjectOverloaded,
+    ObjectReset,
+    RemoteError,
+    SqlError,
+    StorageUnavailable,
+)
 from edgeagents.http import Request, Response
 from edgeagents.objects import DurableObject, Limits, current_namespaces, web_socket_pair
 from edgeagents.objects.rpc import crossing_error
@@ -527,24 +535,36 @@ def test_an_error_that_is_made_of_more_than_a_text_crosses_as_its_base():
     assert error.type_name == "UnicodeEncodeError"
 
 
-async def test_a_deferred_constraint_that_fails_at_the_end_is_the_codes_own_fault():
-    class Orders(DurableObject):
-        async def keep(self, customer: int) -> int:
-            sql = self.ctx.storage.sql
-            sql.exec("CREATE TABLE IF NOT EXISTS customers (id INTEGER PRIMARY KEY)")
-            sql.exec(
-                "CREATE TABLE IF NOT EXISTS orders "
-                "(customer INTEGER REFERENCES customers (id) DEFERRABLE INITIALLY DEFERRED)"
-            )
-            sql.exec("INSERT INTO orders VALUES (?)", customer)
-            if customer == 1:
-                sql.exec("INSERT INTO customers VALUES (1)")
-            return len(list(sql.exec("SELECT * FROM orders")))
+class Orders(DurableObject):
+    """Looks at the end of an event whether the customers of its orders are there."""
 
-    async with agent_runtime(Orders) as runtime:
-        orders = runtime.namespaces["Orders"]
-        assert await orders.get_by_name("a").keep(1) == 1
-        with pytest.raises(SqlError, match="FOREIGN KEY constraint failed"):
-            await orders.get_by_name("a").keep(2)
-        with pytest.raises(SqlError, match="FOREIGN KEY constraint failed"):
-            await orders.get_by_name("a").keep(3)
+    asked = 0
+
+    async def keep(self, customer: int) -> int:
+        self.asked += 1
+        sql = self.ctx.storage.sql
+        sql.exec("CREATE TABLE IF NOT EXISTS customers (id INTEGER PRIMARY KEY)")
+        sql.exec(
+            "CREATE TABLE IF NOT EXISTS orders "
+            "(customer INTEGER REFERENCES customers (id) DEFERRABLE INITIALLY DEFERRED)"
+        )
+        sql.exec("INSERT INTO orders VALUES (?)", customer)
+        if customer == 1:
+            sql.exec("INSERT OR IGNORE INTO customers VALUES (1)")
+        return len(list(sql.exec("SELECT * FROM orders")))
+
+    async def times(self) -> int:
+        return self.asked
+
+
+@pytest.mark.parametrize("durability", ["normal", "full"])
+async def test_a_deferred_constraint_that_fails_at_the_end_is_the_codes_own_fault(tmp_path, durability):
+    async with agent_runtime(Orders, storage=tmp_path, durability=durability) as runtime:
+        orders = runtime.namespaces["Orders"].get_by_name("a")
+        assert await orders.keep(1) == 1
+        for customer in (2, 3):
+            with pytest.raises(SqlError, match="FOREIGN KEY constraint failed: SQLITE_CONSTRAINT") as failed:
+                await orders.keep(customer)
+            assert not isinstance(failed.value, StorageUnavailable)
+            assert await orders.times() == 0, "the object was reset"
+        assert await orders.keep(1) == 2, "nothing of what failed was kept"

@@ -62,6 +62,8 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._is_over.wait(self._seconds / 2):
             self._sign.clear()
+            if self._is_over.is_set():
+                return  # What was cleared was the last sign: stop() waits for this to end.
             asked = time.monotonic()
             if not self._ask():
                 return

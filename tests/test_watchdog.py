@@ -12,6 +12,7 @@ import pytest
 from edgeagents import Agent
 from edgeagents.objects import Limits
 from edgeagents.testing import ManualClock, agent_runtime
+from edgeagents.watchdog import Watchdog
 
 pytestmark = pytest.mark.cloudflare(
     "Observability", "handlers that block the event loop are reported", "different: more than the SDK offers"
@@ -112,3 +113,15 @@ async def test_there_is_none_where_nobody_wants_it_or_time_is_not_the_machines(o
     before = watchdogs()
     async with agent_runtime(Blocker, **options):
         assert watchdogs() == before
+
+
+async def test_it_can_be_stopped_at_any_moment() -> None:
+    for _ in range(300):
+        watchdog = Watchdog(1e-6, lambda block: None)
+        watchdog.start()
+        await asyncio.sleep(0)
+        # As in the loop itself, which gives no sign meanwhile.
+        stopping = threading.Thread(target=watchdog.stop, daemon=True)
+        stopping.start()
+        stopping.join(10)
+        assert not stopping.is_alive()

@@ -2,7 +2,7 @@
 
 They are read where they are at hand and never kept here: EDGEAGENTS_PYTHON_WORKERS_EXAMPLES names a checkout of
 ``cloudflare/python-workers-examples``, or its git directory. What they ask of the internet is answered on loopback, and
-their models by the offline model. How many answered is printed at the end.
+their models by the offline model. Those that answered are named at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any
 
 import httpx2
 import pytest
-import websockets.sync.client
+from websockets.sync.client import ClientConnection, connect
 
+from tests.figures import Figures
 from tests.servers import Server, until
 from tests.wrangler_compat.upstream.internet import Internet, internet
 from tests.wrangler_compat.upstream.tools import EXAMPLES, copy_of, environment
@@ -31,9 +32,6 @@ pytestmark = [
         not EXAMPLES, reason="EDGEAGENTS_PYTHON_WORKERS_EXAMPLES does not say where Cloudflare's examples are"
     ),
 ]
-
-ALL = 19
-_answered: set[str] = set()
 
 
 class Example:
@@ -58,19 +56,11 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
         yield found
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tally(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print(f"\nCloudflare's Python Workers examples: {len(_answered)} of {ALL} answered.")
-
-
 Serve = Callable[..., Any]
 
 
 @pytest.fixture
-def serve(tmp_path: Path, network: Internet, request: pytest.FixtureRequest) -> Serve:
+def serve(tmp_path: Path, network: Internet, figures: Figures) -> Serve:
     """Serve an example: ``with serve("01-hello") as example``. ``before`` are commands to run first."""
 
     @contextmanager
@@ -93,7 +83,7 @@ def serve(tmp_path: Path, network: Internet, request: pytest.FixtureRequest) -> 
             server.start()
             with httpx2.Client(base_url=server.url, trust_env=False, timeout=60) as client:
                 yield Example(server, client)
-            _answered.add(name)
+            figures(f"{name} answered")
         finally:
             server.close()
 
@@ -126,7 +116,9 @@ def test_02_binding(serve: Serve) -> None:
 @needs("fastapi", "jinja2")
 def test_03_fastapi(serve: Serve) -> None:
     with serve("03-fastapi") as example:
-        assert example.get().json()["message"].startswith("This is an example of FastAPI")
+        answer = example.get()
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["message"].startswith("This is an example of FastAPI")
         assert example.get("/hi/Ann").json() == {"message": "Hello, Ann!"}
         assert example.get("/env").json()["message"].endswith("My env var")
 
@@ -150,8 +142,9 @@ def test_06_assets(serve: Serve) -> None:
 
 def test_07_durable_objects(serve: Serve) -> None:
     with serve("07-durable-objects") as example:
-        said = [example.get(path).text for path in ("/a/show", "/a/add/hi", "/a/show", "/b/show")]
-        assert said == ["No messages", "Message sent", "hi", "No messages"]
+        said = [example.get(path).text for path in ("/a/show", "/a/add/hi", "/a/add/you", "/a/show", "/b/show")]
+        assert said == ["No messages", "Message sent", "Message sent", "hi\nyou", "No messages"]
+        assert example.get("/").status_code == 400
 
 
 def test_08_cron(serve: Serve) -> None:
@@ -187,7 +180,8 @@ def test_12_image_gen(serve: Serve) -> None:
     with serve("12-image-gen") as example:
         assert "<html" in example.get().text.lower()
         for path in ("/gradient", "/badge?text=hi", "/placeholder?width=20&height=10", "/chart"):
-            assert example.get(path).content.startswith(b"\x89PNG")
+            answer = example.get(path)
+            assert (answer.headers["content-type"], answer.content[:4]) == ("image/png", b"\x89PNG")
 
 
 _CALLER = """
@@ -196,12 +190,18 @@ from edgeagents import WorkerEntrypoint
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
         made = await self.env.PYGMENTS.highlight_code("const x: number = 1", "typescript")
-        return {"language": made["language"], "is_marked": "highlight" in made["html"]}
+        other = await self.env.PYGMENTS.highlight_code("x", "no such language")
+        return {
+            "language": made["language"],
+            "is_marked": "highlight" in made["html"],
+            "other": other["language"],
+            "page": await (await self.env.PYGMENTS.fetch("http://example.com/")).text(),
+        }
 """
 
 
 @needs("pygments")
-def test_13_js_api_pygments(serve: Serve, tmp_path: Path) -> None:
+def test_13_js_api_pygments(tmp_path: Path, figures: Figures) -> None:
     # Its caller is TypeScript: one in Python takes its place.
     caller = tmp_path / "caller"
     caller.mkdir()
@@ -223,31 +223,49 @@ def test_13_js_api_pygments(serve: Serve, tmp_path: Path) -> None:
         with httpx2.Client(base_url=server.url, trust_env=False, timeout=60) as client:
             answer = client.get("/")
             assert answer.status_code == 200, server.log
-            assert answer.json() == {"language": "TypeScript", "is_marked": True}
-        _answered.add("13-js-api-pygments")
+            said = answer.json()
+            assert "Python RPC server is running" in said.pop("page")
+            assert said == {"language": "TypeScript", "is_marked": True, "other": "unknown"}
+        figures("13-js-api-pygments answered")
     finally:
         server.close()
 
 
-def test_14_websocket_stream_consumer(serve: Serve) -> None:
+def test_14_websocket_stream_consumer(serve: Serve, network: Internet) -> None:
     with serve("14-websocket-stream-consumer") as example:
-        example.get("/status")
-        until(lambda: "a post" in example.server.log, "a post of the stream")
+        assert example.get("/status").text == "Firehose status: disconnected"
+        network.lets_in.set()
+        for told in ("Connected to Bluesky", "a post"):
+            until(lambda told=told: told in example.server.log, "a post of the stream")
         assert example.get("/status").text == "Firehose status: connected"
+        network.end_streams()
+        until(lambda: "WebSocket closed: code=1000, reason=enough" in example.server.log, "the end of the stream")
+        # It aborts itself, and its next life goes on where it was.
+        until(lambda: example.get("/status") and network.streams[-1].endswith("&cursor=7"), "it to go on")
 
 
 def test_15_chatroom(serve: Serve) -> None:
-    with serve("15-chatroom") as example:
+    with serve("15-chatroom") as example, ExitStack() as sockets:
+
+        def enter(room: str) -> ClientConnection:
+            return sockets.enter_context(connect(f"{example.server.ws_url}/room/{room}", proxy=None))
+
+        def hear(socket: ClientConnection) -> Any:
+            return json.loads(socket.recv(timeout=30))
+
         assert "<html" in example.get().text.lower()
-        url = f"{example.server.ws_url}/room/one"
-        with (
-            websockets.sync.client.connect(url, proxy=None) as one,
-            websockets.sync.client.connect(url, proxy=None) as other,
-        ):
-            for socket in (one, other):
-                assert json.loads(socket.recv(timeout=30))["text"] == "Connected to chatroom"
-            one.send(json.dumps({"username": "Ann", "text": "hello"}))
-            assert json.loads(other.recv(timeout=30))["text"] == "hello"
+        assert example.get("/room/one").status_code == 400
+        one, other, elsewhere = enter("one"), enter("one"), enter("two")
+        assert [hear(socket)["text"] for socket in (one, other, elsewhere)] == ["Connected to chatroom"] * 3
+        one.send(json.dumps({"username": "Ann", "text": "hello"}))
+        for heard in (hear(one), hear(other)):
+            assert (heard["type"], heard["username"], heard["text"]) == ("message", "Ann", "hello")
+        assert hear(enter("one"))["messages"][0]["text"] == "hello"
+        other.close()
+        until(lambda: "Active sessions: 2" in example.server.log, "a session to end")
+        # A room hears nothing of another: the first it hears is what it says itself.
+        elsewhere.send(json.dumps({"username": "Bob", "text": "alone"}))
+        assert hear(elsewhere)["username"] == "Bob"
 
 
 @needs("requests", "urllib3", "httpx")

@@ -15,11 +15,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import websockets.sync.server
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request
+from websockets.sync.server import ServerConnection, serve
 
 __all__ = ["Internet", "internet"]
 
@@ -58,6 +60,33 @@ class Internet:
     def __init__(self, folder: Path, certificate: Path) -> None:
         self.folder = folder
         self.environment = {name: str(certificate) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
+        self.streams: list[str] = []
+        """What was asked for of the stream, in the order of the connections."""
+        self.lets_in = threading.Event()
+        """Until it is set, who asks for the stream waits."""
+        self._open: set[ServerConnection] = set()
+
+    def end_streams(self) -> None:
+        """Close the connections to the stream that are open."""
+        for connection in list(self._open):
+            connection.close(1000, "enough")
+
+    def wait_to_be_let_in(self, connection: ServerConnection, request: Request) -> None:
+        self.lets_in.wait(60)
+
+    def posts(self, connection: ServerConnection) -> None:
+        """Serve a connection to the stream."""
+        assert connection.request is not None
+        self.streams.append(connection.request.path)
+        self._open.add(connection)
+        try:
+            connection.send(POST)
+            for _ in connection:  # Until it closes.
+                connection.send(POST)
+        except ConnectionClosed:
+            return  # Its process has ended.
+        finally:
+            self._open.discard(connection)
 
 
 @contextmanager
@@ -68,14 +97,15 @@ def internet(folder: Path) -> Iterator[Internet]:
     tls.load_cert_chain(certificate)
     web = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
     web.socket = tls.wrap_socket(web.socket, server_side=True)
-    stream = websockets.sync.server.serve(_posts, "127.0.0.1", 0, ssl=tls)
+    found = Internet(folder, certificate)
+    stream = serve(found.posts, "127.0.0.1", 0, ssl=tls, process_request=found.wait_to_be_let_in)
     threads = [threading.Thread(target=server.serve_forever) for server in (web, stream)]
     for thread in threads:
         thread.start()
     ports = {WEB: web.server_address[1], STREAM: stream.socket.getsockname()[1]}
     (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE.format(ports=ports))
     try:
-        yield Internet(folder, certificate)
+        yield found
     finally:
         for server in (web, stream):
             server.shutdown()
@@ -95,12 +125,6 @@ class _Pages(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Be silent."""
-
-
-def _posts(connection: websockets.sync.server.ServerConnection) -> None:
-    connection.send(POST)
-    for _ in connection:  # Until it closes.
-        connection.send(POST)
 
 
 def _certificate(folder: Path) -> Path:

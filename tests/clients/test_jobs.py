@@ -51,7 +51,8 @@ ROWS: dict[str, list[Step]] = {
     "a schedule of no time runs at once": [*HERE, *asked("in_seconds", 0, "note", "x"), *hears("A", 'ran "x"')],
     "schedules run in order of their time": [
         *HERE,
-        *asked("in_seconds", 1, "note", "second"),
+        # Times are whole seconds: what is due in one may be due at once, and this is to wait for the other.
+        *asked("in_seconds", 2, "note", "second"),
         *asked("in_seconds", 0, "note", "first"),
         *hears("A", 'ran "second"'),
         *asked("logged"),

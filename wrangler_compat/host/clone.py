@@ -30,9 +30,10 @@ from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import TYPED_ARRAYS, JsArrayBuffer, JsDataView, TypedArray
 from wrangler_compat.host.model.collections import JsMap, JsSet, LiteralMap
 from wrangler_compat.host.model.convert import number
-from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsRegExp, JsString, from_milliseconds
+from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsString, from_milliseconds
 from wrangler_compat.host.model.errors import ERRORS, DomException, JsException, data_clone_error
 from wrangler_compat.host.model.proxy import JsObject, jsnull
+from wrangler_compat.host.model.regexp import JsRegExp
 from wrangler_compat.host.web.headers import Headers
 
 __all__ = ["FromData", "ToData", "from_data", "structured_clone", "to_data"]

@@ -9,13 +9,15 @@ from typing import Any
 from wrangler_compat.host.clone import structured_clone
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import TYPED_ARRAYS, JsArrayBuffer, JsDataView
-from wrangler_compat.host.model.collections import JsMap, JsSet
+from wrangler_compat.host.model.collections import JsMap, JsSet, JsWeakMap, JsWeakRef, JsWeakSet
 from wrangler_compat.host.model.convert import to_text, truthy
-from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsRegExp, JsString, to_number
-from wrangler_compat.host.model.errors import ERRORS, DomException
+from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsString, to_number
+from wrangler_compat.host.model.errors import ERRORS, DomException, JsAggregateError, JsRangeError
+from wrangler_compat.host.model.functions_of_text import FUNCTIONS_OF_TEXT
 from wrangler_compat.host.model.json_object import JsJSON, JsMath
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, js_function, python
+from wrangler_compat.host.model.regexp import JsRegExp
 from wrangler_compat.host.web import abort, blob, events, headers, request, response, streams, url, websocket
 from wrangler_compat.host.web.cache import Cache, CacheStorage
 from wrangler_compat.host.web.console import Console
@@ -55,8 +57,11 @@ def classes() -> dict[str, type[JsProxy]]:
         *(headers.Headers, request.Request, response.Response, url.URL, url.URLSearchParams),
         *(blob.Blob, blob.File, blob.FormData, abort.AbortController, abort.AbortSignal),
         *(events.Event, events.EventTarget, events.MessageEvent, events.CloseEvent, events.ErrorEvent),
+        *(events.CustomEvent, JsWeakMap, JsWeakSet, JsWeakRef, JsAggregateError),
         *(streams.ReadableStream, streams.WritableStream, streams.TransformStream),
         *(streams.IdentityTransformStream, streams.FixedLengthStream),
+        *(streams.DefaultReader, streams.ByobReader, streams.Writer),
+        *(streams.CountQueuingStrategy, streams.ByteLengthQueuingStrategy),
         *(websocket.WebSocket, websocket.WebSocketPair, websocket.WebSocketRequestResponsePair),
         *ERRORS,
         *TYPED_ARRAYS.values(),
@@ -67,6 +72,14 @@ def classes() -> dict[str, type[JsProxy]]:
         CacheStorage,
     ]
     return {cls._js_name: cls for cls in made}
+
+
+def _big_integer(value: Any = None) -> int:
+    """Return ``value`` as a whole number of any size."""
+    number = to_number(value)
+    if not isinstance(number, int):
+        raise JsRangeError(f"The number {to_text(value)} cannot be converted to a BigInt because it is not an integer")
+    return number
 
 
 def js_module(more: dict[str, Any]) -> types.ModuleType:
@@ -87,6 +100,8 @@ def js_module(more: dict[str, Any]) -> types.ModuleType:
         "atob": atob,
         "btoa": btoa,
         "structuredClone": js_function(structured_clone),
+        **FUNCTIONS_OF_TEXT,
+        "BigInt": js_function(_big_integer),
         "undefined": None,
         "NaN": math.nan,
         "Infinity": math.inf,

@@ -17,13 +17,15 @@ from typing import Any, cast
 import edgeagents
 import wrangler_compat
 from wrangler_compat.host.context import is_within_worker
+from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.run_sync import Suspendable
 
-__all__ = ["drive_tasks", "driven"]
+__all__ = ["PyodideFuture", "PyodideTask", "drive_tasks", "driven"]
 
 _HOUSE = tuple(
     str(Path(cast("str", module.__file__)).parent) + os.sep for module in (edgeagents, wrangler_compat, asyncio)
 )
+_ASYNCIO = _HOUSE[-1]
 _SERVERS = ("hypercorn", "uvicorn", "granian")
 _is_house: dict[str, bool] = {}
 
@@ -45,6 +47,30 @@ async def _drive(suspendable: _OfTask) -> Any:
     return await suspendable
 
 
+class _Promising:
+    """What Pyodide's futures have of a promise."""
+
+    def then(self, ok: Any = None, bad: Any = None) -> JsPromise:
+        """Return the promise of what ``ok`` makes of the value, or ``bad`` of the error."""
+        return JsPromise.of(cast("Any", self)).then(ok, bad)
+
+    def catch(self, bad: Any) -> JsPromise:
+        """Return the promise of the value, or of what ``bad`` makes of the error."""
+        return JsPromise.of(cast("Any", self)).catch(bad)
+
+    def finally_(self, after: Any) -> JsPromise:
+        """Return the promise of the same, once ``after`` has run."""
+        return JsPromise.of(cast("Any", self)).finally_(after)
+
+
+class PyodideFuture(_Promising, asyncio.Future[Any]):
+    """A future, which is a promise too."""
+
+
+class PyodideTask(_Promising, asyncio.Task[Any]):
+    """A task of a worker's code, which is a promise too."""
+
+
 def drive_tasks(loop: asyncio.AbstractEventLoop) -> None:
     """Let tasks that workers make on ``loop`` be driven, from now on."""
     before = loop.get_task_factory()
@@ -58,11 +84,15 @@ class _Factory:
         self._before = before
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
-        if is_within_worker() and asyncio.iscoroutine(coro) and not _is_of_the_house(coro):
-            coro = driven(coro)
+        kind: type[asyncio.Task[Any]] = asyncio.Task
+        if is_within_worker() and asyncio.iscoroutine(coro):
+            if not _is_of_the_house(coro):
+                coro, kind = driven(coro), PyodideTask
+            elif cast("Any", coro).cr_code.co_filename.startswith(_ASYNCIO):
+                kind = PyodideTask  # Such as asyncio.sleep(), which needs no driving.
         if self._before is not None:
             return self._before(loop, coro, **options)
-        return asyncio.Task(coro, loop=loop, **options)
+        return kind(coro, loop=loop, **options)
 
 
 def _is_of_the_house(coroutine: Any) -> bool:

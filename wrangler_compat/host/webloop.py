@@ -24,7 +24,7 @@ from typing import Any, cast
 
 from wrangler_compat.host.context import is_within_worker
 from wrangler_compat.host.run_sync import can_run_sync, run_sync
-from wrangler_compat.host.tasks import driven
+from wrangler_compat.host.tasks import PyodideFuture, PyodideTask, driven
 
 __all__ = ["WebLoop", "let_loops_nest", "webloop_module"]
 
@@ -162,6 +162,6 @@ def webloop_module() -> types.ModuleType:
     let_loops_nest()
     module = types.ModuleType("pyodide.webloop")
     vars(module).update(
-        WebLoop=WebLoop, WebLoopPolicy=WebLoopPolicy, PyodideFuture=asyncio.Future, PyodideTask=asyncio.Task
+        WebLoop=WebLoop, WebLoopPolicy=WebLoopPolicy, PyodideFuture=PyodideFuture, PyodideTask=PyodideTask
     )
     return module

@@ -143,3 +143,22 @@ async def test_a_task_that_is_cancelled_before_its_first_step_leaves_nothing_beh
     """
     # A coroutine that nobody has awaited would be a warning, which fails the test.
     assert await told(run, body) == "[true]"
+
+
+async def test_tasks_are_promises_too(run: RunWorker) -> None:
+    body = """
+        from pyodide.webloop import PyodideFuture, PyodideTask
+        async def fails():
+            raise ValueError("no")
+        task = asyncio.ensure_future(asyncio.sleep(0, 4))
+        future = PyodideFuture()
+        future.set_result(2)
+        return [
+            await task.then(lambda value: value + 1),
+            await asyncio.create_task(later(7)).finally_(lambda: None),
+            await asyncio.create_task(fails()).catch(lambda error: str(error)),
+            await future.then(lambda value: value),
+            isinstance(task, PyodideTask),
+        ]
+    """
+    assert await told(run, body) == '[5, 7, "no", 2, true]'

@@ -76,6 +76,34 @@ class JsArray(JsProxy):
         """Add ``values`` at the end."""
         self._items.extend(values)
 
+    @python
+    def insert(self, index: int, value: Any) -> None:
+        """Put ``value`` before the item at ``index``."""
+        self._items.insert(index, value)
+
+    @python
+    def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
+        """Return where ``value`` is. Raises ValueError when it is not there."""
+        for n in range(*slice(start, stop).indices(len(self._items))):
+            if same(self._items[n], value):
+                return n
+        raise ValueError(f"{value!r} is not in array")
+
+    @python
+    def count(self, value: Any) -> int:
+        """Return how often ``value`` is there."""
+        return sum(same(item, value) for item in self._items)
+
+    @python
+    def remove(self, value: Any) -> None:
+        """Take the first ``value`` out. Raises ValueError when it is not there."""
+        del self._items[self.index(value)]
+
+    @python
+    def pop(self, *index: int) -> Any:
+        """Take from the end, or at ``index``. Of an empty one, undefined."""
+        return self._items.pop(*index) if index or self._items else None
+
     # JavaScript's
 
     @property
@@ -108,10 +136,6 @@ class JsArray(JsProxy):
         """Add to the end; return the length."""
         self._items.extend(items)
         return len(self._items)
-
-    def pop(self) -> Any:
-        """Take from the end."""
-        return self._items.pop() if self._items else None
 
     def shift(self) -> Any:
         """Take from the beginning."""
@@ -154,6 +178,10 @@ class JsArray(JsProxy):
         """Return where ``value`` is, or -1."""
         return next((n for n, item in enumerate(self._items) if same(item, value)), -1)
 
+    def lastIndexOf(self, value: Any) -> int:
+        """Return where ``value`` is last, or -1."""
+        return next((n for n in reversed(range(len(self._items))) if same(self._items[n], value)), -1)
+
     def reverse(self) -> JsArray:
         """Turn it round."""
         self._items.reverse()
@@ -171,10 +199,35 @@ class JsArray(JsProxy):
             items.extend(item.flat(depth - 1) if isinstance(item, JsArray) and depth > 0 else (item,))
         return JsArray(items)
 
-    def fill(self, value: Any) -> JsArray:
-        """Put ``value`` everywhere."""
-        self._items[:] = [value] * len(self._items)
+    def fill(self, value: Any, start: Any = None, end: Any = None) -> JsArray:
+        """Put ``value`` everywhere, or from ``start`` to ``end``."""
+        for n in range(*slice(start, end).indices(len(self._items))):
+            self._items[n] = value
         return self
+
+    def flatMap(self, change: Callable[..., Any]) -> JsArray:
+        """Return what ``change`` makes of each, and what is in arrays that it makes."""
+        return self.map(change).flat()
+
+    def toReversed(self) -> JsArray:
+        """Return the items from the end to the beginning."""
+        return JsArray(reversed(self._items))
+
+    def toSorted(self, compare: Any = None) -> JsArray:
+        """Return the items sorted."""
+        return JsArray(self._items).sort(compare)
+
+    def toSpliced(self, start: Any = 0, count: Any = None, *items: Any) -> JsArray:
+        """Return the items with a part replaced."""
+        made = JsArray(self._items)
+        made.splice(start, count, *items)
+        return made
+
+    def with_(self, index: Any, value: Any) -> JsArray:
+        """Return the items with another one at ``index``."""
+        made = JsArray(self._items)
+        made[index] = value
+        return made
 
     def map(self, change: Callable[..., Any]) -> JsArray:
         """Return what ``change`` makes of each."""
@@ -197,6 +250,16 @@ class JsArray(JsProxy):
         """Return where the first is for which ``test`` says yes, or -1."""
         return next((n for n, item in enumerate(self._items) if truthy(_call(test, item, n, self))), -1)
 
+    def findLast(self, test: Callable[..., Any]) -> Any:
+        """Return the last for which ``test`` says yes."""
+        at = self.findLastIndex(test)
+        return self._items[at] if at >= 0 else None
+
+    def findLastIndex(self, test: Callable[..., Any]) -> int:
+        """Return where the last is for which ``test`` says yes, or -1."""
+        places = reversed(range(len(self._items)))
+        return next((n for n in places if truthy(_call(test, self._items[n], n, self))), -1)
+
     def some(self, test: Callable[..., Any]) -> bool:
         """Whether ``test`` says yes for one."""
         return self.findIndex(test) >= 0
@@ -208,6 +271,10 @@ class JsArray(JsProxy):
     def reduce(self, fn: Callable[..., Any], *start: Any) -> Any:
         """Fold the items."""
         return functools.reduce(lambda so_far, item: _call(fn, so_far, item), self._items, *start)
+
+    def reduceRight(self, fn: Callable[..., Any], *start: Any) -> Any:
+        """Fold the items from the end."""
+        return JsArray(reversed(self._items)).reduce(fn, *start)
 
     def keys(self) -> Iterator[int]:
         """Iterate over the indexes."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import array
+import base64
+import functools
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, ClassVar
 
+from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.errors import JsRangeError
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, python
 
@@ -182,11 +185,62 @@ class TypedArray(Buffer):
         for n, value in enumerate(source, offset or 0):
             self[n] = value
 
-    def fill(self, value: Any) -> Any:
-        """Put ``value`` everywhere."""
-        for n in range(len(self._view)):
+    def fill(self, value: Any, start: Any = None, end: Any = None) -> Any:
+        """Put ``value`` everywhere, or from ``start`` to ``end``."""
+        for n in range(*slice(start, end).indices(len(self._view))):
             self[n] = value
         return self
+
+    def map(self, change: Callable[..., Any]) -> Any:
+        """Return what ``change`` makes of each."""
+        return type(self)(list(JsArray(self).map(change)))
+
+    def filter(self, test: Callable[..., Any]) -> Any:
+        """Return those for which ``test`` says yes."""
+        return type(self)(list(JsArray(self).filter(test)))
+
+    def reverse(self) -> Any:
+        """Turn it round."""
+        self.set(self._view.tolist()[::-1], 0)
+        return self
+
+    def sort(self, compare: Any = None) -> Any:
+        """Sort it by ``compare``, or else as numbers."""
+        self.set(JsArray(self).sort(compare) if callable(compare) else sorted(self._view), 0)
+        return self
+
+    def toReversed(self) -> Any:
+        """Return the elements from the end to the beginning."""
+        return type(self)(list(self)).reverse()
+
+    def toSorted(self, compare: Any = None) -> Any:
+        """Return the elements sorted."""
+        return type(self)(list(self)).sort(compare)
+
+    def toHex(self) -> str:
+        """Return the bytes as hexadecimal digits."""
+        return self._bytes().hex()
+
+    def toBase64(self) -> str:
+        """Return the bytes in base64."""
+        return base64.b64encode(self._bytes()).decode()
+
+
+def _as_arrays_do(name: str) -> None:
+    method = getattr(JsArray, name)
+
+    @functools.wraps(method)
+    def ask(self: TypedArray, *args: Any) -> Any:
+        return method(JsArray(self), *args)
+
+    setattr(TypedArray, name, ask)
+
+
+for _name in (
+    *("join", "indexOf", "lastIndexOf", "includes", "find", "findIndex", "findLast", "findLastIndex", "some", "every"),
+    *("reduce", "reduceRight", "forEach", "keys", "values", "entries"),
+):
+    _as_arrays_do(_name)
 
 
 def _cast(view: memoryview, form: Any) -> Any:
@@ -202,7 +256,18 @@ def _typed_array(name: str, form: str) -> type[TypedArray]:
         """Make one of what can be iterated."""
         return made(list(items))
 
-    statics = type("Statics", (), {"of": of, "from_": from_, "BYTES_PER_ELEMENT": struct.calcsize(form)})
+    def from_hex(digits: Any = "") -> TypedArray:
+        """Make one of hexadecimal digits."""
+        return made(bytes.fromhex(str(digits)))
+
+    def from_base64(text: Any = "") -> TypedArray:
+        """Make one of bytes in base64."""
+        return made(base64.b64decode(str(text)))
+
+    members: dict[str, Any] = {"of": of, "from_": from_, "BYTES_PER_ELEMENT": struct.calcsize(form)}
+    if name == "Uint8Array":
+        members |= {"fromHex": from_hex, "fromBase64": from_base64}
+    statics = type("Statics", (), members)
     made = type(name, (TypedArray,), {"_format": form, "_js_name": name, "Statics": statics, "__doc__": f"``{name}``."})
     return made
 

@@ -9,7 +9,7 @@ from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, python
 
-__all__ = ["JsMap", "JsSet", "LiteralMap"]
+__all__ = ["JsMap", "JsSet", "JsWeakMap", "JsWeakRef", "JsWeakSet", "LiteralMap"]
 
 
 class JsMap(JsProxy):
@@ -82,6 +82,26 @@ class JsMap(JsProxy):
         """Return the pairs, for Python."""
         return self._items.items()
 
+    @python
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Take the value of ``key`` out, as a dict does."""
+        return self._items.pop(key, *default)
+
+    @python
+    def popitem(self) -> tuple[Any, Any]:
+        """Take the last pair out."""
+        return self._items.popitem()
+
+    @python
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """Return the value of ``key``, which is ``default`` from now on if there was none."""
+        return self._items.setdefault(key, default)
+
+    @python
+    def update(self, *others: Any, **values: Any) -> None:
+        """Set the values of a mapping, or of pairs."""
+        self._items.update(*others, **values)
+
     def forEach(self, fn: Callable[..., Any]) -> None:
         """Call ``fn`` with each value and key."""
         for key, value in tuple(self._items.items()):
@@ -137,10 +157,60 @@ class JsSet(JsProxy):
         """Iterate over the values, each twice."""
         return (JsArray((value, value)) for value in self._items)
 
+    def union(self, other: Any) -> JsSet:
+        """Return the values of both."""
+        return JsSet((*self._items, *other))
+
+    def intersection(self, other: Any) -> JsSet:
+        """Return the values that are in both."""
+        theirs = set(other)
+        return JsSet(value for value in self._items if value in theirs)
+
+    def difference(self, other: Any) -> JsSet:
+        """Return the values that are here alone."""
+        theirs = set(other)
+        return JsSet(value for value in self._items if value not in theirs)
+
+    def symmetricDifference(self, other: Any) -> JsSet:
+        """Return the values that are in one alone."""
+        theirs = JsSet(other)
+        return JsSet((*self.difference(theirs), *theirs.difference(self)))
+
+    def isSubsetOf(self, other: Any) -> bool:
+        """Whether all values are in ``other``."""
+        return set(self._items) <= set(other)
+
+    def isSupersetOf(self, other: Any) -> bool:
+        """Whether all values of ``other`` are in here."""
+        return set(self._items) >= set(other)
+
+    def isDisjointFrom(self, other: Any) -> bool:
+        """Whether no value is in both."""
+        return set(self._items).isdisjoint(other)
+
     def forEach(self, fn: Callable[..., Any]) -> None:
         """Call ``fn`` with each value."""
         for value in tuple(self._items):
             call_relaxed(fn, value, value, self)
+
+
+class JsWeakMap(JsMap):
+    """``WeakMap``. What is in it is held, as long as the map is."""
+
+
+class JsWeakSet(JsSet):
+    """``WeakSet``. What is in it is held, as long as the set is."""
+
+
+class JsWeakRef(JsProxy):
+    """``WeakRef``. What it refers to is held, as long as it is."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def deref(self) -> Any:
+        """Return what it refers to."""
+        return self._target
 
 
 class LiteralMap(JsObject):

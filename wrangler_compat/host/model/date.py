@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import time
 from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
-from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import number, to_text, truthy
-from wrangler_compat.host.model.errors import JsRangeError, JsSyntaxError
+from wrangler_compat.host.model.errors import JsRangeError
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish
 
-__all__ = ["JsBoolean", "JsDate", "JsNumber", "JsRegExp", "JsString", "from_milliseconds", "to_milliseconds"]
+__all__ = [
+    "JsBoolean",
+    "JsDate",
+    "JsNumber",
+    "JsString",
+    "from_milliseconds",
+    "parse_float",
+    "parse_int",
+    "to_milliseconds",
+]
 
+_FLOAT = re.compile(r"[+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -94,7 +105,70 @@ class JsDate(JsProxy):
             return "Invalid Date"
         return self._when().strftime("%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)")
 
+    def toDateString(self) -> str:
+        """The day, as text."""
+        return self._when().strftime("%a %b %d %Y")
+
+    def toTimeString(self) -> str:
+        """The time of the day, as text."""
+        return self._when().strftime("%H:%M:%S GMT+0000 (Coordinated Universal Time)")
+
+    def toLocaleDateString(self, locales: Any = None, options: Any = None) -> str:
+        """The day, as it is written in the United States."""
+        when = self._when()
+        return f"{when.month}/{when.day}/{when.year}"
+
+    def toLocaleTimeString(self, locales: Any = None, options: Any = None) -> str:
+        """The time of the day, as it is written in the United States."""
+        when = self._when()
+        return f"{when.hour % 12 or 12}:{when.minute:02}:{when.second:02} {'AM' if when.hour < 12 else 'PM'}"
+
+    def toLocaleString(self, locales: Any = None, options: Any = None) -> str:
+        """Both, as they are written in the United States."""
+        return f"{self.toLocaleDateString()}, {self.toLocaleTimeString()}"
+
+    def setTime(self, milliseconds: Any) -> Any:
+        """Set the milliseconds since 1970."""
+        self._ms = JsDate(milliseconds)._ms
+        return self._ms
+
+    def _set(self, first: int, values: tuple[Any, ...]) -> Any:
+        """Set some of year, month, day, hour, minute, second and millisecond, from the ``first`` of them on."""
+        when = self._when() if not math.isnan(self._ms) else _EPOCH
+        parts = [when.year, when.month - 1, when.day, when.hour, when.minute, when.second, when.microsecond // 1000]
+        parts[first : first + len(values)] = values
+        self._ms = _of_parts(tuple(parts))
+        return self._ms
+
     # A worker's local time is UTC.
+
+    def setFullYear(self, *values: Any) -> Any:
+        """Set the year, and month and day if given."""
+        return self._set(0, values)
+
+    def setMonth(self, *values: Any) -> Any:
+        """Set the month, from 0, and the day if given."""
+        return self._set(1, values)
+
+    def setDate(self, *values: Any) -> Any:
+        """Set the day of the month."""
+        return self._set(2, values)
+
+    def setHours(self, *values: Any) -> Any:
+        """Set the hour, and what is less if given."""
+        return self._set(3, values)
+
+    def setMinutes(self, *values: Any) -> Any:
+        """Set the minute, and what is less if given."""
+        return self._set(4, values)
+
+    def setSeconds(self, *values: Any) -> Any:
+        """Set the second, and the millisecond if given."""
+        return self._set(5, values)
+
+    def setMilliseconds(self, *values: Any) -> Any:
+        """Set the millisecond."""
+        return self._set(6, values)
 
     def getFullYear(self) -> int:
         """The year."""
@@ -135,6 +209,8 @@ class JsDate(JsProxy):
 
 for _part in ("FullYear", "Month", "Date", "Day", "Hours", "Minutes", "Seconds", "Milliseconds"):
     setattr(JsDate, f"getUTC{_part}", getattr(JsDate, f"get{_part}"))
+    if _part != "Day":
+        setattr(JsDate, f"setUTC{_part}", getattr(JsDate, f"set{_part}"))
 
 
 def _now() -> int:
@@ -181,6 +257,9 @@ class JsNumber(_Boxed):
         MAX_SAFE_INTEGER = 2**53 - 1
         MIN_SAFE_INTEGER = -(2**53 - 1)
         NaN = math.nan
+        EPSILON = 2.0**-52
+        MAX_VALUE, MIN_VALUE = sys.float_info.max, 5e-324
+        POSITIVE_INFINITY, NEGATIVE_INFINITY = math.inf, -math.inf
 
         def isInteger(value: Any = None) -> bool:
             """Whether ``value`` is a whole number."""
@@ -189,6 +268,39 @@ class JsNumber(_Boxed):
         def isNaN(value: Any = None) -> bool:
             """Whether ``value`` is no number."""
             return isinstance(value, float) and math.isnan(value)
+
+        def isFinite(value: Any = None) -> bool:
+            """Whether ``value`` is a number, and not an infinite one."""
+            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+        def isSafeInteger(value: Any = None) -> bool:
+            """Whether ``value`` is a whole number that a number tells from its neighbours."""
+            return JsNumber.Statics.isInteger(value) and abs(value) < 2**53
+
+        def parseInt(text: Any = None, radix: Any = None) -> Any:
+            """Return the whole number that ``text`` begins with."""
+            return parse_int(text, radix)
+
+        def parseFloat(text: Any = None) -> Any:
+            """Return the number that ``text`` begins with."""
+            return parse_float(text)
+
+    def toString(self, radix: Any = None) -> str:
+        """Its digits, in base ``radix`` if given."""
+        if is_nullish(radix) or radix == 10:
+            return to_text(self._value)
+        if not 2 <= radix <= 36:
+            raise JsRangeError("toString() radix must be between 2 and 36")
+        digits, left = "", abs(int(self._value))
+        while left or not digits:
+            left, digit = divmod(left, radix)
+            digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+        return f"-{digits}" if self._value < 0 else digits
+
+    def toFixed(self, digits: Any = 0) -> str:
+        """It with so many digits after the point."""
+        exact = Decimal(self._value).quantize(Decimal(1).scaleb(-(digits or 0)), ROUND_HALF_UP)
+        return f"{exact:f}"
 
     def __init__(self, value: Any = 0) -> None:
         super().__init__(to_number(value))
@@ -203,6 +315,10 @@ class JsString(_Boxed):
         def fromCharCode(*codes: Any) -> str:
             """Return the text of code units."""
             return b"".join(int(code).to_bytes(2, "little") for code in codes).decode("utf-16-le", "surrogatepass")
+
+        def fromCodePoint(*codes: Any) -> str:
+            """Return the text of code points."""
+            return "".join(map(chr, codes))
 
     def __init__(self, value: Any = "") -> None:
         super().__init__(to_text(value))
@@ -220,6 +336,30 @@ class JsBoolean(_Boxed):
         super().__init__(truthy(value))
 
 
+def parse_int(text: Any, radix: Any = None) -> Any:
+    """Return the whole number that ``text`` begins with, or NaN."""
+    written = to_text(text).strip().lower()
+    sign = -1 if written.startswith("-") else 1
+    written = written.lstrip("+-") if written[:1] in ("+", "-") else written
+    base = 0 if is_nullish(radix) else int(radix)
+    if written.startswith("0x") and base in (0, 16):
+        written, base = written[2:], 16
+    base = base or 10
+    if not 2 <= base <= 36:
+        return math.nan
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"[:base]
+    found = re.match(f"[{digits}]+", written)
+    return sign * int(found[0], base) if found else math.nan
+
+
+def parse_float(text: Any) -> Any:
+    """Return the number that ``text`` begins with, or NaN."""
+    found = re.match(
+        r"[+-]?(?:Infinity|\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)", to_text(text).strip(), re.ASCII | re.I
+    )
+    return number(float(found[0])) if found else math.nan
+
+
 def to_number(value: Any) -> int | float:
     """Return ``value`` as JavaScript's ``Number()`` does."""
     if isinstance(value, bool):
@@ -235,35 +375,3 @@ def to_number(value: Any) -> int | float:
         return int(text, 0) if re.fullmatch(r"[+-]?\d+|0[xob]\w+", text, re.I) else number(float(text or "0"))
     except ValueError:
         return math.nan
-
-
-class JsRegExp(JsProxy):
-    """``RegExp``, on Python's ``re``: what both write alike works."""
-
-    _callable_without_new = True
-
-    def __init__(self, source: Any = "(?:)", flags: Any = "") -> None:
-        self.source, self.flags = to_text(source), "" if is_nullish(flags) else to_text(flags)
-        options = re.NOFLAG
-        for letter, flag in (("i", re.I), ("m", re.M), ("s", re.S)):
-            if letter in self.flags:
-                options |= flag
-        try:
-            self._pattern = re.compile(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", self.source), options)
-        except re.error as error:
-            raise JsSyntaxError(f"Invalid regular expression: /{self.source}/: {error}") from error
-
-    def test(self, text: Any) -> bool:
-        """Whether it is found in ``text``."""
-        return self._pattern.search(to_text(text)) is not None
-
-    def exec(self, text: Any) -> Any:
-        """Return the match and its groups, or null."""
-        from wrangler_compat.host.model.proxy import jsnull
-
-        found = self._pattern.search(to_text(text))
-        return jsnull if found is None else JsArray((found[0], *found.groups()))
-
-    def toString(self) -> str:
-        """As it is written."""
-        return f"/{self.source}/{self.flags}"

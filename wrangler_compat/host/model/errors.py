@@ -9,6 +9,7 @@ from wrangler_compat.host.model.proxy import JsProxy, is_nullish
 __all__ = [
     "ERRORS",
     "DomException",
+    "JsAggregateError",
     "JsEvalError",
     "JsException",
     "JsRangeError",
@@ -76,6 +77,16 @@ class JsEvalError(JsException):
 
 class JsURIError(JsException):
     """``URIError``."""
+
+
+class JsAggregateError(JsException):
+    """``AggregateError``: several ``errors`` as one."""
+
+    def __init__(self, errors: Any = None, message: Any = None, options: Any = None) -> None:
+        from wrangler_compat.host.model.array import JsArray
+
+        super().__init__(message, options)
+        self.errors = JsArray(errors or ())
 
 
 class DomException(JsException):

@@ -7,9 +7,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any
 
+from wrangler_compat.host.model.errors import JsAggregateError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, jsnull, python
 
 __all__ = ["JsPromise", "settle_with"]
+
+
+async def _tried(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result
 
 
 class JsPromise(JsProxy):
@@ -44,6 +50,20 @@ class JsPromise(JsProxy):
             """Settle as the first does."""
             done, _ = await asyncio.wait([_future_of(value) for value in values], return_when=asyncio.FIRST_COMPLETED)
             return next(iter(done)).result()
+
+        async def any(values: Iterable[Any]) -> Any:
+            """Settle as the first that is kept; fail when none is."""
+            errors: list[Any] = []
+            for done in asyncio.as_completed([_future_of(value) for value in values]):
+                try:
+                    return await done
+                except Exception as error:
+                    errors.append(error)
+            raise JsAggregateError(errors, "All promises were rejected")
+
+        def try_(function: Any = None, *args: Any) -> JsPromise:
+            """Return the promise of what ``function`` returns or raises."""
+            return JsPromise.of(_tried(function, args))
 
         def withResolvers() -> Any:
             """Return a promise with the functions that settle it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import codecs
 import zlib
 from typing import Any
@@ -178,7 +177,7 @@ def atob(text: Any) -> str:
     letters = "".join(to_text(text).split()).rstrip("=")
     try:
         return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True).decode("latin-1")
-    except binascii.Error:
+    except ValueError:  # Of the base64, or of letters that have no place in it.
         raise DomException("atob() called with invalid base64-encoded data.", "InvalidCharacterError") from None
 
 

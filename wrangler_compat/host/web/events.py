@@ -13,7 +13,7 @@ from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull, properties
 
-__all__ = ["CloseEvent", "ErrorEvent", "Event", "EventTarget", "MessageEvent", "schedule"]
+__all__ = ["CloseEvent", "CustomEvent", "ErrorEvent", "Event", "EventTarget", "MessageEvent", "schedule"]
 
 _log = logging.getLogger("edgeagents.worker")
 _running: set[asyncio.Future[Any]] = set()
@@ -73,6 +73,12 @@ class ErrorEvent(Event):
 
     message: str = ""
     error: Any = None
+
+
+class CustomEvent(Event):
+    """``CustomEvent``: has ``detail``."""
+
+    detail: Any = jsnull
 
 
 class EventTarget(JsProxy):

@@ -20,11 +20,16 @@ from wrangler_compat.host.model.promise import JsPromise, settle_with
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, properties
 
 __all__ = [
+    "ByobReader",
+    "ByteLengthQueuingStrategy",
+    "CountQueuingStrategy",
+    "DefaultReader",
     "FixedLengthStream",
     "IdentityTransformStream",
     "ReadableStream",
     "TransformStream",
     "WritableStream",
+    "Writer",
     "bytes_from",
     "stream_of",
 ]
@@ -569,6 +574,25 @@ class FixedLengthStream(TransformStream):
             self.readable._fail(error)
             raise error
         await super()._closed()
+
+
+class CountQueuingStrategy(JsProxy):
+    """``CountQueuingStrategy``: how much a stream holds, in chunks."""
+
+    def __init__(self, options: Any = None) -> None:
+        self.highWaterMark = properties(options).get("highWaterMark")
+
+    def size(self, chunk: Any) -> int:
+        """Return 1."""
+        return 1
+
+
+class ByteLengthQueuingStrategy(CountQueuingStrategy):
+    """``ByteLengthQueuingStrategy``: how much a stream holds, in bytes."""
+
+    def size(self, chunk: Any) -> Any:
+        """Return how many bytes ``chunk`` has."""
+        return chunk.byteLength
 
 
 def stream_of(chunks: AsyncIterator[Any]) -> ReadableStream:

@@ -14,7 +14,8 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from contextvars import Token
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -148,6 +149,7 @@ class Runtime:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._starting: asyncio.Task[None] | None = None
         self._watchdog: Watchdog | None = None
+        self._entered: Token[Mapping[type, Namespace[Any]]] | None = None
 
     # Life
 
@@ -192,6 +194,7 @@ class Runtime:
             await self.placement.close()
             self._backend.close()
             await self.placement.stop()
+            self._leave()
             raise
 
     def _storage(self) -> StorageBackend:
@@ -241,7 +244,7 @@ class Runtime:
         # One look at the path of every request instead of one for each route.
         self._developer_paths = tuple(route.path for route in self.developer_routes)
         self.state = "running"
-        current_namespaces.set(self._by_class)
+        self._entered = current_namespaces.set(self._by_class)
         await _all(self.hook.startup(runtime=self))
         await self.alarms.start()
         await self.placement.open()
@@ -274,6 +277,19 @@ class Runtime:
         await self.placement.stop()
         if self._watchdog is not None:
             self._watchdog.stop()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let code find the runtime that it found before this one started."""
+        if self._entered is None or current_namespaces.get(None) is not self._by_class:
+            return
+        before = self._entered.old_value
+        if before is not Token.MISSING:
+            current_namespaces.set(before)
+        else:
+            # In another context than the one of the start there is no way back to nothing.
+            with suppress(ValueError):
+                current_namespaces.reset(self._entered)
 
     def _make_env(self) -> None:
         values = make_values(self)

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
-from edgeagents import Runtime, WorkerEntrypoint
+from edgeagents import DurableObject, Runtime, WorkerEntrypoint
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 from tests.bindings.flow import Flow, until
+from wrangler_compat.host.durable_storage import DurableObjectStorage
 from wrangler_compat.host.environment import binding_of
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import Buffer, JsArrayBuffer, Uint8Array
-from wrangler_compat.host.model.collections import JsMap
+from wrangler_compat.host.model.collections import JsMap, JsSet
 from wrangler_compat.host.model.date import JsDate
 from wrangler_compat.host.model.errors import JsException
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, jsnull
@@ -38,6 +39,7 @@ BINDINGS: Final = (
         {"queue": "work", "max_batch_size": 10, "max_batch_timeout": 0, "max_retries": 2, "dead_letter_queue": "dead"},
     ),
     BindingDeclaration("", "queue_consumer", {"queue": "dead", "max_batch_timeout": 0}),
+    BindingDeclaration("BOX", "durable_object_namespace", {"class_name": "Box"}),
     BindingDeclaration("FLOW", "workflow", {"name": "flow", "class": Flow}),
     BindingDeclaration("LIMIT", "ratelimit", {"namespace_id": "1", "simple": {"limit": 2, "period": 60}}),
 )
@@ -50,6 +52,7 @@ VOLATILE: Final = frozenset(
         *("rows_read", "rows_written"),
     ]
 )
+_NOT_FINITE: Final = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 _HEAD: Final = [
     *("key", "size", "etag", "httpEtag", "checksums", "httpMetadata", "customMetadata", "range", "storageClass"),
     *("version", "uploaded"),
@@ -82,6 +85,17 @@ class _Handler(WorkerEntrypoint):
             raise fault
 
 
+class _Box(DurableObject[Any]):
+    """Makes the calls that begin with ``storage``."""
+
+    async def play(self, steps: str) -> str:
+        named = {"storage": DurableObjectStorage(self.ctx.storage, keeps_alarm=False)}
+        return json.dumps([await _answer(step, named) for step in json.loads(steps)])
+
+    async def alarm(self) -> None:
+        """Do nothing."""
+
+
 async def answers_to(steps: list[dict[str, Any]]) -> list[Any]:
     """Return what our bindings answer to ``steps``."""
     # Steps of workflows wait by themselves, messages until the clock is moved.
@@ -95,8 +109,10 @@ async def answers_to(steps: list[dict[str, Any]]) -> list[Any]:
         _Handler.log.clear()
         return JsArray(seen)
 
-    worker = Worker("play", bindings=list(BINDINGS), entrypoint=_Handler)
+    worker = Worker("play", classes={"Box": _Box}, bindings=list(BINDINGS), entrypoint=_Handler)
     async with Runtime(worker, storage=None, clock=clock) as runtime:
+        if steps[0]["do"].startswith("storage"):
+            return json.loads(await runtime.env.BOX.get_by_name("box").play(json.dumps(steps)))
         named: dict[str, Any] = {name: binding_of(value) for name, value in runtime.env.items()}
         named |= {"handled": handled, "until": until}
         return [await _answer(step, named) for step in steps]
@@ -160,6 +176,8 @@ def _meant(value: Any, named: Mapping[str, Any]) -> Any:
             for part in value["of"].split("."):
                 found = found[part] if isinstance(found, Mapping) else getattr(found, part)
             return found
+        case "set":
+            return JsSet(value["of"])
         case "map":
             return JsMap(map(tuple, value["of"]))
         case "function":
@@ -179,7 +197,7 @@ def _shown(value: Any, key: str = "") -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        return value if value == value and abs(value) != float("inf") else {"$": str(value)}
+        return value if value == value and abs(value) != float("inf") else {"$": _NOT_FINITE[str(value)]}
     if isinstance(value, str):
         return {"$": "text", "length": len(value), "start": value[:40]} if len(value) > 300 else value
     if isinstance(value, JsDate):
@@ -191,6 +209,8 @@ def _shown(value: Any, key: str = "") -> Any:
         return {"$": "stream"}
     if isinstance(value, Headers):
         return {"$": "headers", "entries": [list(pair) for pair in value._combined()]}
+    if isinstance(value, JsSet):
+        return {"$": "set", "items": [_shown(item) for item in value]}
     if isinstance(value, JsMap):
         return {"$": "map", "entries": [[name, _shown(item)] for name, item in value.items()]}
     if isinstance(value, JsArray):

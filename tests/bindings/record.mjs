@@ -9,7 +9,7 @@ const require = createRequire(new URL("../clients/workerd/", import.meta.url));
 const { Miniflare } = require("miniflare");
 
 const script = `
-import { WorkflowEntrypoint } from "cloudflare:workers";
+import { DurableObject, WorkflowEntrypoint } from "cloudflare:workers";
 import { NonRetryableError } from "cloudflare:workflows";
 
 const FIELDS = {
@@ -33,6 +33,9 @@ function shown(value, key = "") {
   }
   if (value instanceof ReadableStream) return { $: "stream" };
   if (value instanceof Headers) return { $: "headers", entries: [...value] };
+  if (value instanceof Set) return { $: "set", items: [...value].map((item) => shown(item)) };
+  if (value instanceof Error) return { $: "an error", name: value.name, message: value.message };
+  if (typeof value === "bigint") return { $: "bigint", of: String(value) };
   if (value instanceof Map) return { $: "map", entries: [...value].map(([name, item]) => [name, shown(item)]) };
   if (Array.isArray(value)) return value.length > 20 ? { $: "list", length: value.length, start: shown(value[0]) } : value.map((item) => shown(item));
   const name = value.constructor?.name ?? "Object";
@@ -60,6 +63,7 @@ function meant(value, named) {
     case "headers": return new Headers(value.of);
     case "ref": return value.of.split(".").reduce((found, part) => found[part], named);
     case "map": return new Map(value.of);
+    case "set": return new Set(value.of);
     case "symbol": return Symbol("s");
     case "function": return () => 1;
   }
@@ -145,11 +149,26 @@ async function until(instance, wanted) {
   return await instance.status();
 }
 
+// Calls that begin with "storage" are made in an object.
+export class Box extends DurableObject {
+  async play(steps) {
+    const named = { storage: this.ctx.storage };
+    const answers = [];
+    for (const step of steps) answers.push(await answer(step, named));
+    return JSON.stringify(answers);
+  }
+
+  async alarm() {}
+}
+
 export default {
   async fetch(request, env) {
-    const named = { ...env, handled, until };
+    const { BOX, ...bindings } = env;
+    const named = { ...bindings, handled, until };
     const answers = [];
-    for (const step of await request.json()) answers.push(await answer(step, named));
+    const steps = await request.json();
+    if (steps[0].do.startsWith("storage")) return new Response(await BOX.get(BOX.idFromName("box")).play(steps));
+    for (const step of steps) answers.push(await answer(step, named));
     return Response.json(answers);
   },
   async queue(batch) {
@@ -174,6 +193,7 @@ for (const [name, steps] of Object.entries(plays)) {
   const miniflare = new Miniflare({
     compatibilityDate: "2026-04-01",
     d1Databases: ["DB"],
+    durableObjects: { BOX: { className: "Box", useSQLite: true } },
     kvNamespaces: ["KV"],
     modules: true,
     queueConsumers: {

@@ -6,6 +6,7 @@ of workerd, which stays closed while an object waits for its storage.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
@@ -67,8 +68,27 @@ def _list_options(options: Any) -> dict[str, Any]:
     asked = ((native, given.get(name)) for name, native in _RENAMED.items())
     named: dict[str, Any] = {native: to_text(value) for native, value in asked if not is_nullish(value)}
     if not is_nullish(limit := given.get("limit")):
-        named["limit"] = limit
+        named["limit"] = _whole(limit)
     return {**named, "reverse": truthy(given.get("reverse"))}
+
+
+def _whole(value: Any) -> int:
+    try:
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _time(when: Any) -> float:
+    if isinstance(when, JsDate):
+        when = when.getTime()
+    if isinstance(when, bool) or not isinstance(when, int | float):
+        raise TypeError("Failed to execute 'setAlarm' on 'DurableObjectStorage': parameter 1 is not of type 'date'.")
+    if not math.isfinite(when):
+        raise TypeError("The value cannot be converted because it is not a valid Date.")
+    if when <= 0:
+        raise TypeError("setAlarm() cannot be called with an alarm time <= 0")
+    return when
 
 
 def _is_list(key: Any) -> bool:
@@ -134,8 +154,16 @@ class _Operations(JsProxy):
 
     def setAlarm(self, when: Any, options: Any = None) -> JsPromise:
         """Run ``alarm()`` at ``when``: a Date, or milliseconds since 1970."""
-        time = when.getTime() if isinstance(when, JsDate) else when
-        return _kept(lambda: _now(self._native.set_alarm(time)))
+
+        def set_alarm() -> None:
+            time = _time(when)
+            try:
+                _now(self._native.set_alarm(time))
+            except StorageError as error:
+                # That the class has no handler for it is a fault of the call.
+                raise TypeError(str(error)) if "alarm() handler" in str(error) else error from error
+
+        return _kept(set_alarm)
 
     def deleteAlarm(self, options: Any = None) -> JsPromise:
         """Have no alarm any more."""

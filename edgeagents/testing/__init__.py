@@ -1,9 +1,15 @@
 """What tests of agents need: a clock that is moved by hand, a runtime in memory, a socket without a network.
 
-async with agent_runtime(Counter) as runtime:
-    socket = await connect(runtime, "/agents/counter/x")
-    socket.send('{"type": "rpc", "id": "1", "method": "add", "args": [2]}')
-    assert json.loads(await socket.receive())["result"] == 2
+    async def test_two_and_two():
+        async with agent_runtime(Counter) as runtime:
+            socket = await connect(runtime, "/agents/counter/x")
+            assert (await socket.frame("cf_agent_state"))["state"] == {"n": 0}
+
+            assert await socket.call("add", [2]) == 2
+
+            assert (await socket.frame("cf_agent_state"))["state"] == {"n": 2}
+            counter = await get_agent_by_name(Counter, "x")
+            assert await counter.add(2) == 4
 
 | to | look in |
 |---|---|

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edgeagents.agents import Agent, AgentClient, Connection, ConnectionContext, Reconnect, StreamingResponse, callable
-from edgeagents.errors import AgentConnectionError, CallFailed, CallTimedOut, WebSocketClosed
+from edgeagents.errors import AgentConnectionError, CallFailed, CallTimedOut
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, connect, settle
 
@@ -78,7 +78,6 @@ class Line:
 
     def cut(self) -> None:
         self.sockets[-1].lose()
-        self.sockets[-1]._received.put_nowait(WebSocketClosed(1006, was_clean=False))
 
 
 class LineSocket:

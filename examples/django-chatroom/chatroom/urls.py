@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
@@ -11,7 +13,7 @@ from edgeagents import get_agent_by_name
 
 
 async def history(request: HttpRequest, name: str) -> JsonResponse:
-    room = await get_agent_by_name(ChatRoom, name)
+    room: Any = await get_agent_by_name(ChatRoom, name)
     return JsonResponse({"said": await room.history()})
 
 
@@ -19,7 +21,7 @@ def say(request: HttpRequest, name: str) -> JsonResponse:
     """A sync view reaches an agent too."""
 
     async def tell() -> int:
-        room = await get_agent_by_name(ChatRoom, name)
+        room: Any = await get_agent_by_name(ChatRoom, name)
         return await room.say(request.POST["name"], request.POST["text"])
 
     return JsonResponse({"id": async_to_sync(tell)()})

@@ -148,22 +148,22 @@ class TaskProcessingWorkflow(AgentWorkflow):
 
     async def run(self, event: WorkflowEvent, step: Any) -> dict[str, Any]:
         task = event.payload
-        await self._report("validate", "running", 0.1, "Validating task...")
+        await self._at("validate", "running", 0.1, "Validating task...")
         await step.do("validate", lambda: {"valid": bool(task["taskName"].strip())})
-        await self._report("process", "running", 0.3, "Processing task...")
+        await self._at("process", "running", 0.3, "Processing task...")
         done = await step.do(
             "process", lambda: {"processed": True, "taskId": task["taskId"], "data": f"Processed: {task['taskName']}"}
         )
-        await self._report("approval", "pending", 0.5, "Waiting for approval...", waitingForApproval=True)
+        await self._at("approval", "pending", 0.5, "Waiting for approval...", waitingForApproval=True)
         approval = await self.wait_for_approval(step, timeout="1 hour")
-        await self._report("finalize", "running", 0.8, "Finalizing task...")
+        await self._at("finalize", "running", 0.8, "Finalizing task...")
         result = await step.do(
             "finalize", lambda: {**done, "finalized": True, "approvedAt": (approval or {}).get("approvedAt")}
         )
         await step.report_complete(result)
         return result
 
-    async def _report(self, step: str, status: str, percent: float, message: str, **more: Any) -> None:
+    async def _at(self, step: str, status: str, percent: float, message: str, **more: Any) -> None:
         await self.report_progress({"step": step, "status": status, "percent": percent, "message": message, **more})
 
 

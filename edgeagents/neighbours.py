@@ -83,7 +83,7 @@ class Neighbours:
                 if isinstance(event, FetchEvent):
                     return Response(str(fault), status=fault.status)
                 raise
-            return await runtime.placement.deliver(address, event, props)
+            return await runtime.send(address, event, props)
 
         return deliver
 

@@ -11,7 +11,6 @@ import inspect
 import logging
 import os
 import random
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
@@ -21,9 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from edgeagents.agents import AgentEvent, AgentRouter, EventBus
-from edgeagents.bindings import BindingDeclaration
 from edgeagents.environment import make_values
-from edgeagents.errors import ConfigError
 from edgeagents.extensions import DeveloperRoute, Fetch, Transport, Trigger
 from edgeagents.guards import Guards
 from edgeagents.http import Request, Response, to_response
@@ -37,6 +34,7 @@ from edgeagents.objects import (
     AlarmEvent,
     AlarmScheduler,
     Clock,
+    Deliver,
     Directory,
     Durability,
     Event,
@@ -57,6 +55,7 @@ from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugin_observer import PluginObserver
 from edgeagents.plugins import load_plugins, unique
 from edgeagents.redaction import has_secret_name, hide
+from edgeagents.runtime_arguments import check_arguments, worker_of
 from edgeagents.services import Service
 from edgeagents.stores import Stores
 from edgeagents.watchdog import Block, Watchdog
@@ -80,7 +79,7 @@ class Runtime:
     ``model_fallback`` names the model provider that answers when the one asked for lacks its key.
     ``neighbours`` are the runtimes of other workers that bindings of this one may name.
     ``allowed_origins`` are the web pages that may use the agents beside the server's own, ``"*"`` for all.
-    Raises ``ConfigError`` and ``PluginError`` at ``start()``.
+    Raises ``ConfigError`` for an argument that cannot be; ``start()`` raises it too, and ``PluginError``.
     """
 
     def __init__(
@@ -107,7 +106,18 @@ class Runtime:
         neighbours: Neighbours | None = None,
         debug: bool = False,
     ) -> None:
-        self.worker = worker if worker is not None else _worker_of(agents)
+        check_arguments(
+            storage=storage,
+            env=env,
+            plugins=plugins,
+            prefix=prefix,
+            on_before_connect=on_before_connect,
+            on_before_request=on_before_request,
+            limits=limits,
+            durability=durability,
+            history=history,
+        )
+        self.worker = worker if worker is not None else worker_of(agents)
         self.neighbours = neighbours if neighbours is not None else Neighbours()
         self.neighbours.add(self)
         self.location = None if storage in (None, ":memory:") else str(storage)
@@ -235,6 +245,8 @@ class Runtime:
             renew_identity=self._guards.renew if self._guards.can_renew else None,
             lease=self.placement.lease,
         )
+        self.send: Deliver = self._world.home.bound(self.placement.deliver)
+        """Brings an event to an object, wherever it lives. May be called on any event loop."""
         self._make_env()
         self.alarms.serve(self._directories)
         self.transports = list(unique(self.hook.register_transports(runtime=self), "name", "transport").values())
@@ -307,7 +319,7 @@ class Runtime:
             key = self.namespace_keys.key(worker.name, cls.__name__)
             self._directories[key] = Directory(key, cls, self.env, self._world, has_sql=has_sql)
             self._by_class[cls] = Namespace(
-                key, cls, self._deliver, self.rng, exported_names(cls, self._world.capabilities)
+                key, cls, self.send, self.rng, exported_names(cls, self._world.capabilities)
             )
             self._by_class[cls].name_bytes = self.limits.object_name_bytes
             # Programs may know the class by another one, in whose place it runs.
@@ -443,9 +455,6 @@ class Runtime:
 
     # Objects
 
-    def _deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any]:
-        return self.placement.deliver(address, event, props)
-
     def deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any]:
         """Bring ``event`` to an object of this process. Called by the placement."""
         return self._directory(address.namespace).deliver(address.id, event, props)
@@ -475,19 +484,7 @@ class Runtime:
         return directory
 
     async def _wake_for_alarm(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> None:
-        await self._deliver(Address(namespace, object_id), AlarmEvent(facets), None)
-
-
-def _worker_of(agents: Sequence[type]) -> Worker:
-    classes: dict[str, type] = {}
-    for cls in agents:
-        if cls.__name__ in classes:
-            raise ConfigError(f"Two agent classes are called {cls.__name__!r}. Rename one: its name is in the URL.")
-        if not re.fullmatch(r"\w+", cls.__name__):
-            raise ConfigError(f"{cls.__name__!r} cannot be the name of an agent class.")
-        classes[cls.__name__] = cls
-    bindings = [BindingDeclaration(name, "durable_object_namespace", {"class_name": name}) for name in classes]
-    return Worker(name="", classes=classes, bindings=bindings)
+        await self.send(Address(namespace, object_id), AlarmEvent(facets), None)
 
 
 async def _respond(value: Any, request: Request) -> Response:

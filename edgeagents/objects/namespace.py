@@ -27,6 +27,7 @@ from edgeagents.objects.facet_slot import FacetSlot
 from edgeagents.objects.facets import FacetStartup
 from edgeagents.objects.gates import Durability
 from edgeagents.objects.hibernation import Slot
+from edgeagents.objects.home_loop import HomeLoop
 from edgeagents.objects.ids import Address, ObjectId, id_from_name, id_from_string, unique_id
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
@@ -98,6 +99,7 @@ class World:
     """The worker's object classes, also those without a namespace."""
     exports: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The worker's own entrypoints and namespaces by name."""
+    home: HomeLoop = field(default_factory=HomeLoop)
     namespaces: dict[type, Namespace[Any]] = field(default_factory=dict[type, "Namespace[Any]"])
     renew_identity: Callable[[Identity], Awaitable[Identity | None]] | None = None
     """Returns the identity with which a WebSocket goes on whose own has ended; None closes it."""
@@ -161,6 +163,7 @@ class Directory:
     ) -> Stub[Any]:
         """Return a stub that sends to an object of the class ``cls`` by ``deliver``."""
         exported = exported_names(cls, self.world.capabilities)
+        deliver = self.world.home.bound(deliver)
         namespace = Namespace(self.key, cls, deliver, self.world.rng, exported)
         return Stub(namespace, Address(self.key, object_id), deliver, props)
 

@@ -19,6 +19,7 @@
   + DataCloneError           a value that cannot be stored or sent (also a TypeError)
   + WebSocketError           use of a socket that is not open
     - WebSocketClosed        the peer closed; has .code, .reason, .was_clean
+    - HandshakeRefused       the server has not opened a WebSocket; has .status
   + HttpError                answers a request with a status and a text that the client may see
     - BadRequest             400
       * JsonTooDeep          JSON of a client nests too deeply; has .setting and .limit
@@ -57,6 +58,7 @@ __all__ = [
     "ConfigError",
     "DataCloneError",
     "EdgeAgentsError",
+    "HandshakeRefused",
     "HeadTooLarge",
     "HttpError",
     "JsonTooDeep",
@@ -222,6 +224,14 @@ class WebSocketClosed(WebSocketError):
     def __init__(self, code: int, reason: str = "", was_clean: bool = True) -> None:
         self.code, self.reason, self.was_clean = code, reason, was_clean
         super().__init__(f"The WebSocket was closed with code {code}{f' ({reason})' if reason else ''}.")
+
+
+class HandshakeRefused(WebSocketError):
+    """The server answered the handshake of a WebSocket with this status, and ``text``, and did not open one."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        self.status, self.text = status, text
+        super().__init__(f"the server answered {status}{f': {text}' if text else ''}")
 
 
 class HttpError(EdgeAgentsError):

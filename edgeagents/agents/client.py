@@ -19,7 +19,14 @@ from urllib.parse import quote, urlencode
 
 from edgeagents.agents import protocol
 from edgeagents.agents.kebab import kebab_case
-from edgeagents.errors import AgentConnectionError, CallFailed, CallTimedOut, WebSocketClosed, WebSocketError
+from edgeagents.errors import (
+    AgentConnectionError,
+    CallFailed,
+    CallTimedOut,
+    HandshakeRefused,
+    WebSocketClosed,
+    WebSocketError,
+)
 from edgeagents.objects.clock import Clock, SystemClock, TimerHandle
 from edgeagents.objects.ids import uuid4
 
@@ -31,6 +38,9 @@ _SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}
 _LOCAL_HOSTS = ("localhost:", "127.0.0.1:", "192.168.", "10.", "[::ffff:7f00:1]:")
 # What a URL's path may hold as it is, and the percent sign: a name that is encoded already stays what it is.
 _SAFE_IN_PATH = "%!$&'()*+,;=:@-._~"
+# Of the answers that blame the client, those that another attempt may change.
+_PASSING = frozenset({408, 425, 429})
+_TOLD_OF_A_BODY = 200
 _END = object()
 
 
@@ -51,7 +61,10 @@ class ClientSocket(Protocol):
 
 
 OpenSocket = Callable[[str], Awaitable[ClientSocket]]
-"""Connects to a ``ws://`` or ``wss://`` URL. Raises OSError, TimeoutError or ``WebSocketError`` when that fails."""
+"""Connects to a ``ws://`` or ``wss://`` URL.
+
+Raises OSError, TimeoutError or ``WebSocketError`` when that fails; ``HandshakeRefused`` when the server said no.
+"""
 
 Query = Mapping[str, str | None]
 
@@ -87,8 +100,10 @@ class AgentClient:
     """A connection to one agent.
 
     ``async with AgentClient("Counter", "room-1", host="localhost:8000") as client`` connects, and comes back whenever
-    the connection is lost; what is sent meanwhile waits. A close with 1008 or 4000 to 4999 is final:
-    ``connection_error`` says why. Callbacks are plain functions, called on the event loop.
+    the connection is lost; what is sent meanwhile waits. A server that cannot be reached is told once to the log
+    ``edgeagents.client``. What is not going to change is final, and ``connection_error`` says why: a close with 1008 or
+    4000 to 4999, and an answer of 400 to 499 to the handshake (but 408, 425 and 429), as when there is no such agent.
+    Callbacks are plain functions, called on the event loop.
     """
 
     def __init__(
@@ -120,8 +135,8 @@ class AgentClient:
     ) -> None:
         """``base_path`` replaces ``prefix``, ``agent`` and ``name`` in the URL. ``id`` is the connection's id there.
 
-        A ``query`` that is a function is called for each attempt to connect. ``call_timeout`` is in seconds; 0 means
-        that calls wait for ever.
+        A ``query`` that is a function is called for each attempt to connect. ``call_timeout`` is in seconds, for calls
+        and for ``ready()``; 0 means that they wait for ever. ``connect_timeout`` is that of one attempt to connect.
         """
         self.agent = kebab_case(agent)
         self.name = name
@@ -148,6 +163,7 @@ class AgentClient:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._failure: Exception | None = None
         self._previous: tuple[str, str] | None = None
         self._state_seen = False
         self._waiting_identity: tuple[str, str] | None = None
@@ -183,19 +199,38 @@ class AgentClient:
         """Whether there is a connection now."""
         return self._socket is not None
 
-    async def ready(self) -> None:
+    async def ready(self, *, timeout: float | None = None) -> None:
         """Return when the agent has told its identity, and its state if it has one. Again after each reconnect.
 
-        Raises ``AgentConnectionError`` when the connection is closed for good. An agent that does not send its identity
-        is never ready.
+        Raises ``AgentConnectionError`` when the connection is closed for good, and when that took longer than
+        ``timeout`` seconds, by default those of ``call_timeout``, 0 for no limit: the message says what was in the way.
+        The client goes on trying. An agent that does not send its identity is never ready.
         """
-        while not self.is_identified:
-            if self.connection_error is not None:
-                raise self.connection_error
-            if self._is_closed:
-                raise AgentConnectionError(code=1000, was_clean=True)
-            self._changed.clear()
-            await self._changed.wait()
+        seconds = self._call_timeout if timeout is None else timeout
+        is_late = False
+
+        def late() -> None:
+            nonlocal is_late
+            is_late = True
+            self._changed.set()
+
+        timer = self._clock.call_later(seconds, late) if seconds else None
+        try:
+            while not self.is_identified:
+                if self.connection_error is not None:
+                    raise self.connection_error
+                if self._is_closed:
+                    raise AgentConnectionError(code=1000, was_clean=True)
+                if is_late:
+                    why = _words(self._failure) if self._failure else "it has not told its identity"
+                    raise AgentConnectionError(
+                        f"{self._title} is not ready after {seconds:g} s: {why}"
+                    ) from self._failure
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     # What a program says
 
@@ -224,7 +259,7 @@ class AgentClient:
         or ``AgentConnectionError`` when the connection was lost after the call was sent: it may have been carried out.
         """
         if self._is_closed or self.connection_error is not None:
-            raise AgentConnectionError
+            raise self.connection_error or AgentConnectionError()
         call_id = uuid4(self._rng)
         pending = _Pending(method, asyncio.get_running_loop().create_future(), on_chunk)
         frame = protocol.encode({"type": protocol.RPC, "id": call_id, "method": method, "args": list(args)})
@@ -232,7 +267,7 @@ class AgentClient:
             timeout = self._call_timeout if on_chunk is None else 0
         if timeout:
             expired = CallTimedOut(method, round(timeout * 1000))
-            pending.timer = self._clock.call_later(timeout, lambda: _reject(pending, expired))
+            pending.timer = self._clock.call_later(timeout, lambda: self._expire(pending, expired))
         self._pending[call_id] = pending
         try:
             await self._transmit(frame, pending)
@@ -276,12 +311,17 @@ class AgentClient:
 
     # The connection
 
+    @property
+    def _title(self) -> str:
+        return f"{self.agent}/{self.name} at {self._host}"
+
     async def _run(self) -> None:
         retry = 0
         while True:
             if retry:
                 await self._clock.sleep(self._reconnect.delay(retry, self._rng))
             closed = WebSocketClosed(1006, was_clean=False)
+            failure: Exception | None = None
             opened_at: float | None = None
             try:
                 socket = await self._open_socket(await self._web_socket_url())
@@ -292,17 +332,28 @@ class AgentClient:
             except WebSocketClosed as error:
                 closed = error
             except (OSError, WebSocketError) as error:
-                logger.debug("%s cannot be reached: %s", self.http_url, error)
-            except Exception:
+                failure = error
+                self._log_failure(error)
+            except Exception as error:
+                failure = error
                 logger.exception("%s cannot be connected to", self.http_url)
             self._socket = None
+            self._failure = failure
             if opened_at is not None and self._clock.monotonic() - opened_at >= self._reconnect.min_uptime:
                 retry = 0
             retry += 1
-            if self._lost(closed, retry):
+            if self._lost(closed, failure, retry):
                 return
 
+    def _log_failure(self, error: Exception) -> None:
+        # Once for as long as it lasts: attempts follow each other every few seconds.
+        level = logging.DEBUG if self._failure is not None else logging.WARNING
+        logger.log(level, "%s cannot be reached: %s", self.http_url, _words(error))
+
     async def _opened(self, socket: ClientSocket) -> None:
+        if self._failure is not None:
+            self._failure = None
+            logger.info("%s is reached now.", self.http_url)
         while self._outbox:
             message, pending = self._outbox[0]
             if pending is not None:
@@ -314,13 +365,16 @@ class AgentClient:
             self._outbox.popleft()
         self._socket = socket
 
-    def _lost(self, closed: WebSocketClosed, retry: int) -> bool:
-        """Note that there is no connection now; return whether that is final."""
+    def _lost(self, closed: WebSocketClosed, failure: Exception | None, retry: int) -> bool:
+        """Note that there is no connection now, or that none came about; return whether that is final."""
         self.is_identified = self._state_seen = False
         self._waiting_identity = None
         spent = self._reconnect.max_retries is not None and retry > self._reconnect.max_retries
-        is_final = closed.code == 1008 or 4000 <= closed.code <= 4999 or spent
-        error = AgentConnectionError(code=closed.code, reason=closed.reason, was_clean=closed.was_clean)
+        is_refused = isinstance(failure, HandshakeRefused) and _is_final(failure.status)
+        is_final = closed.code == 1008 or 4000 <= closed.code <= 4999 or spent or is_refused
+        message = f"{self._title} cannot be reached: {_words(failure)}" if failure else "Connection closed"
+        error = AgentConnectionError(message, code=closed.code, reason=closed.reason, was_clean=closed.was_clean)
+        error.__cause__ = failure
         self._reject_all(error, only_transmitted=not is_final)
         if is_final:
             self.connection_error = error
@@ -338,6 +392,11 @@ class AgentClient:
             await self._socket.send(message)
         except WebSocketClosed:
             pass  # The end of the connection is told where frames are received.
+
+    def _expire(self, pending: _Pending, expired: CallTimedOut) -> None:
+        if not pending.is_transmitted:
+            expired.__cause__ = self._failure
+        _reject(pending, expired)
 
     def _reject_all(self, error: AgentConnectionError, *, only_transmitted: bool) -> None:
         for pending in list(self._pending.values()):
@@ -422,6 +481,15 @@ def _reject(pending: _Pending, error: Exception) -> None:
         pending.answer.set_exception(error)
 
 
+def _is_final(status: int) -> bool:
+    return 400 <= status <= 499 and status not in _PASSING
+
+
+def _words(error: Exception) -> str:
+    # A timeout has no words of its own.
+    return str(error) or type(error).__name__
+
+
 def _split_host(host: str) -> tuple[bool, str]:
     """Return whether to use TLS, and the host alone. A scheme decides; without one, hosts of a local net have none."""
     scheme, separator, rest = host.partition("://")
@@ -445,7 +513,7 @@ class _Opener:
 
     async def __call__(self, url: str) -> ClientSocket:
         from websockets.asyncio.client import connect
-        from websockets.exceptions import WebSocketException
+        from websockets.exceptions import InvalidStatus, WebSocketException
         from websockets.typing import Subprotocol
 
         try:
@@ -457,6 +525,9 @@ class _Opener:
                 compression=None,
                 max_size=None,
             )
+        except InvalidStatus as error:
+            text = bytes(error.response.body or b"")[:_TOLD_OF_A_BODY].decode("utf-8", "replace").strip()
+            raise HandshakeRefused(error.response.status_code, text) from error
         except WebSocketException as error:
             raise WebSocketError(str(error)) from error
         return _WebsocketsSocket(socket)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from edgeagents.agents import Agent, AgentClient, Connection, ConnectionContext, Reconnect, StreamingResponse, callable
-from edgeagents.errors import AgentConnectionError, CallFailed, CallTimedOut
+from edgeagents.errors import AgentConnectionError, CallFailed, CallTimedOut, HandshakeRefused
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, connect, settle
 
@@ -288,6 +288,82 @@ async def test_retries_may_be_limited(line: Line, clock: ManualClock) -> None:
             await agent.ready()
 
 
+async def test_ready_says_after_a_while_what_is_in_the_way(line: Line, clock: ManualClock) -> None:
+    line.is_down = True
+    async with client(line, clock) as agent:
+        waiting = asyncio.ensure_future(agent.ready())
+        impatient = asyncio.ensure_future(agent.ready(timeout=2))
+        patient = asyncio.ensure_future(agent.ready(timeout=0))
+        await clock.advance(2)
+        with pytest.raises(AgentConnectionError, match="x at localhost:8000 is not ready after 2 s: the line is down"):
+            await impatient
+        await clock.advance(28)
+        with pytest.raises(AgentConnectionError, match="is not ready after 30 s: the line is down"):
+            await waiting
+        line.is_down = False
+        await clock.advance(10)
+        await patient
+        await agent.ready()
+
+
+async def test_call_that_was_never_sent_says_what_was_in_the_way(line: Line, clock: ManualClock) -> None:
+    line.is_down = True
+    async with client(line, clock) as agent:
+        waiting = asyncio.ensure_future(agent.call("add", [1], timeout=2))
+        await clock.advance(2)
+        with pytest.raises(CallTimedOut) as late:
+            await waiting
+    assert str(late.value.__cause__) == "the line is down"
+
+
+async def test_server_that_cannot_be_reached_is_told_once(
+    line: Line, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "edgeagents.client")
+    line.is_down = True
+    async with client(line, clock) as agent:
+        await clock.advance(60)
+        line.is_down = False
+        await clock.advance(10)
+        await agent.ready()
+    url = "http://localhost:8000/agents/counter/x"
+    assert caplog.messages == [f"{url} cannot be reached: the line is down", f"{url} is reached now."]
+
+
+class Refusing:
+    """A server that answers every handshake with ``status``."""
+
+    def __init__(self, status: int) -> None:
+        self.status, self.asked = status, 0
+
+    async def __call__(self, url: str) -> LineSocket:
+        self.asked += 1
+        raise HandshakeRefused(self.status, "no such agent")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+async def test_handshake_that_is_refused_for_good(clock: ManualClock, status: int) -> None:
+    server, told = Refusing(status), []
+    agent = AgentClient("nope", "x", host="h", clock=clock, open_socket=server, on_connection_error=told.append)
+    async with agent:
+        with pytest.raises(AgentConnectionError, match=f"nope/x at h cannot be reached: .* {status}: no such agent"):
+            await agent.ready()
+        with pytest.raises(AgentConnectionError, match="no such agent"):
+            await agent.call("add", [1])
+        await clock.advance(60)
+    assert server.asked == 1
+    assert told == [agent.connection_error]
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
+async def test_handshake_that_is_refused_for_now(clock: ManualClock, status: int) -> None:
+    server = Refusing(status)
+    async with AgentClient("nope", "x", host="h", clock=clock, open_socket=server) as agent:
+        await clock.advance(10)
+        assert agent.connection_error is None
+    assert server.asked > 1
+
+
 async def test_call_times_out_and_its_answer_is_ignored(line: Line, clock: ManualClock) -> None:
     async with client(line, clock) as agent:
         await agent.ready()
@@ -407,6 +483,22 @@ async def test_url(host: str, options: dict[str, Any], url: str) -> None:
 )
 async def test_name_is_one_segment_of_the_url(name: str, segment: str) -> None:
     assert AgentClient("A", name, host="h").http_url == f"https://h/agents/a/{segment}"
+
+
+async def test_real_handshake_that_is_refused() -> None:
+    from websockets.asyncio.server import ServerConnection, serve
+
+    async def refuse(server: ServerConnection, request: Any) -> Any:
+        return server.respond(400, "Invalid request")
+
+    async def talk(server: ServerConnection) -> None:
+        await server.wait_closed()
+
+    async with serve(talk, "127.0.0.1", 0, process_request=refuse) as server:
+        host, port = next(iter(server.sockets)).getsockname()[:2]
+        async with AgentClient("nope", "x", host=f"{host}:{port}") as agent:
+            with pytest.raises(AgentConnectionError, match="the server answered 400: Invalid request"):
+                await agent.ready()
 
 
 async def test_real_socket() -> None:

@@ -34,6 +34,7 @@ from typing import Any, cast
 from edgeagents.http import Request as NativeRequest
 from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.clone import FromData, ToData
+from wrangler_compat.host.model.convert import json_complaint
 from wrangler_compat.host.model.errors import JsException, JsRangeError, JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsClass, JsProxy, python
@@ -129,7 +130,7 @@ def _error_like(error: Exception) -> Any:
     if isinstance(error, TypeError):
         return JsTypeError(str(error))
     if isinstance(error, json.JSONDecodeError):
-        return JsSyntaxError(f"Unexpected token in JSON: {error}")
+        return JsSyntaxError(json_complaint(error))
     return (JsRangeError if isinstance(error, ValueError) else JsException)(str(error))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, jsnull
 
-__all__ = ["ConversionError", "number", "same", "to_js", "to_py", "to_text", "truthy"]
+__all__ = ["ConversionError", "from_json", "json_complaint", "number", "same", "to_js", "to_py", "to_text", "truthy"]
 
 Converter = Callable[[Any, Callable[[Any], Any], Callable[[Any, Any], None]], Any]
 
@@ -225,6 +225,25 @@ class _ToPy:
 def from_json(text: str) -> Any:
     """Return what ``text`` says as JavaScript's ``JSON.parse`` does. Raises ValueError."""
     return _of_json(json.loads(text))
+
+
+_CONTEXT = 10
+
+
+def json_complaint(error: ValueError) -> str:
+    """Return what JavaScript says of text that is no JSON."""
+    if not isinstance(error, json.JSONDecodeError):
+        return f"Unexpected token in JSON: {error}"
+    text, at = error.doc, error.pos
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    if at >= len(text):
+        return "Unexpected end of JSON input"
+    begin, end = max(at - _CONTEXT, 0), at + _CONTEXT
+    if len(text) <= 2 * _CONTEXT:
+        begin, end = 0, len(text)
+    before, after = "..." if begin else "", "..." if end < len(text) else ""
+    return f"Unexpected token '{text[at]}', {before}\"{text[begin:end]}\"{after} is not valid JSON"
 
 
 def _of_json(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import TypedArray
-from wrangler_compat.host.model.convert import from_json, number, to_text
+from wrangler_compat.host.model.convert import from_json, json_complaint, number, to_text
 from wrangler_compat.host.model.date import JsBoolean, JsNumber, JsString
 from wrangler_compat.host.model.errors import JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
@@ -29,7 +29,7 @@ class JsJSON(JsProxy):
         try:
             value = from_json(to_text(text))
         except ValueError as error:
-            raise JsSyntaxError(f"Unexpected token in JSON: {error}") from error
+            raise JsSyntaxError(json_complaint(error)) from error
         return _revived("", value, revive) if callable(revive) else value
 
     def stringify(self, value: Any, replace: Any = None, indent: Any = None) -> Any:

@@ -214,7 +214,10 @@ class JsClass(JsProxy):
         if not self._made._callable_without_new:
             from wrangler_compat.host.model.errors import JsTypeError
 
-            raise JsTypeError(f"Class constructor {self.name} cannot be invoked without 'new'")
+            raise JsTypeError(
+                f"Failed to construct '{self.name}': Please use the 'new' operator, "
+                "this object constructor cannot be called as a function."
+            )
         return self.new(*args, **keywords)
 
     def __instancecheck__(self, value: object) -> bool:

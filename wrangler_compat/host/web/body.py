@@ -9,7 +9,7 @@ from typing import Any
 from edgeagents.errors import BadRequest
 from edgeagents.http import Request as NativeRequest
 from wrangler_compat.host.model.buffers import JsArrayBuffer, Uint8Array, bytes_of
-from wrangler_compat.host.model.convert import from_json, to_text
+from wrangler_compat.host.model.convert import from_json, json_complaint, to_text
 from wrangler_compat.host.model.errors import JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull
 from wrangler_compat.host.web.blob import Blob, File, FormData, form_of
@@ -19,6 +19,7 @@ from wrangler_compat.host.web.url import URLSearchParams
 __all__ = ["BodyMixin"]
 
 _TEXT = "text/plain;charset=UTF-8"
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _USED = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice."
 
 
@@ -94,7 +95,7 @@ class BodyMixin(JsProxy):
         try:
             return from_json(text)
         except ValueError as error:
-            raise JsSyntaxError(f"Unexpected token in JSON: {error}") from error
+            raise JsSyntaxError(json_complaint(error)) from error
 
     async def arrayBuffer(self) -> JsArrayBuffer:
         """Read it as an ``ArrayBuffer``."""
@@ -118,7 +119,12 @@ class BodyMixin(JsProxy):
         try:
             form = await reading.form()
         except BadRequest as error:
-            raise JsTypeError(f"Unrecognized Content-Type header value or malformed form: {error}") from error
+            if not kind.lower().startswith(_FORMS):
+                raise JsTypeError(
+                    "Unrecognized Content-Type header value. FormData can only parse the following MIME types: "
+                    + ", ".join(_FORMS)
+                ) from error
+            raise JsTypeError(f"The form cannot be read: {error}") from error
         files = [
             (name, File([file.read()], file.filename or "blob", {"type": file.content_type or ""}))
             for name, file in form.files.items(multi=True)
@@ -129,7 +135,7 @@ class BodyMixin(JsProxy):
     def _copy_body(self) -> Any:
         """Return what a clone has for a body."""
         if self.bodyUsed:
-            raise JsTypeError("Cannot clone a body that has already been used.")
+            raise JsTypeError("This ReadableStream is currently locked to a reader,")
         if self._stream is None:
             return self._content
         self._stream, copy = self._stream.tee()

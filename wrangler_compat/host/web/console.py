@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from wrangler_compat.host.model.array import JsArray
@@ -21,12 +22,13 @@ class Console(JsProxy):
 
     def __init__(self) -> None:
         self._timers: dict[str, float] = {}
+        self._counts: Counter[str] = Counter()
 
     def log(self, *values: Any) -> None:
         """Write the values on one line."""
         print(*map(_shown, values), flush=True)
 
-    info = debug = trace = dir = log
+    info = debug = trace = dir = dirxml = timeStamp = log
 
     def warn(self, *values: Any) -> None:
         """Write the values on one line of the error output."""
@@ -47,6 +49,21 @@ class Console(JsProxy):
         """Begin to measure."""
         self._timers[to_text(label)] = time.monotonic()
 
+    def timeLog(self, label: Any = "default", *values: Any) -> None:
+        """Write how long it took since ``time``, so far."""
+        began = self._timers.get(to_text(label))
+        if began is not None:
+            self.log(f"{to_text(label)}: {(time.monotonic() - began) * 1000:.0f}ms", *values)
+
+    def count(self, label: Any = "default") -> None:
+        """Write how often it was called."""
+        self._counts[to_text(label)] += 1
+        self.log(f"{to_text(label)}: {self._counts[to_text(label)]}")
+
+    def countReset(self, label: Any = "default") -> None:
+        """Count from the beginning."""
+        self._counts[to_text(label)] = 0
+
     def timeEnd(self, label: Any = "default") -> None:
         """Write how long it took since ``time``."""
         began = self._timers.pop(to_text(label), None)
@@ -57,8 +74,13 @@ class Console(JsProxy):
         """Write the values."""
         self.log(*values)
 
+    groupCollapsed = group
+
     def groupEnd(self) -> None:
         """End what ``group`` began: nothing is indented."""
+
+    def clear(self) -> None:
+        """Do nothing: what was written stays."""
 
 
 def _shown(value: Any) -> str:

@@ -171,6 +171,12 @@ def btoa(text: Any) -> str:
         ) from None
 
 
+_NOT_BASE64 = (
+    "atob() called with invalid base64-encoded data. (Only whitespace, '+', '/', alphanumeric ASCII, and up to two "
+    "terminal '=' signs when the input data length is divisible by 4 are allowed.)"
+)
+
+
 @js_function
 def atob(text: Any) -> str:
     """Return what ``text`` says in base64."""
@@ -178,7 +184,7 @@ def atob(text: Any) -> str:
     try:
         return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True).decode("latin-1")
     except ValueError:  # Of the base64, or of letters that have no place in it.
-        raise DomException("atob() called with invalid base64-encoded data.", "InvalidCharacterError") from None
+        raise DomException(_NOT_BASE64, "InvalidCharacterError") from None
 
 
 ENCODING_CLASSES: tuple[type[JsProxy], ...] = (

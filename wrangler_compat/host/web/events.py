@@ -39,7 +39,8 @@ class Event(JsProxy):
 
     def __init__(self, type: Any, init: Any = None) -> None:
         self.type = to_text(type)
-        self.defaultPrevented = False
+        self.defaultPrevented = self.bubbles = self.cancelable = self.composed = self.isTrusted = False
+        self.timeStamp = 0
         self.target: Any = jsnull
         for name, value in properties(init).items():
             setattr(self, name, value)

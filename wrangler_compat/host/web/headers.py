@@ -40,7 +40,7 @@ def pairs_of(init: Any) -> Iterable[tuple[Any, Any]]:
 @functools.lru_cache(maxsize=1024)
 def _lower(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise JsTypeError(f"Invalid header name: {name!r}.")
+        raise JsTypeError("Invalid header name.")
     return name.lower()
 
 
@@ -69,7 +69,7 @@ class Headers(Keyed):
     def _add(self, name: Any, value: Any) -> None:
         text = to_text(value).strip(" \t\r\n")
         if "\n" in text or "\r" in text or "\0" in text:
-            raise JsTypeError(f"Invalid header value of {to_text(name)}.")
+            raise JsTypeError("Invalid header value.")
         self._fields.append((_lower(name if isinstance(name, str) else to_text(name)), text))
 
     def _set_default(self, name: str, value: str) -> None:

@@ -18,7 +18,12 @@ from wrangler_compat.host.web.url import normal_url
 __all__ = ["Request"]
 
 _BODILESS = frozenset({"GET", "HEAD"})
-_NORMAL = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "PURGE", "OPTIONS", "TRACE", "COPY", "LOCK", "MKCOL", "MOVE",
+     "PROPFIND", "PROPPATCH", "SEARCH", "UNLOCK", "ACL", "REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "MSEARCH",
+     "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "QUERY", "BAN")
+)  # fmt: skip
+_CACHE = frozenset({"no-store", "no-cache", "reload"})
 
 
 class Request(BodyMixin):
@@ -42,7 +47,9 @@ class Request(BodyMixin):
         other = resource if isinstance(resource, Request) else None
         self.url = resource.url if isinstance(resource, Request) else normal_url(to_text(resource))
         method = to_text(_given(options, "method", other.method if other is not None else "GET"))
-        self.method = method.upper() if method.upper() in _NORMAL else method
+        self.method = method.upper()
+        if self.method not in _METHODS:
+            raise JsTypeError(f"Invalid HTTP method string: {method}")
         self.headers = Headers(_given(options, "headers", other.headers if other is not None else None))
         redirect = to_text(_given(options, "redirect", other.redirect if other is not None else "follow"))
         if redirect not in ("follow", "manual"):
@@ -55,10 +62,12 @@ class Request(BodyMixin):
         self._signal = _given(options, "signal", other._signal if other is not None else None)
         self.integrity = to_text(_given(options, "integrity", ""))
         self.cache = _given(options, "cache", None)
+        if self.cache is not None and self.cache not in _CACHE:
+            raise JsTypeError(f"Unsupported cache mode: {to_text(self.cache)}")
         self.fetcher = _given(options, "fetcher", jsnull)
         body = options.get("body")
         if not is_nullish(body) and self.method in _BODILESS:
-            raise JsTypeError(f"Request with a {self.method} or HEAD method cannot have a body.")
+            raise JsTypeError("Request with a GET or HEAD method cannot have a body.")
         self._take_body(body if "body" in options or other is None else other._given_away())
 
     @classmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
 from edgeagents.http import Response as NativeResponse
 from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.date import to_number
 from wrangler_compat.host.model.errors import JsRangeError, JsTypeError
 from wrangler_compat.host.model.json_object import stringify
 from wrangler_compat.host.model.late import Late
@@ -20,6 +22,16 @@ from wrangler_compat.host.web.url import normal_url
 __all__ = ["Response"]
 
 _BODILESS = frozenset({101, 204, 205, 304})
+# Where workerd's words are not those of every Python.
+_PHRASES = {
+    413: "Payload Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    418: "I'm a teapot",
+    422: "Unprocessable Entity",
+    425: "Client Error",
+}
+_BY_CLASS = {2: "Successful", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -33,9 +45,7 @@ class Response(BodyMixin):
 
         def json(data: Any = None, init: Any = None) -> Response:
             """Answer with JSON."""
-            text = stringify(data)
-            if text is None:
-                raise JsTypeError("The data has no form in JSON.")
+            text = stringify(data) or "undefined"
             response = Response(None, init)
             response.headers._set_default("content-type", "application/json")
             response._take_checked_body(text)
@@ -44,8 +54,14 @@ class Response(BodyMixin):
         def redirect(url: Any = None, status: Any = 302) -> Response:
             """Send the client to ``url``."""
             if status not in _REDIRECTS:
-                raise JsRangeError(f"{to_text(status)} is not a valid redirect status code.")
-            return Response(None, {"status": status, "headers": {"location": normal_url(to_text(url))}})
+                raise JsRangeError(
+                    f"{to_text(status)} is not a redirect status code. It must be one of: 301, 302, 303, 307, or 308."
+                )
+            try:
+                target = normal_url(to_text(url))
+            except JsTypeError:
+                raise JsTypeError(f"Unable to parse URL: {to_text(url)}") from None
+            return Response(None, {"status": status, "headers": {"location": target}})
 
         def error() -> Response:
             """Return a response that says that there is none."""
@@ -75,17 +91,17 @@ class Response(BodyMixin):
     def _take_options(self, options: Mapping[str, Any]) -> None:
         status, socket, text = options.get("status"), options.get("webSocket"), options.get("statusText")
         if not is_nullish(status):
-            self.status = int(cast("Any", status))
+            self.status = status if type(status) is int else _whole(status)
         if not is_nullish(socket):
             self.webSocket = socket
         if not (200 <= self.status <= 599 or (self.status == 101 and self.webSocket is not jsnull)):
             raise JsRangeError(
                 "Responses may only be constructed with status codes in the range 200 to 599, inclusive."
-                if self.status != 101
-                else "Responses with status code 101 need a WebSocket."
             )
         if text != "" and not is_nullish(text):
             self.statusText = to_text(text)
+            if not self.statusText.isascii() or not self.statusText.isprintable():
+                raise JsTypeError("Invalid statusText")
         self.headers = Headers(options.get("headers"))
         self.cf = options.get("cf")
         self.encodeBody = options.get("encodeBody") or "automatic"
@@ -94,7 +110,7 @@ class Response(BodyMixin):
         if is_nullish(body):
             return
         if self.status in _BODILESS:
-            raise JsTypeError(f"Response with null body status ({self.status}) cannot have a body.")
+            raise JsTypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.")
         self._take_body(body)
 
     @Late
@@ -135,8 +151,13 @@ class Response(BodyMixin):
         return copy
 
 
+def _whole(status: Any) -> int:
+    number = to_number(status)
+    return int(number) if math.isfinite(number) else 0
+
+
 def _phrase(status: int) -> str:
     try:
-        return HTTPStatus(status).phrase
+        return _PHRASES.get(status) or HTTPStatus(status).phrase
     except ValueError:
-        return ""
+        return _BY_CLASS.get(status // 100, "")

@@ -340,6 +340,17 @@ class ByobReader(DefaultReader):
         filled = type(view)(view.buffer, view.byteOffset, len(part) // view.BYTES_PER_ELEMENT)
         return JsObject({"value": filled, "done": False})
 
+    async def readAtLeast(self, count: Any, view: Any) -> JsObject:
+        """Fill ``view`` with at least ``count`` bytes, unless the stream ends before."""
+        whole = view._view.cast("B")
+        have = 0
+        while have < count:
+            part = await self.read(type(view)(view.buffer, view.byteOffset + have, len(whole) - have))
+            if part.done:
+                break
+            have += part.value.byteLength
+        return JsObject({"value": type(view)(view.buffer, view.byteOffset, have), "done": not have})
+
 
 class _Tee:
     def __init__(self, reader: DefaultReader) -> None:
@@ -617,7 +628,7 @@ def stream_of(chunks: AsyncIterator[Any]) -> ReadableStream:
 
 
 async def bytes_from(stream: ReadableStream) -> AsyncIterator[bytes]:
-    """Yield the bytes of ``stream``; text counts as its UTF-8."""
+    """Yield the bytes of ``stream``."""
     reader = DefaultReader(stream)
     ended = False
     try:
@@ -625,7 +636,10 @@ async def bytes_from(stream: ReadableStream) -> AsyncIterator[bytes]:
             chunk, ended = await stream._next()
             if ended:
                 return
-            yield _bytes(chunk)
+            data = bytes_of(chunk)
+            if data is None:
+                raise JsTypeError("This ReadableStream did not return bytes.")
+            yield data
     finally:
         if not ended and stream._state == "readable":
             await stream._stop()

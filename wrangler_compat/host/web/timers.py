@@ -78,10 +78,26 @@ class _Scheduler(JsProxy):
     def wait(self, delay: Any, options: Any = None) -> JsPromise:
         """Return a promise that is kept after ``delay`` ms."""
         signal = properties(options).get("signal")
-        promise = JsPromise.of(asyncio.sleep(_milliseconds(delay)))
-        if signal is not None:
-            signal.addEventListener("abort", lambda event: promise._future.cancel())
-        return promise
+        if signal is None:
+            return JsPromise.of(asyncio.sleep(_milliseconds(delay)))
+        return JsPromise.of(_unless_given(signal, _milliseconds(delay)))
+
+
+async def _unless_given(signal: Any, seconds: float) -> None:
+    signal.throwIfAborted()
+    given = asyncio.Event()
+
+    def give(_: Any) -> None:
+        given.set()
+
+    signal.addEventListener("abort", give)
+    try:
+        await asyncio.wait_for(given.wait(), seconds)
+    except TimeoutError:
+        return
+    finally:
+        signal.removeEventListener("abort", give)
+    signal.throwIfAborted()
 
 
 performance, scheduler = _Performance(), _Scheduler()

@@ -22,7 +22,10 @@ __all__ = ["URL", "URLSearchParams", "normal_url"]
 @functools.lru_cache(maxsize=1024)
 def normal_url(url: str) -> str:
     """Return ``url`` as it is written after parsing. Raises ``TypeError``."""
-    return URL(url).href
+    try:
+        return URL(url).href
+    except JsTypeError:
+        raise JsTypeError(f"Invalid URL: {url}") from None
 
 
 class URLSearchParams(Keyed):
@@ -131,7 +134,7 @@ class URL(JsProxy):
         try:
             self._url = ada_url.URL(to_text(url), *(() if is_nullish(base) else (to_text(base),)))
         except ValueError:
-            raise JsTypeError(f"Invalid URL: {to_text(url)}") from None
+            raise JsTypeError("Invalid URL string.") from None
         self._params: URLSearchParams | None = None
 
     @property

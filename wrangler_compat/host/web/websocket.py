@@ -21,7 +21,7 @@ from edgeagents.objects import web_socket_pair
 from wrangler_compat.host.context import outbound_here, wait_until
 from wrangler_compat.host.model.buffers import JsArrayBuffer, bytes_of
 from wrangler_compat.host.model.convert import to_text
-from wrangler_compat.host.model.errors import DomException, JsException, JsSyntaxError, JsTypeError
+from wrangler_compat.host.model.errors import DomException, JsException, JsTypeError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish
 from wrangler_compat.host.web.blob import Blob
 from wrangler_compat.host.web.events import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent, schedule
@@ -45,9 +45,15 @@ class WebSocket(EventTarget):
 
     def __init__(self, url: Any, protocols: Any = None) -> None:
         address = urlsplit(to_text(url))
-        if address.scheme not in ("ws", "wss", "http", "https"):
-            raise JsSyntaxError(f"The url scheme must be ws, wss, http or https: {to_text(url)!r}.")
         offered = [] if is_nullish(protocols) else [protocols] if isinstance(protocols, str) else list(protocols)
+        if not address.scheme or not address.netloc or " " in to_text(url):
+            raise _constructor_error("The url is invalid.")
+        if address.scheme not in ("ws", "wss", "http", "https"):
+            raise _constructor_error("The url scheme must be ws or wss.")
+        if address.fragment:
+            raise _constructor_error("The url fragment must be empty.")
+        if len(set(offered)) < len(offered):
+            raise _constructor_error("The protocols header cannot have repeating values.")
         ours, theirs = web_socket_pair()
         self._begin(ours)
         self._is_connecting, self.url = True, to_text(url)
@@ -128,7 +134,9 @@ class WebSocket(EventTarget):
             return
         number, text = (None if is_nullish(code) else code), ("" if is_nullish(reason) else to_text(reason))
         if number is None and text:
-            raise JsTypeError("If you specify a WebSocket close reason, you must also specify a code.")
+            raise DomException(
+                "If you specify a WebSocket close reason, you must also specify a code.", "InvalidAccessError"
+            )
         try:
             self._native.close(number, text)
         except ValueError as error:
@@ -139,7 +147,10 @@ class WebSocket(EventTarget):
         """Keep a copy of ``value`` with the connection."""
         from wrangler_compat.host.clone import to_data
 
-        self._native.serialize_attachment(to_data(value))
+        try:
+            self._native.serialize_attachment(to_data(value))
+        except ValueError as error:
+            raise JsException(str(error)) from error
 
     def deserializeAttachment(self) -> Any:
         """Return a copy of what was attached last, or null."""
@@ -163,6 +174,10 @@ class WebSocket(EventTarget):
 
     def _dispatch_soon(self, event: Event) -> None:
         asyncio.get_running_loop().call_soon(self.dispatchEvent, event, context=self._context)
+
+
+def _constructor_error(what: str) -> DomException:
+    return DomException(f"WebSocket Constructor: {what}", "SyntaxError")
 
 
 class WebSocketPair(JsProxy):

@@ -459,6 +459,15 @@ class Runtime:
         """Bring ``event`` to an object of this process. Called by the placement."""
         return self._directory(address.namespace).deliver(address.id, event, props)
 
+    def knows(self, namespace: str) -> bool:
+        """Return whether this worker has the class of a namespace. Called by the placement."""
+        return namespace.partition(":")[0] in self._directories
+
+    async def vacate(self, shard: int) -> None:
+        """Make the objects of a shard leave memory, and their clients come back. Called by the placement."""
+        for directory in tuple(self._directories.values()):
+            await directory.stop(shard)
+
     def shards_in_use(self) -> set[int]:
         """Return the shards of which objects are in memory here, or have sockets. Called by the placement."""
         return {slot.id.shard for directory in self._directories.values() for slot in directory.slots()}

@@ -17,6 +17,14 @@ class Local(Protocol):
         """Bring ``event`` to the object, waking it here if need be."""
         ...
 
+    def knows(self, namespace: str) -> bool:
+        """Return whether this process has the class of the objects in ``namespace``."""
+        ...
+
+    async def vacate(self, shard: int) -> None:
+        """Make the objects of a shard leave memory; their sockets close so that clients come back."""
+        ...
+
     def shards_in_use(self) -> set[int]:
         """Return the shards of which objects are in memory here, or have sockets."""
         ...

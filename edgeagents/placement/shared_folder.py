@@ -3,7 +3,8 @@
 All objects are divided in shards, and a process owns shards by leases (``registry``, ``members``). What it does not own
 it sends to the process that does, over a local socket (``link``). A shard whose owner is dead or frozen is taken by the
 first process that needs it. Each process aims at its fair share: it takes what is free, and gives up what it has too
-much of, once no object of that shard is in memory.
+much of, once no object of that shard is in memory. One that is asked for an object of a class that it does not have, as
+an old release may be by a new one, gives that shard up at once.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ class SharedFolder:
         self._links: dict[Peer, asyncio.Task[Link]] = {}
         self._outgoing: set[Link] = set()
         self._incoming: set[Link] = set()
+        self._vacating: dict[int, asyncio.Task[None]] = {}
         self._is_open = False
         self._stopped = threading.Event()
         self._sharing: asyncio.Task[None] | None = None
@@ -102,8 +104,8 @@ class SharedFolder:
     async def close(self) -> None:
         """See ``Placement``."""
         self._is_open = False
-        if self._sharing is not None:
-            self._sharing.cancel()
+        for task in (*self._vacating.values(), *([] if self._sharing is None else [self._sharing])):
+            task.cancel()
         self._server.close()
         leaving = [asyncio.create_task(link.say_leaving()) for link in self._incoming]
         if leaving:
@@ -207,6 +209,22 @@ class SharedFolder:
                 self._leases[shard] = None
             self._note_shards()
 
+    def _hand_over(self, shard: int) -> None:
+        """Give up a shard, for a process that has more classes than this one, as a new release may."""
+        if shard not in self._vacating:
+            task = asyncio.create_task(self._vacate(shard), name=f"hand over the shard {shard}")
+            task.add_done_callback(lambda _: self._vacating.pop(shard, None))
+            self._vacating[shard] = task
+
+    async def _vacate(self, shard: int) -> None:
+        # What comes for its objects waits until somebody has it again.
+        self._leases[shard] = None
+        self._note_shards()
+        await self._local.vacate(shard)
+        self._registry.release(self._member, [shard])
+        # The one that needs it comes first.
+        await asyncio.sleep(5 * _PAUSE)
+
     def _note_shards(self) -> None:
         owned = [shard for shard, lease in enumerate(self._leases) if lease is not None]
         self._local.shards_changed(None if len(owned) == SHARDS else owned)
@@ -251,7 +269,7 @@ class SharedFolder:
         owner = self._owners.get(shard)
         if owner is not None:
             return owner
-        if not self._is_open or time.monotonic() >= self._member.holds_until:
+        if not self._is_open or shard in self._vacating or time.monotonic() >= self._member.holds_until:
             raise Moved
         try:
             found = self._registry.claim(self._member, shard)
@@ -304,6 +322,9 @@ class SharedFolder:
         if not self._is_open or self._leases[address.id.shard] is None:
             return None
         if time.monotonic() >= self._member.holds_until:
+            return None
+        if not self._local.knows(address.namespace):
+            self._hand_over(address.id.shard)
             return None
         return self._local.deliver(address, event, props)
 

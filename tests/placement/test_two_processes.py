@@ -277,6 +277,49 @@ async def test_when_the_owner_stops_the_other_takes_over(two):
     assert await desk(other).add(5) == 10
 
 
+class Bell(Agent):
+    initial_state = {"rings": 0}
+
+    async def ring(self) -> int:
+        self.set_state({"rings": self.state["rings"] + 1})
+        return self.state["rings"]
+
+
+async def test_an_old_release_gives_up_what_a_new_class_of_the_new_one_needs(tmp_path):
+    async with (
+        agent_runtime(Desk, storage=tmp_path, durability="normal") as old,
+        agent_runtime(Desk, Bell, storage=tmp_path, durability="normal") as new,
+    ):
+        bell = new.namespaces["Bell"].get_by_name("b")
+        shard = bell.id.shard
+        beside = next(name for name in map(str, range(10_000)) if desk(old, name).id.shard == shard)
+        assert await desk(old, beside).add(5) == 5
+        end = await socket(old, beside)
+        await frames(end, 3)
+
+        assert [await bell.ring() for _ in range(3)] == [1, 2, 3]
+
+        # What the old release had of that part goes on where the bell is, and its clients come back.
+        with pytest.raises(WebSocketClosed) as closed:
+            await end.receive()
+        assert closed.value.code == 1012
+        assert await desk(old, beside).add() == 6
+        assert await desk(new, beside).add() == 7
+        assert await asyncio.gather(*(new.namespaces["Bell"].get_by_name(str(n)).ring() for n in range(20))) == [1] * 20
+
+
+async def test_releases_with_different_classes_take_turns(tmp_path):
+    async with (
+        agent_runtime(Desk, storage=tmp_path, durability="normal") as desks,
+        agent_runtime(Bell, storage=tmp_path, durability="normal") as bells,
+    ):
+        bell = bells.namespaces["Bell"].get_by_name("b")
+        beside = next(name for name in map(str, range(10_000)) if desk(desks, name).id.shard == bell.id.shard)
+        for turn in range(3):
+            assert await bell.ring() == turn + 1
+            assert await desk(desks, beside).add() == turn + 1
+
+
 async def test_an_owner_whose_lease_has_ended_commits_nothing(two):
     owner, other = two
     assert await desk(owner).add() == 1

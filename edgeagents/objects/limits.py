@@ -9,7 +9,9 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Final
 
 from edgeagents.errors import ConfigError
@@ -118,10 +120,12 @@ class Limits:
     """
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, bool) and isinstance(value, int | float) and value < 0:
-                raise ConfigError(f"Limits({field.name}={value!r}): a limit is not negative.")
+        for name, kinds in _kinds().items():
+            value = getattr(self, name)
+            if type(value) not in kinds and not (type(value) is int and float in kinds):
+                raise ConfigError(f"Limits({name}={value!r}): it is {' or '.join(map(_in_words, kinds))}.")
+            if isinstance(value, int | float) and not value >= 0:
+                raise ConfigError(f"Limits({name}={value!r}): a limit is not negative.")
         if self.value_bytes > self.row_bytes:
             raise ConfigError(
                 f"Limits(value_bytes={self.value_bytes}, row_bytes={self.row_bytes}): a value is kept in a row, "
@@ -139,29 +143,36 @@ class Limits:
     @classmethod
     def read(cls, texts: Mapping[str, str]) -> Limits:
         """Return the limits that ``texts`` say by name, as a command line or environment variable has them."""
-        types_of = typing.get_type_hints(cls)
         values: dict[str, Any] = {}
         for name, text in texts.items():
-            if name not in types_of or name not in _FIELDS_READ:
+            if name not in _FIELDS_READ:
                 raise ConfigError(f"There is no limit {name!r}. There are: {', '.join(sorted(_FIELDS_READ))}.")
-            values[name] = _read(name, text, types_of[name])
+            values[name] = _read(name, text, _kinds()[name])
         return cls(**values)
 
 
 _FIELDS_READ: Final = frozenset(field.name for field in fields(Limits)) - {"budget"}
 
 
-def _read(name: str, text: str, kind: Any) -> Any:
-    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+@cache
+def _kinds() -> Mapping[str, tuple[type, ...]]:
+    hints = typing.get_type_hints(Limits).items()
+    return {name: typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,) for name, hint in hints}
+
+
+def _in_words(kind: type) -> str:
+    words = {int: "a whole number", float: "a number", bool: "True or False", types.NoneType: "None"}
+    return words.get(kind, f"a {kind.__name__}")
+
+
+def _read(name: str, text: str, kinds: tuple[type, ...]) -> Any:
     lower = text.strip().lower()
     if type(None) in kinds and lower in ("none", ""):
         return None
     if bool in kinds and lower in ("true", "false"):
         return lower == "true"
-    for number in (int, float):
-        if number in kinds:
-            try:
-                return number(lower.replace("_", ""))
-            except ValueError:
-                break
+    number = float if float in kinds else int
+    if number in kinds:
+        with suppress(ValueError):
+            return number(lower.replace("_", ""))
     raise ConfigError(f"The limit {name!r} cannot be {text!r}.")

@@ -322,3 +322,20 @@ class TestSettings:
     def test_what_cannot_be_is_said_at_once(self, texts, message):
         with pytest.raises(ConfigError, match=message):
             Limits.read(texts)
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"frame_bytes": "1"}, r"Limits\(frame_bytes='1'\): it is a whole number\."),
+            ({"idle_seconds": "x"}, r"Limits\(idle_seconds='x'\): it is a number\."),
+            ({"blocked_seconds": "never"}, r"it is a number or None\."),
+            ({"headers": True}, r"Limits\(headers=True\): it is a whole number\."),
+            ({"body_bytes": 1.5}, r"it is a whole number or None\."),
+            ({"strict": "no"}, r"it is True or False\."),
+            ({"budget": 5}, r"it is a Budget or None\."),
+            ({"idle_seconds": float("nan")}, "not negative"),
+        ],
+    )
+    def test_a_value_of_another_kind_is_refused_by_name(self, values, message):
+        with pytest.raises(ConfigError, match=message):
+            Limits(**values)

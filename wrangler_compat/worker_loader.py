@@ -22,11 +22,10 @@ from edgeagents.objects import DurableObject
 from edgeagents.worker import FetchFunction, Worker, WorkerEntrypoint
 from wrangler_compat.config import Config
 from wrangler_compat.diagnostics import Diagnostics, did_you_mean
-from wrangler_compat.host.context import WorkerContext, register, running_for, unregister
+from wrangler_compat.host.context import JsEnv, WorkerContext, register, running_for, unregister
 from wrangler_compat.host.flags import flags_that_are_on
 from wrangler_compat.host.importing import HostFinder
 from wrangler_compat.host.loading import hosted_names
-from wrangler_compat.host.model.proxy import JsObject
 from wrangler_compat.missing_packages import how_to_install, package_of
 from wrangler_compat.own_modules import OwnModules
 
@@ -181,7 +180,7 @@ def _no_code(config: Config) -> WorkerModule | None:
 
 def _context(config: Config, variables: Mapping[str, Any] | None) -> WorkerContext:
     date, flags = config.values.get("compatibility_date"), config.values["compatibility_flags"]
-    context = WorkerContext(config.name, flags_that_are_on(date, flags), JsObject(variables))
+    context = WorkerContext(config.name, flags_that_are_on(date, flags), JsEnv(variables))
     declared = config.values.get("containers") or ()
     context.containers = frozenset(str(one["class_name"]) for one in declared if "class_name" in one)
     return context

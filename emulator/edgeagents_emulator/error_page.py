@@ -38,7 +38,7 @@ $text
 
 def error_page(request: Request, *, title: str = "Internal Server Error", text: str = "", hint: str = "") -> Response:
     """Return status 500: a page for a browser, a line of text for everybody else."""
-    text = redact(text)
+    title, text = redact(title), redact(text)
     hint = hint or "The worker failed. The terminal that runs the emulator shows where."
     if "text/html" in request.headers.get("accept", ""):
         body = _PAGE.substitute(

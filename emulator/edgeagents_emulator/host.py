@@ -29,9 +29,9 @@ from edgeagents.runtime import Runtime
 from edgeagents_emulator.access_log import with_request_lines
 from edgeagents_emulator.banner import banner
 from edgeagents_emulator.error_page import error_page
-from edgeagents_emulator.hosts import with_own_hosts
+from edgeagents_emulator.hosts import came_over_loopback, with_own_hosts
 from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
-from edgeagents_emulator.log import configure_logging, own_error, user_traceback
+from edgeagents_emulator.log import configure_logging, in_a_line, user_traceback
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.project import Project, load_projects, open_environments
 from wrangler_compat import bindings
@@ -42,6 +42,7 @@ from wrangler_compat.own_environment import OwnEnvironment
 __all__ = ["BootFailed", "EmulatorApp"]
 
 _log = logging.getLogger("edgeagents.emulator")
+_HINT = "It is shown to this machine alone, by edgeagents dev."
 
 
 class BootFailed(EdgeAgentsError):
@@ -148,21 +149,28 @@ class _Session:
         projects: Sequence[Project],
         runtimes: Sequence[Runtime],
         environments: Sequence[OwnEnvironment],
-        hosts: Hosts,
+        options: Options,
     ) -> None:
         self._projects, self._runtimes, self._environments = projects, runtimes, environments
+        self._shows_errors = options.shows_errors
         self.runtime = runtime = runtimes[0]
-        self.app = with_own_hosts(WorkerApp(runtime, fetch=self._fetch), hosts)
+        self.app = with_own_hosts(WorkerApp(runtime, fetch=self._fetch), Hosts(options.allowed_hosts))
 
     async def _fetch(self, request: Request) -> Response:
         try:
             return await self.runtime.fetch(request)
         except (HttpError, ClientDisconnected, StorageUnavailable):
             raise
-        except Exception as error:
-            _log.error("%s %s failed: %s", request.method, request.path, _in_a_line(error), exc_info=error)
+        except (Exception, SystemExit) as error:
+            # One request that wants to end the program ends with it.
+            told, trace = in_a_line(error), user_traceback(error)
+            if trace == told:
+                trace = ""
+            _log.error("%s %s failed: %s", request.method, request.path, told, exc_info=error if trace else None)
             if isinstance(error, ModuleNotFoundError) and error.name:
                 _log.error("%r: %s", error.name, how_to_install(error.name, self._projects[0].config.directory))
+            if self._shows_errors and request.scope is not None and came_over_loopback(request.scope):
+                return error_page(request, title=told, text=trace, hint=_HINT)
             return error_page(request)
 
     async def stop(self) -> None:
@@ -220,7 +228,7 @@ async def _boot_in(
         )
         for project in projects
     ]
-    session = _Session(projects, runtimes, environments, Hosts(options.allowed_hosts))
+    session = _Session(projects, runtimes, environments, options)
     try:
         # The one with the traffic is the last to begin, and the first to end.
         for runtime in reversed(runtimes):
@@ -292,8 +300,3 @@ async def _serve_fault(fault: BootFailed, scope: Scope, receive: Receive, send: 
 
     serve = serve_http if scope["type"] == "http" else serve_websocket
     await serve(scope, receive, send, tell, Settings())
-
-
-def _in_a_line(error: BaseException) -> str:
-    error = own_error(error)
-    return f"{type(error).__name__}: {error}".partition("\n")[0]

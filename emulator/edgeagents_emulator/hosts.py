@@ -7,9 +7,10 @@ answers there (DNS rebinding). It cannot change under which name the browser ask
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 
 from edgeagents.asgi.http import serve_http
 from edgeagents.asgi.settings import Settings
@@ -18,7 +19,7 @@ from edgeagents.asgi.websocket import serve_websocket
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import Hosts, is_loopback
 
-__all__ = ["with_own_hosts"]
+__all__ = ["came_over_loopback", "with_own_hosts"]
 
 _log = logging.getLogger("edgeagents.emulator")
 
@@ -35,7 +36,7 @@ def with_own_hosts(app: ASGIApp, hosts: Hosts) -> ASGIApp:
         return is_loopback(name) or _is_address(name) or hosts.allows(name)
 
     def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] in ("http", "websocket") and _came_over_loopback(scope):
+        if scope["type"] in ("http", "websocket") and came_over_loopback(scope):
             for name, value in scope["headers"]:
                 if name == b"host":
                     if not is_ours(value):
@@ -46,7 +47,8 @@ def with_own_hosts(app: ASGIApp, hosts: Hosts) -> ASGIApp:
     return serve
 
 
-def _came_over_loopback(scope: Scope) -> bool:
+def came_over_loopback(scope: Mapping[str, Any]) -> bool:
+    """Whether a request was made on this machine, as far as the server knows."""
     server = scope.get("server")
     return bool(server) and server[1] is not None and (server[0].startswith("127.") or server[0] == "::1")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 import sysconfig
 import traceback
@@ -12,10 +13,19 @@ from typing import TextIO
 
 import edgeagents
 import wrangler_compat.own_modules
-from edgeagents.errors import RemoteError
+from edgeagents.errors import EdgeAgentsError, RemoteError
 from edgeagents.redaction import redact
+from wrangler_compat.host.context import NoSuchBinding
+from wrangler_compat.host.model.errors import JsException
 
-__all__ = ["LineFormatter", "LineHandler", "configure_logging", "line_handler", "own_error", "user_traceback"]
+__all__ = [
+    "LineFormatter",
+    "LineHandler",
+    "configure_logging",
+    "in_a_line",
+    "line_handler",
+    "user_traceback",
+]
 
 _ours = logging.getLogger("edgeagents")
 
@@ -41,34 +51,55 @@ _NOT_THEIRS = tuple(
     }
 )
 
+_ON_PURPOSE = (JsException, NoSuchBinding, SyntaxError, EdgeAgentsError)
+# An error of JavaScript's says its name itself.
+_NAMES_OF_THE_HOST = re.compile(r"^wrangler_compat\.[\w.]+\.(?:Js\w+: |DomException: |(?=NoSuchBinding))", re.MULTILINE)
+
 # An import of a worker's own module goes through these, also in the middle of a traceback.
 _OF_IMPORTS = ("<frozen importlib", str(Path(wrangler_compat.own_modules.__file__)))
 
 
 def user_traceback(error: BaseException) -> str:
-    """Return the traceback of ``error``, from the first frame of the developer's own code on."""
-    report = traceback.TracebackException.from_exception(own_error(error))
-    _trim(report, set())
-    return "".join(report.format()).rstrip()
+    """Return the traceback of ``error``, from the first frame of the developer's own code on.
+
+    What is raised on purpose says all in its words: how the code came to the place that says it is left out.
+    """
+    error = _own_error(error)
+    report = traceback.TracebackException.from_exception(error)
+    _trim(report, error, set())
+    return _NAMES_OF_THE_HOST.sub("", "".join(report.format())).rstrip()
 
 
-def own_error(error: BaseException) -> BaseException:
+def in_a_line(error: BaseException) -> str:
+    """Return what ``error`` is, in one line."""
+    error = _own_error(error)
+    text = str(error) if isinstance(error, JsException) else f"{type(error).__name__}: {error}"
+    return text.partition("\n")[0]
+
+
+def _own_error(error: BaseException) -> BaseException:
     """Return what the developer's code raised, where ``error`` is only how an object's caller sees that."""
     while isinstance(error, RemoteError) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _trim(report: traceback.TracebackException, seen: set[int]) -> None:
+def _trim(report: traceback.TracebackException, error: BaseException, seen: set[int]) -> None:
     if id(report) in seen:
         return
     seen.add(id(report))
     frames = [frame for frame in report.stack if not frame.filename.startswith(_OF_IMPORTS)]
-    first = next((i for i, frame in enumerate(frames) if _is_theirs(frame.filename)), 0)
-    report.stack = traceback.StackSummary.from_list(frames[first:])
-    for inner in (report.__cause__, report.__context__, *(report.exceptions or ())):
-        if inner is not None:
-            _trim(inner, seen)
+    theirs = [number for number, frame in enumerate(frames) if _is_theirs(frame.filename)]
+    first, end = theirs[0] if theirs else 0, len(frames)
+    if isinstance(error, _ON_PURPOSE):
+        # A syntax error is in no frame: it names the file itself.
+        end = theirs[-1] + 1 if theirs else 0
+    report.stack = traceback.StackSummary.from_list(frames[first:end])
+    reports = (report.__cause__, report.__context__, *(report.exceptions or ()))
+    errors = (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
+    for inner, cause in zip(reports, errors, strict=False):
+        if inner is not None and cause is not None:
+            _trim(inner, cause, seen)
 
 
 def _is_theirs(file: str) -> bool:

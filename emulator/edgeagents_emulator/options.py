@@ -21,6 +21,7 @@ class Options:
     ``environment`` is None when nobody said; an empty one is the top level, whatever ``CLOUDFLARE_ENV`` says.
     ``limits`` are fields of ``edgeagents.Limits`` as text.
     ``history`` is for how many days each object's past is kept, as text; 0 for none of it.
+    ``shows_errors`` has the answer to a request that failed tell this machine why, as the log does.
     ``serves_when_broken`` has a worker that cannot start answer with what is wrong, for a session that reloads.
     """
 
@@ -37,6 +38,7 @@ class Options:
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     history: str | None = None
     serves_when_broken: bool = False
+    shows_errors: bool = False
 
     @classmethod
     def from_environment(cls, process: Mapping[str, str], directory: Path) -> Options:

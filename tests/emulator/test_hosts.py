@@ -66,4 +66,4 @@ def test_names_are_read_from_the_environment(tmp_path: Any):
     process = {"EDGEAGENTS_ALLOWED_HOSTS": "a.example, .b.example,"}
     options = Options.from_environment(process, tmp_path)
     assert options.allowed_hosts == ("a.example", ".b.example")
-    assert Options.from_environment({"EDGEAGENTS_DEV_OPTIONS": options.to_json()}, tmp_path) == options
+    assert Options.from_json(options.to_json()) == options

@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from edgeagents_emulator.log import LineFormatter, LineHandler, user_traceback
+from edgeagents_emulator.log import LineFormatter, LineHandler, in_a_line, user_traceback
+
+from wrangler_compat.host.web.url import normal_url
 
 
 def failing(tmp_path: Path) -> Any:
@@ -52,6 +54,20 @@ def test_the_cause_begins_in_the_developers_file_too(tmp_path: Path) -> None:
 
 def test_a_traceback_without_the_developers_code_is_whole() -> None:
     assert "concurrent" in user_traceback(raised_in_a_pool(functools.partial(json.loads, "?")))
+
+
+def test_a_syntax_error_is_its_own_place_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "entry.py"
+    error = raised_in_a_pool(functools.partial(compile, "def broken(:\n", str(file), "exec"))
+    shown = user_traceback(error)
+    assert "concurrent" not in shown
+    assert f'File "{file}", line 1' in shown
+    assert "SyntaxError" in shown
+
+
+def test_what_is_said_on_purpose_is_said_without_the_way_to_it() -> None:
+    wrong = raised_in_a_pool(functools.partial(normal_url, "no url"))
+    assert user_traceback(wrong) == in_a_line(wrong) == "TypeError: Invalid URL: no url"
 
 
 def record(level: int, message: str, **extra: Any) -> logging.LogRecord:

@@ -15,6 +15,8 @@ from typing import Any
 from wrangler_compat.host.model.proxy import JsObject
 
 __all__ = [
+    "JsEnv",
+    "NoSuchBinding",
     "WorkerContext",
     "current_worker",
     "enter",
@@ -27,6 +29,24 @@ __all__ = [
 ]
 
 
+class NoSuchBinding(AttributeError):
+    """The code asks ``env`` for what it does not have."""
+
+
+class JsEnv(JsObject):
+    """``env``: a plain object that tells what it has when it is asked for what it has not."""
+
+    __slots__ = ()
+    _js_name = "Object"
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            known = ", ".join(sorted(self._props)) or "nothing"
+            raise NoSuchBinding(f"env has no {name!r}. It has: {known}.") from None
+
+
 @dataclass
 class WorkerContext:
     """One worker, as the host's modules see it."""
@@ -34,7 +54,7 @@ class WorkerContext:
     name: str
     flags: frozenset[str] = frozenset()
     """The compatibility flags that are on, by date or by name."""
-    env: JsObject = field(default_factory=JsObject)
+    env: JsObject = field(default_factory=JsEnv)
     """Raw: what ``cloudflare:workers`` has as ``env``."""
     exports: JsObject = field(default_factory=JsObject)
     native_env: Any = None

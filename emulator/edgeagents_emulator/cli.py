@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from difflib import get_close_matches
 from typing import Final
 
 import click
@@ -34,6 +35,23 @@ class Commands(click.Group):
         module, _, name = place.partition(":")
         return getattr(importlib.import_module(f"edgeagents_emulator.{module}"), name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # As click does, but whole: a line that is too long goes on below.
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(200)) for name, each in found if each is not None])
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*_OURS, *super().list_commands(self._load(ctx))})
 
@@ -51,5 +69,6 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(None, "-v", "--version", package_name="edgeagents", message="edgeagents %(version)s")
 def main() -> None:
     """Run Python Workers and agents on plain CPython."""

@@ -51,6 +51,9 @@ DEFAULT_PORT = 8787
     default="info",
     show_default=True,
 )
+@click.option("--test-scheduled", is_flag=True, help="Nothing to ask for: GET /__scheduled runs scheduled() anyway.")
+@click.option("-l", "--local", is_flag=True, hidden=True)
+@click.option("-r", "--remote", is_flag=True, hidden=True)
 def dev(
     script: str | None,
     config: tuple[str, ...],
@@ -64,8 +67,13 @@ def dev(
     history: str | None,
     allow_host: tuple[str, ...],
     log_level: str,
+    test_scheduled: bool,
+    local: bool,
+    remote: bool,
 ) -> None:
     """Serve the project of this folder, and start it anew when a file changes."""
+    if remote:
+        raise click.UsageError("Everything runs on this machine: there is no --remote.")
     # What it needs of the host takes longer to import than all that is done here, so it begins first.
     process = ServingProcess()
     try:
@@ -81,6 +89,7 @@ def dev(
                     env_files=env_file,
                     variables=dict(_variable(text) for text in var),
                     log_level=log_level,
+                    shows_errors=True,
                     allowed_hosts=(*allow_host, *hosts_in(os.environ)),
                     limits={**limits_in(os.environ), **limits_in({"EDGEAGENTS_LIMITS": ",".join(limit)})},
                     history=history or os.environ.get("EDGEAGENTS_HISTORY") or None,

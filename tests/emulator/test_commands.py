@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,20 @@ def test_a_command_that_nobody_has_is_told() -> None:
     result = CliRunner().invoke(main, ["keyvalue"])
     assert result.exit_code == 2
     assert "No such command 'keyvalue'" in result.output
+
+
+def test_a_command_that_is_nearly_one_is_told_which() -> None:
+    assert "Did you mean 'dev'?" in CliRunner().invoke(main, ["dve"]).output
+
+
+@pytest.mark.parametrize("flag", ["-v", "--version"])
+def test_the_version_is_told(flag: str) -> None:
+    assert CliRunner().invoke(main, [flag]).output == f"edgeagents {version('edgeagents')}\n"
+
+
+def test_help_says_what_each_command_does_to_the_end() -> None:
+    told = CliRunner().invoke(main, ["--help"]).output
+    assert "..." not in told.partition("Commands:")[2]
 
 
 def test_our_own_commands_load_no_plugin() -> None:

@@ -113,6 +113,46 @@ def test_a_worker_that_breaks_says_so_until_it_is_mended(project: MakeProject) -
         until(lambda: running.get() == (200, "hello"), "the worker to be mended")
 
 
+FAILING = """
+from edgeagents import WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if request.path == "/end":
+            raise SystemExit(3)
+        raise ValueError(f"the key is {self.env.KEY}")
+"""
+
+
+@pytest.mark.server
+def test_a_request_that_failed_is_told_why_and_nothing_secret(project: MakeProject) -> None:
+    with dev(project(FAILING, durable_objects=None, migrations=None)) as running:
+        assert running.get("/end")[1].startswith("SystemExit: 3\n")
+        # One that ends the program has ended itself alone.
+        status, told = running.get("/fail")
+        assert status == 500
+        assert told.startswith("ValueError: the key is [hidden]\nTraceback")
+        assert "entry.py" in told
+
+
+@pytest.mark.parametrize("flag", ["--test-scheduled", "--local", "-l"])
+def test_flags_of_wranglers_that_change_nothing_here_are_taken(
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    monkeypatch.chdir(project())
+    with taken_port() as listener:
+        result = CliRunner().invoke(main, ["dev", flag, "--port", str(listener.getsockname()[1])])
+    assert "is taken" in result.output
+
+
+def test_nothing_runs_elsewhere(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project())
+    result = CliRunner().invoke(main, ["dev", "--remote"])
+    assert result.exit_code == 2
+    assert "Everything runs on this machine" in result.output
+
+
 @pytest.mark.server
 def test_a_changed_variable_reloads_too(project: MakeProject) -> None:
     folder = project()

@@ -9,6 +9,7 @@ from wrangler_compat.host.email_message import EmailMessage
 from wrangler_compat.host.model.proxy import JsClass
 from wrangler_compat.host.modules import install
 from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
+from wrangler_compat.host.web.event_source import EventSource
 from wrangler_compat.host.web.fetching import fetch
 from wrangler_compat.host.web.sockets import connect
 
@@ -24,4 +25,5 @@ _ES_MODULES: Mapping[str, Mapping[str, Any]] = {
 
 def install_platform() -> None:
     """Put the host's modules in place, once."""
-    install({"fetch": fetch}, {name: dict(names) for name, names in _ES_MODULES.items()})
+    names = {"fetch": fetch, "EventSource": JsClass.of(EventSource)}
+    install(names, {name: dict(content) for name, content in _ES_MODULES.items()})

@@ -123,11 +123,11 @@ class VectorizeIndex:
 
         A vector whose id is there already is left out.
         """
-        return self._write("VECTOR_INSERT", vectors, replaces=False)
+        return await self._write("VECTOR_INSERT", vectors, replaces=False)
 
     async def upsert(self, vectors: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Add vectors as ``insert`` does, in place of those with the same ids."""
-        return self._write("VECTOR_UPSERT", vectors, replaces=True)
+        return await self._write("VECTOR_UPSERT", vectors, replaces=True)
 
     async def get_by_ids(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return the vectors of these ids that are there."""
@@ -139,9 +139,10 @@ class VectorizeIndex:
         check_count("VECTOR_DELETE", ids, IDS_A_CALL, "ids")
         mutation = self._mutation()
         self._store.delete(list(ids), mutation=mutation, now=self._now())
+        await self._store.kept()
         return {"mutationId": mutation}
 
-    def _write(self, operation: str, vectors: Sequence[Mapping[str, Any]], *, replaces: bool) -> dict[str, str]:
+    async def _write(self, operation: str, vectors: Sequence[Mapping[str, Any]], *, replaces: bool) -> dict[str, str]:
         if isinstance(vectors, Mapping) or not vectors:
             raise VectorizeError(operation, 40026, "vectors are a list that is not empty")
         check_count(operation, vectors, VECTORS_A_CALL, "vectors")
@@ -162,6 +163,7 @@ class VectorizeIndex:
             rows.append((vector_id, namespace, _packed(numbers), metadata))
         mutation = self._mutation()
         self._store.write(rows, replaces=replaces, mutation=mutation, now=self._now(), dimensions=dimensions or 0)
+        await self._store.kept()
         return {"mutationId": mutation}
 
     def _mutation(self) -> str:

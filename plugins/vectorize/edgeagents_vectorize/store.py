@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from edgeagents.stores import QUICK
 from edgeagents_vectorize.nearest import Matrix, Metric, matrix_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Held", "IndexStore", "Row"]
 
 _SCHEMA: Final = (
+    QUICK,
     "CREATE TABLE IF NOT EXISTS vectors (id TEXT PRIMARY KEY, namespace TEXT NOT NULL, content BLOB NOT NULL, "
     "metadata TEXT)",
     "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -98,6 +100,10 @@ class IndexStore:
     def _mutated(self, mutation: str, now: int) -> None:
         self.note("mutation", mutation)
         self.note("mutated", str(now))
+
+    async def kept(self) -> None:
+        """Return when what was written survives a loss of power."""
+        await self._stores.kept("vectorize", self._name)
 
     def get(self, ids: Sequence[str]) -> list[Row]:
         """Return the vectors of these ids, in that order, without those that are not there."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from typing_extensions import TypeVar
 
 from edgeagents.errors import AgentError, WebSocketError
-from edgeagents.objects.websocket import WebSocket
+from edgeagents.objects.websocket import WebSocket, as_frame
 
 if TYPE_CHECKING:
     from edgeagents.agents.context import CurrentAgent
@@ -247,7 +247,12 @@ class Connections:
         return found[0] if found else None
 
     def broadcast(self, message: str | bytes, without: Collection[str] = ()) -> None:
-        """Send ``message`` to every open connection whose id is not in ``without``."""
+        """Send ``message`` to every open connection whose id is not in ``without``.
+
+        Raises TypeError for what is no message, also when nobody is connected.
+        """
+        if not isinstance(message, str | bytes):
+            message = as_frame(message)
         for connection in self.open():
             if connection.id not in without:
                 _send_if_open(connection, message)

@@ -26,6 +26,7 @@ __all__ = [
     "WebSocket",
     "WebSocketRequestResponsePair",
     "WebSocketSink",
+    "as_frame",
     "check_close",
     "web_socket_pair",
 ]
@@ -74,6 +75,21 @@ class SocketOwner(Protocol):
     def socket_closed(self, socket: WebSocket, code: int, reason: str, was_clean: bool) -> None:
         """Handle the end of the connection. Called once."""
         ...
+
+
+def as_frame(message: object) -> str | bytes:
+    """Return what is sent for ``message``: text, or the bytes of anything that holds some. Raises TypeError for else.
+
+    A number or a list of them is no message, although ``bytes()`` takes both.
+    """
+    if isinstance(message, str | bytes):
+        return message
+    try:
+        return memoryview(message).tobytes()  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"A WebSocket message is str or bytes, not {type(message).__name__}. json.dumps(value) makes text of it."
+        ) from None
 
 
 def check_close(code: int | None, reason: str) -> None:
@@ -164,12 +180,12 @@ class WebSocket:
     def send(self, message: str | bytes | bytearray | memoryview) -> None:
         """Send ``message``: text for str, binary for bytes. Never blocks. Any thread may call this.
 
-        It leaves once the owner's writes before it are kept. Raises ``WebSocketError`` after ``close()``; a peer that
-        has gone meanwhile is no error.
+        It leaves once the owner's writes before it are kept. Raises ``WebSocketError`` after ``close()`` and TypeError
+        for what is neither text nor bytes; a peer that has gone meanwhile is no error.
         """
         if self.ready_state != WebSocket.OPEN:
             raise WebSocketError("Can't call WebSocket send() after close().")
-        frame = message if isinstance(message, str | bytes) else bytes(message)
+        frame = message if isinstance(message, str | bytes) else as_frame(message)
         peer = self._peer
         if self._release is None:
             peer._receive(frame)

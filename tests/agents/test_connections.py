@@ -249,3 +249,14 @@ async def test_sync_code_sends_from_its_thread() -> None:
         await heard(socket), await heard(other)
         assert (await answer(socket, "shout"))["result"] == 2
         assert await heard(other) == ["direct", "to all"]
+
+
+async def test_what_is_no_message_is_not_broadcast_even_to_nobody():
+    class Careless(Agent):
+        async def tell(self) -> None:
+            self.broadcast({"n": 1})  # type: ignore[arg-type]
+
+    async with agent_runtime(Careless):
+        agent = await get_agent_by_name(Careless, "a")
+        with pytest.raises(TypeError, match="str or bytes, not dict"):
+            await agent.tell()

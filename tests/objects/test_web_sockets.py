@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from types import SimpleNamespace
 
 import pytest
@@ -318,3 +319,26 @@ def test_an_attachment_is_a_copy_with_a_limit():
     assert left.deserialize_attachment() == {"a": [1]}
     with pytest.raises(ValueError, match="at most 16384 bytes"):
         left.serialize_attachment("x" * 20_000)
+
+
+# What is a message
+
+
+@pytest.mark.parametrize(
+    ("message", "frame"), [(bytearray(b"hi"), b"hi"), (memoryview(b"hi"), b"hi"), (array("B", b"hi"), b"hi")]
+)
+async def test_what_holds_bytes_is_sent_as_them(message, frame):
+    client, server = web_socket_pair()
+    client.accept()
+
+    server.send(message)
+
+    assert await client.receive() == frame
+
+
+@pytest.mark.parametrize("message", [3, [104, 105], {"a": 1}, None], ids=repr)
+def test_what_is_neither_text_nor_bytes_is_refused(message):
+    _, server = web_socket_pair()
+
+    with pytest.raises(TypeError, match=rf"str or bytes, not {type(message).__name__}\. json\.dumps\(value\)"):
+        server.send(message)

@@ -11,20 +11,22 @@ This is what ``edgeagents agent``, ``edgeagents backup`` and ``edgeagents restor
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from edgeagents.errors import ConfigError, StorageError
+from edgeagents.errors import ConfigError, StorageError, StorageUnavailable
 from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex, kept_alarm
 from edgeagents.objects.backend import FolderStorage, namespace_of_folder
@@ -37,6 +39,8 @@ from edgeagents.objects.whole_files import WholeFiles
 from edgeagents.placement import FolderClaim
 
 __all__ = ["StateFolder", "StoredAgent"]
+
+_log = logging.getLogger("edgeagents.storage")
 
 _DIGITS: Final = re.compile(r"[0-9a-f]{64}")
 _IN_ARCHIVE: Final = re.compile(r"agent(\.facets/[0-9a-f]{64})*\.sqlite")
@@ -77,6 +81,11 @@ class StoredAgent:
         """The bytes of its databases and their logs on disk."""
         files = (Path(f"{path}{end}") for path in self.databases for end in ("", "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    @property
+    def has_past(self) -> bool:
+        """Whether earlier states of it may be kept."""
+        return history_folder(self.path).is_dir()
 
     @property
     def changed(self) -> datetime:
@@ -186,7 +195,8 @@ class StateFolder:
     ) -> StoredAgent:
         """Make an agent of what ``export`` wrote, with another name or class if one is given, and return it.
 
-        With ``replace`` it takes the place of one that is there; then nobody may use the folder meanwhile.
+        With ``replace`` it takes the place of one that is there; then nobody may use the folder meanwhile. What that
+        one held can be had again with ``rewind``, if it has a past.
         """
         with self._workshop() as workshop:
             about = _unpack(Path(file), workshop)
@@ -234,7 +244,7 @@ class StateFolder:
             raise ConfigError("A folder cannot be backed up into itself.")
         if agents is None:
             other._take_others(self)
-        return other._take_over(self.agents() if agents is None else agents, replace=True)
+        return other._take_over(self.agents() if agents is None else agents, replace=True, keeps_past=False)
 
     def restore(
         self, source: str | os.PathLike[str], agents: Iterable[StoredAgent] | None = None, *, replace: bool = False
@@ -243,7 +253,8 @@ class StateFolder:
         agents there were.
 
         Raises ``ConfigError`` when one is there already, before anything is changed, unless they are to ``replace``
-        those. Nobody may use this folder meanwhile.
+        those. What those held can be had again with ``rewind``, if they have a past. Nobody may use this folder
+        meanwhile.
         """
         backup = StateFolder(source)
         chosen = list(backup.agents() if agents is None else agents)
@@ -283,16 +294,19 @@ class StateFolder:
                 if not name.endswith(("-wal", "-shm", "-journal", ".new")) and (at / name).is_file():
                     yield at / name
 
-    def _take_over(self, agents: Iterable[StoredAgent], *, replace: bool) -> int:
+    def _take_over(self, agents: Iterable[StoredAgent], *, replace: bool, keeps_past: bool = True) -> int:
         count = 0
         with self._for_itself(), self._alarms() as index:
             for agent in agents:
-                self._note_alarms(self._put(agent.path, agent.namespace, agent.id, replace=replace), index)
+                made = self._put(agent.path, agent.namespace, agent.id, replace=replace, keeps_past=keeps_past)
+                self._note_alarms(made, index)
                 count += 1
             index.sync()
         return count
 
-    def _put(self, source: Path, namespace: str, object_id: ObjectId, *, replace: bool) -> StoredAgent:
+    def _put(
+        self, source: Path, namespace: str, object_id: ObjectId, *, replace: bool, keeps_past: bool = True
+    ) -> StoredAgent:
         target = self._storage.path(namespace, object_id)
         if not replace:
             self._refuse_existing(target, object_id, namespace)
@@ -300,10 +314,10 @@ class StateFolder:
             made = workshop / target.name
             self._copy_tree(source, made, object_id.name)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if replace:
-                _put_in_place(made, target)
-            else:
+            if not replace:
                 self._put_in_free_place(made, target, object_id, namespace)
+            elif not (keeps_past and self._put_upon_past(made, target, workshop)):
+                _put_in_place(made, target)
         sync_folder(target.parent)
         return self._stored(namespace, object_id, target)
 
@@ -324,6 +338,72 @@ class StateFolder:
         except FileExistsError:
             self._refuse_existing(target, object_id, namespace)
             _put_in_place(made, target)
+
+    def _put_upon_past(self, made: Path, target: Path, workshop: Path) -> bool:
+        """Give the databases that are there another content, so that what they held becomes their past.
+
+        Return False, with all as it was, when they have no past, or are too damaged to have one.
+        """
+        if not self._keeps_past(target):
+            return False
+        wanted = {path.relative_to(made.parent): path for path in _tree(made)}
+        # A facet that comes was empty before, and one that goes is empty from now on.
+        empty = workshop / "empty.sqlite"
+        self._make_empty(empty)
+        targets = {target.parent / path: content for path, content in wanted.items()}
+        targets = {**dict.fromkeys(_tree(target), empty), **targets}
+        new = [path for path in targets if not path.exists()]
+        try:
+            for path in new:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._make_empty(path)
+            self._overwrite({path: partial(_prepare, content=content) for path, content in targets.items()})
+        except StorageUnavailable:
+            raise
+        except StorageError as error:
+            _log.warning("The past of %s is given up: %s", target, error)
+            return False
+        return True
+
+    def _keeps_past(self, path: Path) -> bool:
+        if not path.exists():
+            return False
+        try:
+            database = self._with_history(path)
+            try:
+                _ = database.driver
+                timeline = database.past.timeline
+            finally:
+                database.close()
+        except StorageUnavailable:
+            raise
+        except StorageError:
+            return False  # It is damaged, which may be why it is replaced.
+        return timeline is not None and (timeline.is_untouched or history_folder(path).is_dir())
+
+    def _make_empty(self, path: Path) -> None:
+        database = Database.open(path)
+        database.past.keep(_WITHOUT_END, time.time)
+        _ = database.driver
+        database.close()
+
+    def _overwrite(self, changes: Mapping[Path, Callable[[Database], object]]) -> None:
+        """Let each change prepare what a database begins with the next time; when all have, let them begin."""
+        try:
+            for path, prepare in changes.items():
+                database = self._with_history(path)
+                try:
+                    prepare(database)
+                finally:
+                    database.close()
+        except BaseException:
+            for path in changes:
+                (history_folder(path) / "restore.sqlite").unlink(missing_ok=True)
+            raise
+        for path in changes:
+            database = self._with_history(path)
+            _ = database.driver
+            database.close()
 
     def _copy_tree(self, source: Path, target: Path, name: str | None) -> None:
         """Copy the database and those of all facets, with no trace of where they were."""
@@ -372,22 +452,11 @@ class StateFolder:
         with self._for_itself():
             before = datetime.now(UTC) - timedelta(milliseconds=1)
             paths = [agent.path] if isinstance(to, str) else list(agent.databases)
-            databases = [self._with_history(path) for path in paths]
-            try:
-                bookmarks = [to if isinstance(to, str) else _bookmark(database, to) for database in databases]
-                for database, bookmark in zip(databases, bookmarks, strict=True):
-                    database.past.restore_at_next_start(bookmark)
-            except BaseException:
-                for path in paths:
-                    (history_folder(path) / "restore.sqlite").unlink(missing_ok=True)
-                raise
-            finally:
-                for database in databases:
-                    database.close()
-            for path in paths:
-                database = self._with_history(path)
-                _ = database.driver
-                database.close()
+
+            def set_back(database: Database) -> None:
+                database.past.restore_at_next_start(to if isinstance(to, str) else _bookmark(database, to))
+
+            self._overwrite(dict.fromkeys(paths, set_back))
             with self._alarms() as index:
                 self._note_alarms(agent, index)
                 index.sync()
@@ -490,6 +559,10 @@ def _unpack(file: Path, workshop: Path) -> dict[str, Any]:
             return {"namespace": str(about["namespace"]), "id": str(about["id"]), "name": about["name"]}
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ConfigError(f"{file} is not an agent that was exported.") from error
+
+
+def _prepare(database: Database, *, content: Path) -> None:
+    database.past.replace_at_next_start(content)
 
 
 def _bookmark(database: Database, at: datetime) -> str:

@@ -89,6 +89,17 @@ class Past:
                 timeline.prepare_restore(actual, lambda made: alarm.extend(self._prepare_restored(made, timeline)))
         return str(Bookmark.before_restore(timeline.restores)), alarm[0] if alarm else None
 
+    def replace_at_next_start(self, content: Path) -> None:
+        """Have the next ``Database`` at this path begin with what the database file ``content`` holds. For threads.
+
+        What stands here now becomes a part of the past.
+        """
+        timeline = self._required()
+        with timeline.lock:
+            if self._here(timeline) is None:
+                raise StorageError("The database is being written just now. Try again.")
+            timeline.prepare_replacement(content, lambda made: self._prepare_restored(made, timeline))
+
     def _required(self) -> Timeline:
         with self._database.lock:
             if self.timeline is not None and self._database.exists:

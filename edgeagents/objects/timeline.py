@@ -334,11 +334,18 @@ class Timeline:
         """Whether the database is to be replaced."""
         return self._files.has_restore()
 
-    def prepare_restore(self, bookmark: Bookmark, finish: Callable[[Path], None]) -> None:
+    def prepare_restore(self, bookmark: Bookmark, finish: Callable[[Path], object]) -> None:
         """Have the database replaced at the next start. ``finish`` is given what it is replaced with."""
+        self._prepare(lambda made: self._build(bookmark, made), finish)
+
+    def prepare_replacement(self, content: Path, finish: Callable[[Path], object]) -> None:
+        """The same with a copy of another database, which nobody uses."""
+        self._prepare(lambda made: shutil.copyfile(content, made), finish)
+
+    def _prepare(self, make: Callable[[Path], object], finish: Callable[[Path], object]) -> None:
         self._files.make_folder()
         made = self._files.folder / "restore.new"
-        self._build(bookmark, made)
+        make(made)
         finish(made)
         sync_file(made)
         os.replace(made, self.restore_path)

@@ -135,14 +135,21 @@ def export(class_name: str, name: str, file: str, state: str | None) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.option("--class", "class_name", metavar="CLASS", help="The class it gets; default: the one it had.")
 @click.option("--name", help="The name it gets; default: the one it had.")
-@click.option("--replace", is_flag=True, help="Replace the agent that is there. No server may use the folder.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Replace the agent that is there, which can be undone. No server may use the folder.",
+)
 @_with_state
 def import_agent(file: str, class_name: str | None, name: str | None, replace: bool, state: str | None) -> None:
     """Make an agent of a FILE that was exported."""
     with _faults():
         folder = StateFolder(_folder(state), may_be_made=True)
+        there, before = _files(folder), _now()
         made = folder.load(file, class_name=class_name, name=name, replace=replace)
         click.echo(f"{made.class_name} {made.title} is in {folder.path}.")
+        if made.path in there:
+            _tell_undo([made], before)
 
 
 @click.command()
@@ -162,14 +169,39 @@ def backup(target: str, class_name: str | None, name: str | None, state: str | N
 @click.argument("source", type=click.Path(exists=True, file_okay=False))
 @click.argument("class_name", metavar="[CLASS]", required=False)
 @click.argument("name", required=False)
-@click.option("--replace", is_flag=True, help="Replace agents that are there.")
+@click.option("--replace", is_flag=True, help="Replace agents that are there, which can be undone for each.")
 @_with_state
 def restore(source: str, class_name: str | None, name: str | None, replace: bool, state: str | None) -> None:
     """Copy all agents, those of CLASS, or one back from the folder SOURCE. No server may use the state folder."""
     with _faults():
         folder = StateFolder(_folder(state), may_be_made=True)
-        count = folder.restore(source, _chosen(StateFolder(source), class_name, name), replace=replace)
+        chosen = list(_chosen(StateFolder(source), class_name, name))
+        there, before = _files(folder), _now()
+        count = folder.restore(source, chosen, replace=replace)
         click.echo(f"{count} agents are in {folder.path}.")
+        if there:
+            restored = [folder.find(agent.namespace, agent.id.digits) for agent in chosen]
+            _tell_undo([agent for agent in restored if agent.path in there], before)
+
+
+def _files(folder: StateFolder) -> set[Path]:
+    return set(folder.path.glob("objects/*/*.sqlite"))
+
+
+def _now() -> datetime:
+    # The moment before what is done next.
+    return datetime.now(UTC) - timedelta(milliseconds=1)
+
+
+def _tell_undo(replaced: list[StoredAgent], before: datetime) -> None:
+    """Say how to have again what these agents held that were replaced, and of which that is lost."""
+    undone = [agent for agent in replaced if agent.has_past]
+    if undone:
+        which = f"{undone[0].class_name} {undone[0].title}" if len(undone) == 1 else "CLASS NAME"
+        click.echo(f"To undo that: edgeagents agent rewind {which} {before.isoformat()}")
+    for agent in replaced:
+        if not agent.has_past:
+            click.echo(f"{agent.class_name} {agent.title} had no past: what it held before is gone.")
 
 
 def _chosen(folder: StateFolder, class_name: str | None, name: str | None) -> Iterable[StoredAgent]:

@@ -79,6 +79,8 @@ async def test_an_agent_is_forked_and_set_back(state):
 async def test_an_agent_goes_through_a_file(state, tmp_path):
     run("agent", "export", "Notes", "ann", "ann.agent")
     assert "already" in run("agent", "import", "ann.agent", status=1)
+    assert "agent rewind Notes ann 20" in run("agent", "import", "ann.agent", "--replace")
+    assert "undo" not in run("agent", "import", "ann.agent", "--name", "dora", "--replace")
     run("agent", "import", "ann.agent", "--name", "carl")
     run("agent", "import", "ann.agent", "--state", "elsewhere")
     assert await read(state, "carl") == "ann's"
@@ -90,7 +92,11 @@ async def test_a_backup_is_made_and_restored(state, tmp_path):
     assert run("backup", "copy of ann", "Notes", "ann").startswith("1 agents")
     await write(state, "ann", "a mistake")
     assert "already" in run("restore", "copy", status=1)
-    run("restore", "copy", "Notes", "ann", "--replace")
+    said = run("restore", "copy", "Notes", "ann", "--replace")
+    assert await read(state, "ann") == "ann's"
+    run(*said.split("To undo that: edgeagents ")[1].split())
+    assert await read(state, "ann") == "a mistake"
+    assert "undo that: edgeagents agent rewind CLASS NAME 20" in run("restore", "copy", "--replace")
     assert await read(state, "ann") == "ann's"
     run("restore", "copy of ann", "--state", "elsewhere")
     assert await read(tmp_path / "elsewhere", "ann") == "ann's"

@@ -389,3 +389,71 @@ async def test_nothing_is_left_of_the_work(state):
         await outside(StateFolder(state).fork, find(state), "bob")
     assert not list(state.glob(".making-*"))
     assert not list(state.rglob("*.new"))
+
+
+async def replace_a_book(state, tmp_path):
+    """Change a book after a copy of it was made, and put the copy in its place. Return the time before that."""
+    async with serving(state) as runtime:
+        await write_a_book(runtime)
+        await outside(StateFolder(state).backup, tmp_path / "backup")
+        await outside(StateFolder(state).export, find(state), tmp_path / "ann.agent")
+        await book(runtime).write("much work")
+        await book(runtime).write_page("one", "much work")
+        await book(runtime).write_page("three", "much work")
+        await book(runtime).wake_in(86_400)
+    return datetime.now(UTC)
+
+
+@pytest.mark.parametrize("way", ["restore", "import"])
+async def test_what_was_replaced_can_be_had_again(state, tmp_path, way):
+    before = await replace_a_book(state, tmp_path)
+    if way == "restore":
+        StateFolder(state).restore(tmp_path / "backup", replace=True)
+    else:
+        StateFolder(state).load(tmp_path / "ann.agent", replace=True)
+    async with serving(state) as runtime:
+        await is_the_book(runtime, "ann")
+        assert await book(runtime).page("three") == []
+        assert await book(runtime).who() == "ann"
+    assert StateFolder(state).alarm(find(state)) is None
+
+    StateFolder(state).rewind(find(state), before)
+
+    async with serving(state) as runtime:
+        assert await book(runtime).lines() == ["title", "much work"]
+        assert await book(runtime).page("one") == ["first page", "much work"]
+        assert await book(runtime).page("two") == ["second page"]
+        assert await book(runtime).page("three") == ["much work"]
+    assert StateFolder(state).alarm(find(state)) is not None
+
+
+async def test_a_facet_that_came_with_a_copy_goes_when_that_is_undone(state, tmp_path):
+    async with serving(state) as runtime:
+        await book(runtime, "bob").write("bob's")
+        await book(runtime, "bob").write_page("four", "bob's page")
+        await write_a_book(runtime)
+        await outside(StateFolder(state).export, StateFolder(state).find("Book", "bob"), tmp_path / "bob.agent")
+    before = datetime.now(UTC)
+    StateFolder(state).load(tmp_path / "bob.agent", name="ann", replace=True)
+    async with serving(state) as runtime:
+        assert await book(runtime).lines() == ["bob's"]
+        assert await book(runtime).page("four") == ["bob's page"]
+        assert await book(runtime).page("one") == []
+
+    StateFolder(state).rewind(find(state), before)
+
+    async with serving(state) as runtime:
+        await is_the_book(runtime, "ann")
+        assert await book(runtime).page("four") == []
+
+
+async def test_what_is_damaged_is_replaced_with_its_past(state, tmp_path):
+    await replace_a_book(state, tmp_path)
+    found = find(state)
+    found.path.with_name(f"{found.path.name}-wal").unlink()
+    found.path.write_bytes(b"\xff" * 12_288)
+    StateFolder(state).restore(tmp_path / "backup", replace=True)
+    assert not find(state).has_past
+    async with serving(state) as runtime:
+        await is_the_book(runtime, "ann")
+        assert await book(runtime).page("three") == []

@@ -25,6 +25,7 @@ from wrangler_compat.host.web.crypto import Crypto, CryptoKey
 from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
 from wrangler_compat.host.web.html_rewriter import HTMLRewriter
 from wrangler_compat.host.web.timers import TIMERS, performance, scheduler
+from wrangler_compat.host.web.url_pattern import URLPattern
 
 __all__ = ["classes", "js_module"]
 
@@ -60,6 +61,7 @@ def classes() -> dict[str, type[JsProxy]]:
         *(events.CustomEvent, JsWeakMap, JsWeakSet, JsWeakRef, JsAggregateError),
         *(streams.ReadableStream, streams.WritableStream, streams.TransformStream),
         *(streams.IdentityTransformStream, streams.FixedLengthStream),
+        URLPattern,
         *(streams.DefaultReader, streams.ByobReader, streams.Writer),
         *(streams.CountQueuingStrategy, streams.ByteLengthQueuingStrategy),
         *(websocket.WebSocket, websocket.WebSocketPair, websocket.WebSocketRequestResponsePair),

@@ -252,15 +252,20 @@ class StateFolder:
         """Copy everything in the state folder ``source``, or the given agents of it, into this one. Return how many
         agents there were.
 
-        Raises ``ConfigError`` when one is there already, before anything is changed, unless they are to ``replace``
-        those. What those held can be had again with ``rewind``, if they have a past. Nobody may use this folder
-        meanwhile.
+        Raises ``ConfigError`` when one, or what a binding keeps, is there already, before anything is changed, unless
+        they are to ``replace`` those. What agents held can be had again with ``rewind``, if they have a past. Nobody
+        may use this folder meanwhile.
         """
         backup = StateFolder(source)
         chosen = list(backup.agents() if agents is None else agents)
         if not replace:
             for agent in chosen:
                 self._refuse_existing(self._storage.path(agent.namespace, agent.id), agent.id, agent.namespace)
+            for path in backup._others() if agents is None else ():
+                kept = self.path / path.relative_to(backup.path)
+                # What stands in no folder of its own tells which classes there are, and is the same.
+                if kept.parent != self.path and kept.exists():
+                    raise ConfigError(f"There is a {kept} already.")
         count = self._take_over(chosen, replace=replace)
         if agents is None:
             with self._for_itself():

@@ -161,7 +161,7 @@ def backup(target: str, class_name: str | None, name: str | None, state: str | N
     """Copy all agents, those of CLASS, or one into the folder TARGET. Works while servers use the state folder."""
     with _faults():
         folder = StateFolder(_folder(state))
-        count = folder.backup(target, _chosen(folder, class_name, name))
+        count = folder.backup(target, None if class_name is None else _chosen(folder, class_name, name))
         click.echo(f"{count} agents are in {target}.")
 
 
@@ -177,7 +177,7 @@ def restore(source: str, class_name: str | None, name: str | None, replace: bool
         folder = StateFolder(_folder(state), may_be_made=True)
         chosen = list(_chosen(StateFolder(source), class_name, name))
         there, before = _files(folder), _now()
-        count = folder.restore(source, chosen, replace=replace)
+        count = folder.restore(source, chosen if class_name is not None else None, replace=replace)
         click.echo(f"{count} agents are in {folder.path}.")
         if there:
             restored = [folder.find(agent.namespace, agent.id.digits) for agent in chosen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,25 @@ async def test_a_backup_is_made_and_restored(state, tmp_path):
     assert await read(state, "ann") == "ann's"
     run("restore", "copy of ann", "--state", "elsewhere")
     assert await read(tmp_path / "elsewhere", "ann") == "ann's"
+
+
+async def test_a_backup_of_everything_has_what_bindings_keep(state, tmp_path):
+    things = state / "kv" / "things.blob"
+    things.parent.mkdir()
+    things.write_bytes(b"kept")
+
+    run("backup", "copy")
+    run("backup", "copy of ann", "Notes", "ann")
+    things.write_bytes(b"a mistake")
+    run("restore", "copy", "Notes", "ann", "--replace")
+    untouched = things.read_bytes()
+    shutil.rmtree(state / "objects")
+    assert "things.blob already" in run("restore", "copy", status=1)
+    run("restore", "copy", "--replace")
+
+    assert untouched == b"a mistake"
+    assert things.read_bytes() == b"kept"
+    assert not (tmp_path / "copy of ann" / "kv").exists()
 
 
 async def test_what_needs_the_folder_for_itself_says_who_has_it(state):

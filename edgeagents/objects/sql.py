@@ -23,6 +23,13 @@ class Sql:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def accept_double_quoted_text(self) -> None:
+        """Take what is in double quotes for text where no column has that name, as SQL does on Cloudflare.
+
+        Otherwise it is an error, which tells of a name that was misspelt.
+        """
+        self._database.accept_double_quoted_text()
+
     def exec(self, query: str, *bindings: Any) -> SqlCursor:
         """Run ``query`` now, and return a cursor over the rows of its last statement.
 

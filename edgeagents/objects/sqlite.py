@@ -89,6 +89,7 @@ class Database(Session):
         "on_open",
         "past",
         "path",
+        "takes_double_quotes",
     )
 
     def __init__(
@@ -112,6 +113,8 @@ class Database(Session):
         """What counts the database while its file is open, and may have it suspended."""
         self.is_closed = False
         """Whether it was closed for good."""
+        self.takes_double_quotes = False
+        """Whether what is in double quotes is text where no column has that name."""
         self.object_sql = ObjectSql(self)
         """Runs the SQL of the object's code."""
         self.past = Past(self, driver)
@@ -143,6 +146,12 @@ class Database(Session):
         self.limits = limits
         if limits.sql_seconds is not None:
             self.watch.seconds, self.watch.monotonic = limits.sql_seconds, monotonic
+
+    def accept_double_quoted_text(self) -> None:
+        """Take what is in double quotes for text where no column has that name, as SQLite did in its early days."""
+        self.takes_double_quotes = True
+        if self.open_driver is not None:
+            self.open_driver.accept_double_quoted_text()
 
     def claim(self, lease: Lease) -> None:
         """Write by the right of ``lease`` from now on. Call it before anything else.
@@ -388,6 +397,8 @@ class Database(Session):
             statements = (mode, *_SET_UP_FILE, *_SET_UP, *_SMALL_CACHE)
         for statement in statements:
             driver.run_once(statement)
+        if self.takes_double_quotes:
+            driver.accept_double_quoted_text()
         if not is_new:
             self._bring_tables_up_to_date(driver)
         elif self.path is None:

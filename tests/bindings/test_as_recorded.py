@@ -32,7 +32,6 @@ _CLASS = "a storage class that is none is refused, as in production and not loca
 _CHANGED = "the database was changed, and says so"
 _AUTH = "the authorizer's words"
 _BIGINT = "a whole number beyond 2**53 is a BigInt for Pyodide"
-_QUOTED = "text is in single quotes; a column that is misspelt in double quotes is an error"
 _ACKNOWLEDGED = "what was acknowledged does not come again when the handler fails, as in production"
 _OWN_MARK = "a message's own mark beats that of its batch, as in production"
 
@@ -103,9 +102,6 @@ DIFFERENT: dict[str, dict[str, str]] = {
         'storage.sql.exec ["SELECT * FROM _cf_KV"]': _AUTH,
         'storage.sql.exec ["DROP TABLE _cf_KV"]': _AUTH,
         'storage.sql.exec ["SELECT * FROM dbstat"]': _AUTH,
-        'storage.sql.exec ["INSERT INTO t (name) VALUES (\\"quoted\\")"]': _QUOTED,
-        "storage.sql.exec [\"INSERT INTO t (name) VALUES ('d') RETURNING id, name\"] > c.toArray": _QUOTED,
-        'storage.sql.exec ["SELECT group_concat(name) AS g FROM t"] > c.toArray': _QUOTED,
     },
     "object_storage": {
         'storage.put [{"$": "text", "of": "k", "times": 3000000}, 1]': "it begins with what is too big",

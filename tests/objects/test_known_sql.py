@@ -64,6 +64,15 @@ def test_it_runs_when_the_file_was_closed_and_opened_again(sql, database):
     assert len(sql.exec(ALL).to_array()) == 3
 
 
+def test_text_in_double_quotes_is_taken_where_that_is_asked_for_also_after_a_pause(sql, database):
+    sql.accept_double_quoted_text()
+    for _ in range(2):
+        assert sql.exec('SELECT "quoted" AS text').one() == {"text": "quoted"}
+        database.commit()
+        database.sync()
+        assert database.suspend()
+
+
 def test_cursors_of_one_text_are_read_in_turn(sql):
     first, second = sql.exec(ALL), sql.exec(ALL)
 

@@ -24,6 +24,7 @@ class SqlStorage(JsProxy):
 
     def __init__(self, native: Sql) -> None:
         self._native = native
+        native.accept_double_quoted_text()
 
     def exec(self, query: Any, *bindings: Any) -> SqlStorageCursor:
         """Run ``query`` now and return a cursor over the rows of its last statement."""

@@ -43,9 +43,10 @@ class Engine:
 
     def __init__(self, path: Path | None, clock: Clock, *, is_synced: bool = True) -> None:
         self._database = Database.open(path, is_shared=True)
+        self._database.accept_double_quoted_text()
+        self._database.is_synced = is_synced and path is not None
         self._clock = clock
         self._sync = GroupSync(self._database.sync, str(path)) if is_synced and path is not None else None
-        self._ready: object = None
         self.commits = 0
 
     def close(self) -> None:
@@ -57,9 +58,6 @@ class Engine:
         database, began = self._database, self._clock.monotonic()
         try:
             driver = database.driver
-            if driver is not self._ready:
-                driver.accept_double_quoted_text()
-                self._ready = driver
             changes = driver.total_changes()
             schema = self._schema() if first_keyword(sql) in _DEFINING else None
             result = database.object_sql.run(sql, tuple(parameters))

@@ -11,7 +11,7 @@ import builtins
 import inspect
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, ParamSpec
 
 from typing_extensions import TypeVar
@@ -228,8 +228,9 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             current=partial(CurrentAgent, self),
         )
         self.__destruction = Destruction(host, self.__lifecycle.dispose)
-        for capability in self.capabilities:
-            self._expose(capability)
+        for name, place, export in _exposed(cls, tuple(map(type, self.capabilities))):
+            capability = self.capabilities[place]
+            setattr(self, name, capability if export is None else getattr(capability, export))
 
     # Identity and state
 
@@ -553,14 +554,6 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     def _find(self, name: str) -> Any:
         return getattr(self, name, None)
 
-    def _expose(self, capability: Capability) -> None:
-        cls = type(self)
-        if capability.name and not hasattr(cls, capability.name):
-            setattr(self, capability.name, capability)
-        for name in capability.exports:
-            if not hasattr(cls, name):
-                setattr(self, name, getattr(capability, name))
-
     @contextmanager
     def _acting(self, **what: Any) -> Generator[None]:
         token = current_agent.set(CurrentAgent(self, **what))
@@ -604,3 +597,14 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             await self.__hooks.run("on_state_changed", state, source)
         except Exception as error:
             await self.__hooks.report(error)
+
+
+@lru_cache(maxsize=1024)
+def _exposed(cls: type, kinds: tuple[type[Capability], ...]) -> tuple[tuple[str, int, str | None], ...]:
+    """Return what of its capabilities an agent has as attributes: the name, where the capability is, its method."""
+    found: list[tuple[str, int, str | None]] = []
+    for place, kind in enumerate(kinds):
+        if kind.name and not hasattr(cls, kind.name):
+            found.append((kind.name, place, None))
+        found += ((name, place, name) for name in kind.exports if not hasattr(cls, name))
+    return tuple(found)

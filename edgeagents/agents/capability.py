@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeagents.models.tools import Tool
     from edgeagents.objects.context import ObjectContext
 
-__all__ = ["Acting", "Capability", "CapabilityHost", "Emit", "overrides"]
+__all__ = ["Acting", "Capability", "CapabilityHost", "Emit", "places_of_hooks"]
 
 
 class Acting(Protocol):
@@ -120,11 +120,13 @@ class Capability:
         """The agent is being destroyed: let go of what would outlive its storage."""
 
 
-def overrides(capability: object, hook: str) -> bool:
-    """Return whether ``capability`` does anything in ``hook``."""
-    return _overrides(type(capability), hook)
+_HOOKS = ("start", "request", "greet", "connect", "frame", "message", "close", "alarm", "dispose")
 
 
-@functools.cache
-def _overrides(kind: type, hook: str) -> bool:
-    return getattr(kind, hook) is not getattr(Capability, hook)
+@functools.lru_cache(maxsize=1024)
+def places_of_hooks(kinds: tuple[type[Capability], ...]) -> Mapping[str, tuple[int, ...]]:
+    """Return for each hook where in ``kinds`` those capabilities stand that do anything in it."""
+    return {
+        hook: tuple(place for place, kind in enumerate(kinds) if getattr(kind, hook) is not getattr(Capability, hook))
+        for hook in _HOOKS
+    }

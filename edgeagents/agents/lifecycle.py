@@ -11,7 +11,7 @@ from functools import partial, wraps
 from typing import Any
 
 from edgeagents.agents import protocol
-from edgeagents.agents.capability import Capability, CapabilityHost, overrides
+from edgeagents.agents.capability import Capability, CapabilityHost, places_of_hooks
 from edgeagents.agents.closed_socket import closed_socket, failed_session
 from edgeagents.agents.connections import Connection, ConnectionContext, prepare_tags
 from edgeagents.agents.context import CurrentAgent, carry, current_agent
@@ -48,12 +48,14 @@ class Lifecycle:
         self._json_depth = host.ctx.limits.json_depth
         self._current = current
         self._capabilities = capabilities
-        self._on_request = [each.request for each in capabilities if overrides(each, "request")]
-        self._on_greet = [each.greet for each in capabilities if overrides(each, "greet")]
-        self._on_connect = [each.connect for each in capabilities if overrides(each, "connect")]
-        self._on_frame = [each.frame for each in capabilities if overrides(each, "frame")]
-        self._on_message = [each.message for each in capabilities if overrides(each, "message")]
-        self._on_close = [each.close for each in capabilities if overrides(each, "close")]
+        # What the kinds of capabilities decide is found out once for all agents that have them.
+        self._places = places = places_of_hooks(tuple(map(type, capabilities)))
+        self._on_request = [capabilities[place].request for place in places["request"]]
+        self._on_greet = [capabilities[place].greet for place in places["greet"]]
+        self._on_connect = [capabilities[place].connect for place in places["connect"]]
+        self._on_frame = [capabilities[place].frame for place in places["frame"]]
+        self._on_message = [capabilities[place].message for place in places["message"]]
+        self._on_close = [capabilities[place].close for place in places["close"]]
 
     async def start(self, props: Mapping[str, Any] | None) -> None:
         """Start the capabilities in order, then call ``on_start``."""
@@ -64,9 +66,8 @@ class Lifecycle:
             )
         token = current_agent.set(self._current())
         try:
-            for each in self._capabilities:
-                if overrides(each, "start"):
-                    await each.start(props)
+            for place in self._places["start"]:
+                await self._capabilities[place].start(props)
             try:
                 await self._hooks.run("on_start", props)
             except Exception as error:
@@ -206,9 +207,8 @@ class Lifecycle:
             await self._host.jobs.run_due()
             if self._host.jobs.is_closed:
                 return  # One of them has destroyed the agent.
-            for each in self._capabilities:
-                if overrides(each, "alarm"):
-                    await each.alarm()
+            for place in self._places["alarm"]:
+                await self._capabilities[place].alarm()
             try:
                 await self._hooks.run("on_alarm")
             except Exception:
@@ -219,9 +219,8 @@ class Lifecycle:
 
     async def dispose(self) -> None:
         """Let go of everything that outlives storage: connections last, so that capabilities can still say goodbye."""
-        for each in reversed(self._capabilities):
-            if overrides(each, "dispose"):
-                await each.dispose()
+        for place in reversed(self._places["dispose"]):
+            await self._capabilities[place].dispose()
         self._connections.close_all(1001, "Durable Object destroyed")
 
     async def _settle(self, connection: Connection[Any], context: ConnectionContext) -> None:

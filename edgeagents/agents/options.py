@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from edgeagents.agents.retries import DEFAULT_RETRY, RetryOptions
@@ -65,7 +66,7 @@ class AgentOptions:
             raise ConfigError(f"{class_name}.options: {error}") from error
         return replace(self, retry=retry)
 
-    @property
+    @cached_property
     def retry_defaults(self) -> RetryOptions:
         """``retry`` with nothing left open."""
         return RetryOptions.of(self.retry).over(DEFAULT_RETRY)

@@ -86,10 +86,14 @@ class FolderStorage:
         self.handles = OpenDatabases(usual_number() if open_databases is None else open_databases)
         self._index: AlarmIndex | None = None
         self._certain: dict[str, None] = {}
+        self._folders: dict[str, Path] = {}
 
     def path(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> Path:
         """Return the file of the database, whether it is there or not."""
-        path = self.root / "objects" / _slug(namespace) / f"{object_id}.sqlite"
+        folder = self._folders.get(namespace)
+        if folder is None:
+            folder = self._folders[namespace] = self.root / "objects" / _slug(namespace)
+        path = folder / f"{object_id}.sqlite"
         for name in facets:
             path = path.with_suffix(".facets") / f"{_digest(name)}.sqlite"
         return path

@@ -35,24 +35,35 @@ _log = logging.getLogger("edgeagents.storage")
 class Past:
     """The past of ``database``: none before ``keep``."""
 
-    __slots__ = ("_database", "_driver_name", "_why_not", "timeline")
+    __slots__ = ("_database", "_driver_name", "_settings", "_why_not", "timeline")
 
     def __init__(self, database: Database, driver_name: DriverName | None) -> None:
         self._database = database
         self._driver_name: DriverName | None = driver_name
         self._why_not = _NO_FOLDER if database.path is None else _NO_HISTORY
+        self._settings: tuple[History, Callable[[], float]] | None = None
         self.timeline: Timeline | None = None
+        """The history, once the file is there."""
 
     def keep(self, history: History | None, now: Callable[[], float]) -> None:
         """Keep what it takes to restore earlier states. Call it before anything else. ``now`` tells the time."""
+        if history is not None and self._database.path is not None:
+            self._settings = history, now
+
+    def opening(self, *, is_untouched: bool) -> None:
+        """The file is about to be opened; whether all that was ever written is in its log."""
         database = self._database
-        if history is not None and database.path is not None:
-            self.timeline = Timeline(database.path, history, now, _Tools(self._driver_name), database.lock)
+        if self._settings is None or database.path is None:
+            return
+        if self.timeline is None:
+            tools = _Tools(self._driver_name)
+            self.timeline = Timeline(database.path, *self._settings, tools, database.lock)
+        self.timeline.is_untouched = is_untouched
 
     def bookmark(self) -> str | None:
         """Return the bookmark of what is committed; None while that cannot be told: try again. For threads."""
-        timeline = self._required()
-        if not self._database.exists:
+        timeline = self._begun()
+        if timeline is None:
             return str(ORIGIN)
         with timeline.lock:
             here = self._here(timeline)
@@ -60,8 +71,8 @@ class Past:
 
     def bookmark_at(self, when: float) -> str | None:
         """The same for the state at ``when``, in seconds since 1970."""
-        timeline = self._required()
-        if not self._database.exists:
+        timeline = self._begun()
+        if timeline is None:
             return str(ORIGIN)
         with timeline.lock:
             here = self._here(timeline)
@@ -72,9 +83,9 @@ class Past:
 
         Returns the bookmark that undoes it, and the alarm that was set then, as it is kept.
         """
-        timeline = self._required()
+        timeline = self._begun()
         wanted = Bookmark.parse(bookmark)
-        if not self._database.exists:
+        if timeline is None:
             if wanted != ORIGIN:
                 raise StorageError(f"The bookmark {bookmark} is not one of this object's database: it has none.")
             return bookmark, None
@@ -94,17 +105,20 @@ class Past:
 
         What stands here now becomes a part of the past.
         """
-        timeline = self._required()
+        timeline = self._begun()
+        if timeline is None:
+            raise StorageError("There is no database of this object yet, so there is nothing to replace.")
         with timeline.lock:
             if self._here(timeline) is None:
                 raise StorageError("The database is being written just now. Try again.")
             timeline.prepare_replacement(content, lambda made: self._prepare_restored(made, timeline))
 
-    def _required(self) -> Timeline:
+    def _begun(self) -> Timeline | None:
+        """Return the history, None when nothing was ever written. Raises ``StorageError`` when none is kept."""
         with self._database.lock:
-            if self.timeline is not None and self._database.exists:
+            if self._settings is not None and self._database.exists:
                 _ = self._database.driver
-        if self.timeline is None:
+        if self._settings is None:
             raise StorageError(self._why_not)
         return self.timeline
 
@@ -151,7 +165,8 @@ class Past:
         if timeline is None:
             return False
         if not driver.knows_log:
-            self.timeline, self._why_not = None, _NO_DRIVER
+            self.timeline = self._settings = None
+            self._why_not = _NO_DRIVER
             return False
         driver.measure_log()
         if is_new:

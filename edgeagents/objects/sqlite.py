@@ -73,6 +73,7 @@ class Database(Session):
         "_connection",
         "_driver_name",
         "_identity",
+        "_is_absent",
         "_is_connecting",
         "_is_shared",
         "_log_mover",
@@ -122,7 +123,7 @@ class Database(Session):
         self._driver_name: DriverName | None = driver
         self._identity: str | None = None
         self._connection: Connection | None = None
-        self._is_connecting = self._was_open = False
+        self._is_absent = self._is_connecting = self._was_open = False
         self._unsynced = Unsynced(path)
         self._log_mover = LogMover(self)
 
@@ -169,7 +170,14 @@ class Database(Session):
     @property
     def exists(self) -> bool:
         """Whether anything was ever written, so that there is something to read."""
-        return self.open_driver is not None or (self.path is not None and new_database.has_content(self.path))
+        if self.open_driver is not None:
+            return True
+        if self.path is None or self._is_absent:
+            return False
+        exists = new_database.has_content(self.path)
+        # Nobody else makes the file of a database that one alone may write.
+        self._is_absent = not exists and (self._ownership is not None or not self._is_shared)
+        return exists
 
     @property
     def size(self) -> int:
@@ -352,6 +360,7 @@ class Database(Session):
                 self._is_connecting = False
 
     def _open_file(self) -> Driver:
+        self._is_absent = False
         module = load_driver(self._driver_name)
         path = self.path
         is_new = path is None or self._prepare_file(path, new_database.template(module))
@@ -384,8 +393,7 @@ class Database(Session):
             self._unsynced.create(path, template, is_shared=self._is_shared)
         elif self.is_synced and not self.is_certain:
             self._unsynced.doubt(path, len(template))
-        if self.past.timeline is not None:
-            self.past.timeline.is_untouched = is_new or new_database.is_untouched(content, template)
+        self.past.opening(is_untouched=is_new or new_database.is_untouched(content, template))
         self._unsynced.add_folder(path.parent)  # The log will be a new entry in it.
         return is_new
 

@@ -287,7 +287,7 @@ async def test_states_of_before_and_after_the_log_was_moved_come_back(runtime):
     ann = diary(runtime)
     await ann.write("first")
     states = {await ann.bookmark(): await ann.read()}
-    for number in range(5):
+    for number in range(8):
         await ann.write_much(250)
         await ann.write(f"page {number}")
         states[await ann.bookmark()] = await ann.read()

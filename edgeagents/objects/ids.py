@@ -79,6 +79,8 @@ class Place(NamedTuple):
 @lru_cache(maxsize=8192)
 def id_from_name(namespace: str, name: str) -> ObjectId:
     """Return the id that ``name`` has in ``namespace``: always the same one."""
+    if not isinstance(name, str):
+        raise TypeError(f"The name of an object is a str, not {type(name).__name__}: {name!r}.")
     # A name is data: surrogates that no encoder takes still make an id.
     text = name.encode("utf-8", "surrogatepass")
     if namespace.startswith(HALF):

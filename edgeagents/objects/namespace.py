@@ -33,6 +33,7 @@ from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.observer import Observer
 from edgeagents.objects.rpc import HandedOver, copy_arguments, exported_names, is_callable_name
+from edgeagents.objects.spellings import did_you_mean
 
 __all__ = ["Deliver", "Directory", "Namespace", "Namespaces", "Stub", "World", "current_namespaces"]
 
@@ -219,6 +220,10 @@ class Namespace(Generic[T]):
         part.name_bytes = self.name_bytes
         return part
 
+    def __getattr__(self, name: str) -> Any:
+        meant = "" if name.startswith("_") else did_you_mean(name, dir(type(self)))
+        raise AttributeError(f"A namespace has no {name!r}.{meant}")
+
     def __repr__(self) -> str:
         return f"<Namespace {self.class_name}>"
 
@@ -253,9 +258,27 @@ class Stub(Generic[T]):
         await self._send(StartEvent())
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        if "_namespace" not in self.__dict__:
+            # Whatever makes an object without __init__() asks it for this and that.
+            raise AttributeError(name)
         if not is_callable_name(self._namespace.cls, name, self._namespace.exported):
-            raise AttributeError(f"{self._namespace.class_name} has no method {name!r} to call through a stub.")
+            raise AttributeError(
+                f"{self._namespace.class_name} has no method {name!r} to call through a stub.{self._advice(name)}"
+            )
         return functools.partial(self._call, name)
+
+    def __copy__(self) -> Stub[T]:
+        return Stub(self._namespace, self._address, self._deliver, self._props)
+
+    def __deepcopy__(self, memo: object) -> Stub[T]:
+        # It stands for an object, and is none of its data.
+        return self.__copy__()
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise TypeError(
+            f"{self!r} cannot be pickled: it belongs to a runtime. Keep the name of the object, and make a stub of it "
+            "again where it is needed."
+        )
 
     def __dir__(self) -> list[str]:
         cls, exported = self._namespace.cls, self._namespace.exported
@@ -264,6 +287,12 @@ class Stub(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Stub {self._namespace.class_name} {self.id.name if self.id.name is not None else self.id!s}>"
+
+    def _advice(self, name: str) -> str:
+        cls = self._namespace.cls
+        if hasattr(cls, name) and not callable(getattr(cls, name)):
+            return " Attributes stay with the object: write a method that returns it."
+        return did_you_mean(name, dir(self))
 
     async def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         result = await self._send(CallEvent(method, *copy_arguments(args, kwargs)))

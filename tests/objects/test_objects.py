@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
+import pickle
 import threading
 
 import pytest
@@ -344,6 +346,50 @@ def test_only_public_methods_can_be_called(counter, name):
 def test_a_stub_lists_the_methods(counter):
     assert {"bump", "echo", "fetch"} <= set(dir(counter))
     assert "_private" not in dir(counter)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("addTo", r"Did you mean 'add_to'\?"),
+        ("adto", r"Did you mean 'add_to'\?"),
+        ("limit", "Attributes stay with the object: write a method that returns it"),
+        ("something_else", r"through a stub\.$"),
+    ],
+)
+async def test_a_method_that_is_not_there_is_named_with_the_one_that_is_near(name, advice):
+    class Adder(DurableObject):
+        limit = 3
+
+        def add_to(self, n):
+            return n
+
+    async with agent_runtime(Adder) as runtime:
+        with pytest.raises(AttributeError, match=rf"Adder has no method '{name}' .*{advice}"):
+            getattr(runtime.env.Adder.get_by_name("a"), name)
+
+
+def test_a_namespace_tells_the_name_that_was_meant(counters):
+    with pytest.raises(AttributeError, match=r"has no 'idFromName'\. Did you mean 'id_from_name'\?"):
+        counters.idFromName("a")
+
+
+@pytest.mark.parametrize("name", [1, None, b"a"])
+def test_a_name_is_a_str(counters, name):
+    with pytest.raises(TypeError, match=rf"The name of an object is a str, not {type(name).__name__}"):
+        counters.get_by_name(name)
+
+
+@pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
+async def test_a_copy_of_a_stub_reaches_the_same_object(counter, make):
+    await counter.bump(2)
+
+    assert await make(counter).bump() == 3
+
+
+def test_a_stub_is_not_pickled(counter):
+    with pytest.raises(TypeError, match=r"<Stub Counter \w+> cannot be pickled: .* Keep the name of the object"):
+        pickle.dumps(counter)
 
 
 async def test_a_sync_method_runs_in_the_objects_own_thread(counter):

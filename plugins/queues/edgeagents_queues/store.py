@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from edgeagents.objects.values import decode, encode
@@ -55,7 +56,9 @@ def pack_body(body: Any, content_type: str) -> bytes:
     """Return the bytes of ``body``. Raises TypeError for one that is not of its type."""
     match content_type:
         case "json":
-            return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+            return json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_json_form).encode(
+                "utf-8", "surrogatepass"
+            )
         case "text":
             if not isinstance(body, str):
                 kind = _kind(body)
@@ -76,6 +79,17 @@ def _kind(value: Any) -> str:
     """Return what JavaScript calls the type of ``value``."""
     kinds = ((str, "string"), (bool, "boolean"), (int | float, "number"))
     return next((name for kind, name in kinds if isinstance(value, kind)), "object")
+
+
+def _json_form(value: Any) -> Any:
+    """Return what ``JSON.stringify`` writes for a Date and for the bytes of a typed array."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {str(n): byte for n, byte in enumerate(bytes(value))}
+    if isinstance(value, set) and type(value) is not set:
+        return {}  # A ``Set`` of JavaScript, which has no properties.
+    raise TypeError(f'A {type(value).__name__} has no form in JSON: send it with the content type "v8".')
 
 
 def _unpack_body(data: bytes, content_type: str) -> Any:

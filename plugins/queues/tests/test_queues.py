@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,14 @@ async def test_one_message_that_cannot_be_settled_does_not_bring_the_others_back
         await clock.advance(40)
         assert seen == [(0, 1), (1, 1), (0, 2)]
     assert "could not be kept" in caplog.text
+
+
+async def test_dates_and_bytes_in_json_are_as_javascript_writes_them(clock):
+    seen: list[Any] = []
+    when = datetime(2024, 1, 2, 3, 4, 5, 6000, tzinfo=UTC)
+    async with runtime_of(lambda batch: seen.extend(m.body for m in batch.messages), clock) as runtime:
+        await runtime.env.JOBS.send({"when": when, "bytes": b"\x01\xff"})
+        with pytest.raises(TypeError, match='A set has no form in JSON: send it with the content type "v8"'):
+            await runtime.env.JOBS.send({1, 2})
+        await clock.advance(1.1)
+    assert seen == [{"when": "2024-01-02T03:04:05.006Z", "bytes": {"0": 1, "1": 255}}]

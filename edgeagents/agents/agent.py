@@ -530,6 +530,12 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         return await self.dynamic_agents.reopen(name)
 
     async def _activate(self, props: Mapping[str, Any] | None) -> None:
+        if not hasattr(self, "_Agent__destruction"):
+            name = type(self).__name__
+            raise ConfigError(
+                f"{name}.__init__() did not call super().__init__(ctx, env), so {name} is no whole agent. Call it "
+                "first, or set up in on_start() instead."
+            )
         await self.__destruction.finish()
         await self.__lifecycle.start(props)
 

@@ -27,7 +27,9 @@ def callback_name(host: CapabilityHost, callback: object, unknown: str) -> str:
             )
         return name
     if not callable(host.find(callback)):
-        raise AgentError(unknown.format(callback))
+        error = AgentError(unknown.format(callback))
+        error.add_note(f"{host.class_name} has no method {callback!r}: it is called later by that name.")
+        raise error
     return callback
 
 

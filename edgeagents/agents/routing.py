@@ -274,6 +274,13 @@ async def get_agent_by_name(
     _check_retry(routing_retry)
     if isinstance(namespace, type):
         namespace = _namespace_of(namespace)
+    elif not isinstance(namespace, Namespace):
+        raise TypeError(
+            f"get_agent_by_name() takes an agent class, or a namespace out of env, not {namespace!r}. "
+            "Import the class, or look into env for the binding to it."
+        )
+    if not isinstance(name, str):
+        raise TypeError(f"The name of an agent is a str, not {type(name).__name__}: {name!r}.")
     if (fault := _length_fault(namespace, name)) is not None:
         raise ValueError(fault)
     if jurisdiction is not None:

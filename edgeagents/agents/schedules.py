@@ -171,7 +171,9 @@ class Scheduler(Capability):
             or not isinstance(interval_seconds, int | float)
             or not interval_seconds > 0
         ):
-            raise AgentError("intervalSeconds must be a positive number")
+            error = AgentError("intervalSeconds must be a positive number")
+            error.add_note(f"In Python it is schedule_every(interval_seconds={interval_seconds!r}, ...).")
+            raise error
         if interval_seconds > _LONGEST_INTERVAL:
             raise AgentError(f"intervalSeconds cannot exceed {_LONGEST_INTERVAL} seconds (30 days)")
         name = callback_name(self.host, callback, _UNKNOWN)

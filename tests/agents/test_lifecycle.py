@@ -653,6 +653,16 @@ async def test_private_names_of_a_subclass_are_its_own() -> None:
         assert len(await heard(socket)) == 3
 
 
+async def test_an_agent_that_is_not_set_up_is_told_what_it_left_out() -> None:
+    class Half(Agent):
+        def __init__(self, ctx: Any, env: Any) -> None:
+            self.ctx = ctx
+
+    async with agent_runtime(Half) as runtime:
+        with pytest.raises(ConfigError, match=r"Half\.__init__\(\) did not call super\(\)\.__init__\(ctx, env\)"):
+            await get_agent_by_name(runtime.namespaces["Half"], "x")
+
+
 async def test_nothing_is_logged_when_nothing_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with agent_runtime(Talk) as runtime:

@@ -327,6 +327,18 @@ async def test_class_of_another_runtime_is_explained(runtime: Runtime) -> None:
         await get_agent_by_name(Stranger, "x")
 
 
+@pytest.mark.parametrize("what", ["Echo", None, 5], ids=repr)
+async def test_what_is_no_class_and_no_namespace_is_named(runtime: Runtime, what: Any) -> None:
+    with pytest.raises(TypeError, match=rf"an agent class, or a namespace out of env, not {what!r}\."):
+        await get_agent_by_name(what, "x")
+
+
+@pytest.mark.parametrize("name", [1, None, b"x"], ids=repr)
+async def test_a_name_is_a_str(runtime: Runtime, name: Any) -> None:
+    with pytest.raises(TypeError, match=rf"The name of an agent is a str, not {type(name).__name__}: {name!r}"):
+        await get_agent_by_name(Echo, name)
+
+
 async def test_name_for_a_program_has_the_same_limit(runtime: Runtime) -> None:
     with pytest.raises(ValueError, match="2048"):
         await get_agent_by_name(runtime.namespaces["Echo"], "ü" * 1025)

@@ -261,6 +261,16 @@ async def test_intervals_have_bounds(planner: Any, seconds: Any, error: str) -> 
         await planner.plan_every(seconds)
 
 
+async def test_a_refusal_in_the_words_of_the_sdk_notes_what_python_calls_it(planner: Any) -> None:
+    with pytest.raises(Exception, match="intervalSeconds") as interval:
+        await planner.plan_every(0)
+    with pytest.raises(Exception, match="Unknown scheduled callback") as callback:
+        await planner.plan(1, "nothing")
+
+    assert interval.value.__notes__ == ["In Python it is schedule_every(interval_seconds=0, ...)."]
+    assert callback.value.__notes__ == ["Planner has no method 'nothing': it is called later by that name."]
+
+
 async def test_an_interval_of_30_days_is_possible(planner: Any) -> None:
     assert (await planner.plan_every(2_592_000))["interval_seconds"] == 2_592_000
 

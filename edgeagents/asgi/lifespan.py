@@ -24,7 +24,7 @@ async def serve_lifespan(
 ) -> None:
     """Run the lifespan of ``app`` inside of ``start`` and ``stop``. ``drain`` runs as soon as the server wants to stop.
 
-    When ``start`` fails the server is told so and the app is never asked.
+    When ``start`` fails the server is told so, the app is never asked, and the error is raised.
     """
     await receive()
     try:
@@ -33,7 +33,8 @@ async def serve_lifespan(
         _log.error("The agents could not be started", exc_info=error)
         text = "".join(traceback.format_exception_only(error)).strip()
         await send({"type": "lifespan.startup.failed", "message": text})
-        return
+        # As Starlette does: its test client would take an app that returns for one that has started.
+        raise
     if app is not None:
         inner = _InnerLifespan(app, scope, drain, stop)
         if await inner.run(receive, send):

@@ -124,7 +124,8 @@ async def test_the_server_is_told_when_we_cannot_start(server: Server, caplog: p
     running = server.run(raises_at_once)
 
     assert await server.tell("startup") == {"type": "lifespan.startup.failed", "message": "ValueError: no room"}
-    await running
+    with pytest.raises(ValueError, match="no room"):
+        await running
     assert server.log == ["start"]
     assert "could not be started" in caplog.text
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from starlette.responses import StreamingResponse
+from starlette.testclient import TestClient
 
 from edgeagents.agents import Agent, get_agent_by_name
 from edgeagents.asgi import AgentsMiddleware
@@ -128,10 +129,19 @@ async def test_the_server_is_told_when_it_cannot_start(inner: Inner, tmp_path: A
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app({"type": "lifespan"}, receive, send)
+    with pytest.raises(ConfigError, match="cannot be used"):
+        await app({"type": "lifespan"}, receive, send)
 
     assert sent[0]["type"] == "lifespan.startup.failed"
     assert inner.calls == []
+
+
+def test_a_test_client_is_told_when_it_cannot_start(inner: Inner, tmp_path: Any):
+    (tmp_path / "file").write_text("not a folder")
+    app = AgentsMiddleware(inner, agents=[Counter], storage=tmp_path / "file" / "state", discover_plugins=False)
+
+    with pytest.raises(ConfigError, match="cannot be used"), TestClient(app):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = ROOT / "tests" / "clients"
+WRANGLER = ROOT / "tests" / "wrangler"
 PAGES = [ROOT / "examples" / name for name in ("resumable-stream-chat", "human-in-the-loop")]
 
 
@@ -32,5 +33,5 @@ def install(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    for each in (CLIENTS, *PAGES):
+    for each in (CLIENTS, *PAGES, WRANGLER):
         install(each)

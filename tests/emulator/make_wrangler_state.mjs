@@ -1,6 +1,6 @@
 // Fills a state folder as `wrangler dev` does, by miniflare: node make_wrangler_state.mjs FOLDER
 import { createRequire } from "node:module";
-const require = createRequire(new URL("../clients/workerd/package.json", import.meta.url));
+const require = createRequire(new URL("../wrangler/package.json", import.meta.url));
 const { Miniflare } = require("miniflare");
 const root = process.argv[2];
 const script = `

@@ -21,7 +21,7 @@ from edgeagents_emulator.options import Options
 from edgeagents.objects.ids import HALF, id_from_name
 from edgeagents.placement import FolderClaim
 from tests.asgi.client import Exchange, http_scope
-from tests.servers import ROOT
+from tests.packages import WRANGLER, install
 
 pytestmark = pytest.mark.cloudflare(
     "Workers",
@@ -91,7 +91,6 @@ CONFIG: dict[str, Any] = {
     "migrations": [{"tag": "v1", "new_sqlite_classes": ["Sql"], "new_classes": ["Plain"]}],
 }
 MAKER = Path(__file__).with_name("make_wrangler_state.mjs")
-HAS_MINIFLARE = shutil.which("node") is not None and (ROOT / "tests/clients/workerd/node_modules/miniflare").is_dir()
 VALUES = {
     "plain": b'\xff\x0f"\x04text',
     "number": b"\xff\x0fN\x00\x00\x00\x00\x00@E@",
@@ -195,6 +194,7 @@ def unique(cls: str) -> str:
 
 
 def made_by_miniflare(root: Path) -> None:
+    install(WRANGLER)
     subprocess.run(["node", MAKER, root], check=True, timeout=120, stdout=subprocess.DEVNULL)
 
 
@@ -202,7 +202,11 @@ def made_by_miniflare(root: Path) -> None:
     params=[
         made_by_hand,
         pytest.param(
-            made_by_miniflare, marks=pytest.mark.skipif(not HAS_MINIFLARE, reason="needs Node.js and miniflare (npm)")
+            made_by_miniflare,
+            marks=[
+                pytest.mark.node,
+                pytest.mark.skipif(not shutil.which("npm"), reason="Node.js and npm are not installed"),
+            ],
         ),
     ]
 )

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 from edgeagents_emulator.cli import main
 
+from tests.packages import WRANGLER, install
 from tests.wrangler_compat.broken_configurations import BROKEN, Broken
 from wrangler_compat.config import read_config
 
 HERE = Path(__file__).parent
-INSTALLED = HERE.parents[1] / "tests" / "clients" / "workerd" / "node_modules" / "wrangler"
 
 pytestmark = pytest.mark.cloudflare("Workers", "Broken configurations: what is wrong, where, and what to write", "same")
 
@@ -51,12 +51,12 @@ def test_the_command_ends_with_status_1_and_no_traceback(tmp_path: Path, broken:
 
 def wrangler() -> Path:
     """Return the folder of wrangler's package, or skip."""
-    folder = Path(os.environ.get("EDGEAGENTS_TEST_WRANGLER") or INSTALLED)
-    if shutil.which("node") is None:
-        pytest.skip("Node is not installed")
-    if not (folder / "package.json").is_file():
-        pytest.skip("wrangler is not installed: name its folder in EDGEAGENTS_TEST_WRANGLER")
-    return folder
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("Node.js and npm are not installed")
+    if "EDGEAGENTS_TEST_WRANGLER" in os.environ:
+        return Path(os.environ["EDGEAGENTS_TEST_WRANGLER"])
+    install(WRANGLER)
+    return WRANGLER / "node_modules" / "wrangler"
 
 
 @pytest.mark.node

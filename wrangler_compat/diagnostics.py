@@ -80,6 +80,10 @@ class Diagnostics:
     def __iter__(self) -> Iterator[Diagnostic]:
         return iter(self._found)
 
+    def tells_of(self, field: str) -> bool:
+        """Whether something is wrong with the field of this name, at the top or in an environment."""
+        return any(diagnostic.path.rpartition(".")[2] == field for diagnostic in self._found)
+
     @property
     def errors(self) -> Sequence[Diagnostic]:
         return [d for d in self._found if d.is_error]

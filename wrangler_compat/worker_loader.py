@@ -233,7 +233,11 @@ def _refuse_class(name: str, kind: str, found: object, own: dict[str, type], her
     if found is None:
         here.error("class", f"{name!r} is not exported by {file}.{did_you_mean(name, own)}")
     elif kind == _OBJECTS:
-        here.error("class", f"{name!r} in {file} is no agent and no Durable Object: derive it from edgeagents.Agent")
+        here.error(
+            "class",
+            f"{name!r} in {file} is no agent and no Durable Object: derive it from workers.DurableObject, or from "
+            "edgeagents.Agent",
+        )
     else:
         here.error("class", f"{name!r} in {file} is no workflow: it needs a method `async def run(self, event, step)`")
 

@@ -75,7 +75,7 @@ def _configuration(config: Config) -> Iterator[Finding]:
     values = config.values
     if not values.get("name"):
         yield _error("name", "is not set: a deployed worker needs one")
-    if "compatibility_date" not in values:
+    if "compatibility_date" not in values and not config.diagnostics.tells_of("compatibility_date"):
         yield _error("compatibility_date", "is not set: a deployed worker needs one, such as the date of today")
     if config.main is None and not values.get("assets"):
         yield _error("main", "is not set, and there are no assets: there is nothing to deploy")

@@ -191,5 +191,7 @@ def _look_closer(config: Config, known_kinds: frozenset[str]) -> None:
         storage_kinds(config.values["migrations"], config.values["exports"])
     except CannotMigrate as fault:
         config.at("migrations", fault.step).error("invalid", str(fault))
-    if config.path is not None and "compatibility_date" not in config.values:
-        config.diagnostics.at("compatibility_date").warning("missing", "is not set; Cloudflare wants one to deploy")
+    told = config.diagnostics
+    # One that was wrong is not there either.
+    if config.path and "compatibility_date" not in config.values and not told.tells_of("compatibility_date"):
+        told.at("compatibility_date").warning("missing", "is not set; Cloudflare wants one to deploy")

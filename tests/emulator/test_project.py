@@ -185,7 +185,7 @@ def test_a_class_that_is_not_there_has_a_near_one_named(project: MakeProject) ->
 @pytest.mark.parametrize(
     ("worker", "words"),
     [
-        ("class Counter: pass", "'Counter' in src/entry.py is no agent and no Durable Object"),
+        ("class Counter: pass", "is no agent and no Durable Object: derive it from workers.DurableObject, or from"),
         (AGENT + "class Default:\n    def fetch(self, request): pass", "derive it from edgeagents.WorkerEntrypoint"),
         ("import not_there_at_all", "Install it: pip install not-there-at-all"),
     ],
@@ -241,6 +241,7 @@ def test_everything_is_told_at_once(project: MakeProject) -> None:
     )
     told = complaint(folder)
     assert told.startswith("wrangler.jsonc has 4 errors and ")
+    assert "compatibility_date: is not set" not in told
     for words in (
         "compatibility_date: 'soon' is not a date",
         "kv_namespaces[0]: No installed plugin provides 'kv_namespace', needed for the binding 'KV'.",

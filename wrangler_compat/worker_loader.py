@@ -290,7 +290,11 @@ def _explain_missing(error: ModuleNotFoundError, worker: WorkerModule, config: C
         return False
     place, is_direct = _place_in_own_code(error, config)
     what = f"imports {name!r}" if is_direct else f"imports a package that needs {name!r}"
-    here.error("module", f"{place} {what}, which is not installed. {how_to_install(name, config.directory)}")
+    remedy = how_to_install(name, config.directory)
+    # A file of one's own that was forgotten is no package to install, least of all one that a stranger has named so.
+    is_asked_for = not is_direct or remedy.startswith("pyproject.toml")
+    nor = "" if is_asked_for else f", nor is there a {top}.py beside {worker.file.name}"
+    here.error("module", f"{place} {what}, which is not installed{nor}. {remedy}")
     return True
 
 

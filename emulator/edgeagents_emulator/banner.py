@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -30,12 +31,18 @@ def _lines(project: Project) -> Iterator[str]:
         yield from table([("Binding", "Resource", "Mode"), *rows], "  ")
     else:
         yield "Your worker has no bindings."
+    if project.worker.crons:
+        yield f"scheduled() runs by the clock, in UTC: {', '.join(project.worker.crons)}"
+        yield "To run it now: GET /cdn-cgi/handler/scheduled"
     yield f"State is kept in {_near(project.state_folder)}"
 
 
 def _near(path: Path) -> str:
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    # A neighbour is named as a person would from here; what lies far away by its whole path.
+    return os.path.relpath(path, here) if path.is_relative_to(here.parent) else str(path)
 
 
 def _version() -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -131,13 +132,16 @@ def _variable(text: str) -> tuple[str, str]:
 
 def _wishes(options: Options) -> tuple[list[Path], int | None, str]:
     """Return the folders to watch, and the port and address that the configuration asks for."""
+    from edgeagents.errors import ConfigError
+    from edgeagents_emulator.project import config_of
     from wrangler_compat.config import read_config
-    from wrangler_compat.finding import find_config
 
     directory = Path(options.directory)
     script = (directory / options.script).resolve() if options.script else None
-    path = directory / options.config if options.config else find_config(script.parent if script else directory)
-    config = read_config(path, environment=options.chosen_environment(os.environ), directory=directory)
+    try:
+        config = config_of(options, os.environ)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
     folders = _folders(config, script)
     for other in options.others:
         others_config = read_config(directory / other, environment=options.chosen_environment(os.environ))
@@ -174,8 +178,11 @@ def _listen(ip: str, port: int | None) -> socket.socket:
             listener.listen(100)
         except OSError as error:
             listener.close()
+            if error.errno != errno.EADDRINUSE:
+                where = f"port {candidate} of {ip!r}"
+                raise click.ClickException(f"Cannot listen on {where}: {error.strerror}") from error
             fault = error
             continue
         return listener
     what = f"Port {port}" if port is not None else f"Every port from {DEFAULT_PORT} on"
-    raise click.ClickException(f"{what} is taken ({fault}). Choose another with --port.")
+    raise click.ClickException(f"{what} is taken. Choose another with --port.") from fault

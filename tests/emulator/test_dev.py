@@ -271,7 +271,32 @@ def test_an_explicit_port_that_is_taken_is_told(project: MakeProject, monkeypatc
         port = listener.getsockname()[1]
         result = CliRunner().invoke(main, ["dev", "--port", str(port)])
     assert result.exit_code == 1
-    assert f"Port {port} is taken" in result.output
+    assert result.output == f"Error: Port {port} is taken. Choose another with --port.\n"
+
+
+def test_an_address_that_is_not_this_machines_is_told(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project())
+    # Of a network for documentation: nobody has it.
+    result = CliRunner().invoke(main, ["dev", "--ip", "192.0.2.1"])
+    assert result.exit_code == 1
+    assert "Cannot listen on port 8787 of '192.0.2.1': Cannot assign requested address" in result.output
+
+
+def test_a_folder_without_a_project_is_told_and_nothing_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["dev"])
+    assert result.exit_code == 1
+    assert "There is no wrangler.json, wrangler.jsonc or wrangler.toml" in result.output
+    assert "Listening" not in result.output
+
+
+@pytest.mark.server
+def test_the_banner_names_the_crons_and_how_to_run_them_now(project: MakeProject) -> None:
+    with dev(project(triggers={"crons": ["*/5 * * * *"]})) as running:
+        until(lambda: "State is kept" in running.log, "the banner")
+        assert "scheduled() runs by the clock, in UTC: */5 * * * *" in running.log
 
 
 @pytest.mark.parametrize("var", ["KEY", ":value"])

@@ -110,6 +110,13 @@ async def test_a_missing_package_is_named_with_the_line_that_installs_it(project
     assert told in await ask(folder)
 
 
+async def test_a_missing_file_of_the_projects_own_is_not_only_taken_for_a_package(
+    project: MakeProject, ask: Any
+) -> None:
+    told = "imports 'helpers_of_mine', which is not installed, nor is there a helpers_of_mine.py beside entry.py."
+    assert told in await ask(project("import helpers_of_mine\n"))
+
+
 async def test_what_a_package_lacks_is_told_as_such(project: MakeProject, ask: Any) -> None:
     folder = project(WORKER)
     environment(folder, text="import nobody_has_this\n")

@@ -8,6 +8,7 @@ from typing import Any
 from wrangler_compat.host.email_message import EmailMessage
 from wrangler_compat.host.model.proxy import JsClass
 from wrangler_compat.host.modules import install
+from wrangler_compat.host.process import Process
 from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
 from wrangler_compat.host.web.event_source import EventSource
 from wrangler_compat.host.web.fetching import fetch
@@ -25,5 +26,5 @@ _ES_MODULES: Mapping[str, Mapping[str, Any]] = {
 
 def install_platform() -> None:
     """Put the host's modules in place, once."""
-    names = {"fetch": fetch, "EventSource": JsClass.of(EventSource)}
+    names = {"fetch": fetch, "EventSource": JsClass.of(EventSource), "process": Process()}
     install(names, {name: dict(content) for name, content in _ES_MODULES.items()})

@@ -105,3 +105,20 @@ async def test_a_database_is_reached_by_a_socket(run: RunWorker) -> None:
     worker = await run(source, hyperdrive=[{"binding": "DB", "id": "1", "localConnectionString": url}])
     assert await worker.text() == "hello"
     database.close()
+
+
+async def test_a_process_has_the_variables_that_are_text(run: RunWorker) -> None:
+    source = """
+        import asyncio
+        import js
+        from workers import Response, WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                ticked = asyncio.Event()
+                js.process.nextTick(ticked.set)
+                await ticked.wait()
+                return Response.json([js.process.env.to_py(), js.process.platform, js.process.argv.to_py()])
+    """
+    worker = await run(source, vars={"NAME": "x", "LIST": [1]})
+    assert json.loads(await worker.text()) == [{"NAME": "x"}, "linux", ["workerd"]]

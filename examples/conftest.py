@@ -30,10 +30,16 @@ async def model() -> AsyncIterator[VendorServer]:
 
 
 @pytest.fixture
-def emulator(example: str, tmp_path: Path, model: VendorServer) -> Iterator[Server]:
+def plugins() -> list[str]:
+    """The folders of ``plugins/`` that are as if they were installed."""
+    return []
+
+
+@pytest.fixture
+def emulator(example: str, tmp_path: Path, model: VendorServer, plugins: list[str]) -> Iterator[Server]:
     """The example, whose model is ``model``."""
     secrets, env = {"OPENAI_API_KEY": "sk-test"}, {"OPENAI_BASE_URL": model.url}
-    with serving_example(example, tmp_path, secrets=secrets, env=env) as server:
+    with serving_example(example, tmp_path, secrets=secrets, env=env, plugins=plugins) as server:
         yield server
 
 

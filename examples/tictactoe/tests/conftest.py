@@ -1,30 +1,13 @@
-"""The example, served by the real emulator, with a model that says what a test wrote down, and without one."""
+"""The example without a model."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from edgeagents_openai.testing import ChatVendor
 
-from edgeagents.testing.vendor import VendorServer
 from tests.examples import serving_example
 from tests.servers import Server
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[VendorServer]:
-    async with VendorServer(ChatVendor()) as server:
-        yield server
-
-
-@pytest.fixture
-def emulator(tmp_path: Path, model: VendorServer) -> Iterator[Server]:
-    with serving_example(
-        "tictactoe", tmp_path, secrets={"OPENAI_API_KEY": "sk-test"}, env={"OPENAI_BASE_URL": model.url}
-    ) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

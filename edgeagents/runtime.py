@@ -15,12 +15,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from contextvars import Token
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from edgeagents.agents import AgentEvent, AgentRouter, EventBus
 from edgeagents.environment import make_values
+from edgeagents.errors import ObjectReset
 from edgeagents.extensions import DeveloperRoute, Fetch, Transport, Trigger
 from edgeagents.guards import Guards
 from edgeagents.http import Request, Response, to_response
@@ -160,6 +161,8 @@ class Runtime:
         self._starting: asyncio.Task[None] | None = None
         self._watchdog: Watchdog | None = None
         self._entered: Token[Mapping[type, Namespace[Any]]] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._memory: MemoryStorage | None = None
 
     # Life
 
@@ -174,7 +177,7 @@ class Runtime:
         """Start unless it runs; callers at the same time share one start."""
         if self.state == "running":
             return
-        if self._starting is None:
+        if self._starting is None or self._starting.done():
             self._starting = asyncio.get_running_loop().create_task(self.start())
         try:
             await asyncio.shield(self._starting)
@@ -188,6 +191,7 @@ class Runtime:
             raise RuntimeError("This runtime is running already.")
         if self.state == "stopped":
             raise RuntimeError("This runtime was stopped. Make a new one.")
+        self._loop = asyncio.get_running_loop()
         self.hook = load_plugins(self._plugins, discover=self._discover).hook
         backend = self.hook.storage_backend(runtime=self, location=self.location)
         if backend is None:
@@ -209,7 +213,7 @@ class Runtime:
 
     def _storage(self) -> StorageBackend:
         if self.location is None:
-            return MemoryStorage()
+            return self._memory or MemoryStorage()
         return FolderStorage(Path(self.location), self.limits.open_databases, history=self.history, clock=self.clock)
 
     async def _start(self) -> None:
@@ -270,8 +274,14 @@ class Runtime:
             self._watchdog.start()
 
     async def stop(self) -> None:
-        """Close sockets with 1012, end what runs, keep what was written. Harmless when it does not run."""
+        """Close sockets with 1012, end what runs, keep what was written. Harmless when it does not run.
+
+        On another event loop, after that of the start was closed, it lets go of what is left.
+        """
         if self.state != "running":
+            return
+        if self.is_stranded:
+            await self._let_go()
             return
         for trigger in reversed(self._triggers):
             await trigger.stop()
@@ -290,6 +300,38 @@ class Runtime:
         if self._watchdog is not None:
             self._watchdog.stop()
         self._leave()
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether the event loop that it runs on was closed, and with it what ran, without ``stop()``."""
+        return self.state == "running" and self._loop is not None and self._loop.is_closed()
+
+    async def _let_go(self) -> None:
+        self.state = "stopped"
+        closed = ObjectReset("The event loop of this object's runtime was closed.")
+        for trigger in reversed(self._triggers):
+            await _tried(trigger.stop)
+        await _tried(lambda: _all(self.hook.shutdown(runtime=self)))
+        await _tried(self.alarms.stop)
+        await _tried(self.placement.close)
+        for directory in self._directories.values():
+            for slot in directory.slots():
+                await _tried(partial(slot.reset, closed))
+        self._executor.shutdown(wait=False)
+        if isinstance(self._backend, MemoryStorage):
+            self._memory = self._backend
+        else:
+            self.stores.close()
+            self._backend.close()
+        await _tried(self.placement.stop)
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        self._leave()
+
+    def go_on_from(self, stranded: Runtime) -> None:
+        """Begin with what another runtime, which was stopped after its loop was closed, kept in memory."""
+        if stranded._memory is not None:
+            self._memory, self.stores = stranded._memory, stranded.stores
 
     def _leave(self) -> None:
         """Let code find the runtime that it found before this one started."""
@@ -498,6 +540,20 @@ class Runtime:
 
 async def _respond(value: Any, request: Request) -> Response:
     return to_response(value)
+
+
+async def _tried(step: Callable[[], object]) -> None:
+    """Take a step of an end to which not all has to be as it should: what it waits for may have ended long ago."""
+    try:
+        result = step()
+        if inspect.isawaitable(result):
+            await result
+    except asyncio.CancelledError:
+        # Raised too by waiting for a task of the closed loop, which was cancelled.
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+    except Exception:
+        _log.debug("A step of the end of a runtime failed, after its event loop was closed", exc_info=True)
 
 
 async def _all(results: Sequence[Any]) -> None:

@@ -26,8 +26,13 @@ class AgentsMiddleware:
     ``AgentsMiddleware(app, agents=[Counter])`` around any other ASGI app. In the code of ``app``,
     ``get_agent_by_name(Counter, name)`` finds the agents.
 
-    The runtime starts with the server's lifespan, or with the first request where there is none. One that is given
-    as ``runtime`` takes the place of the arguments that would make one. The other arguments are those of ``Runtime``.
+    The runtime starts with the server's lifespan, or with the first request where there is none, as in FastAPI's
+    ``TestClient(app)`` without ``with``. Where each request or test has an event loop of its own, a new runtime starts
+    on each, as after a crash: connections are gone, and what was kept is there. So it is with ``storage=None`` too,
+    whose memory lasts until the end of the lifespan or, without one, as long as this value.
+
+    One that is given as ``runtime`` takes the place of the arguments that would make one, and starts once. The other
+    arguments are those of ``Runtime``.
     ``allowed_hosts`` are the names under which agents answer (``".example.com"`` with all below it); None is any.
     ``keep_alive_seconds`` is how long an event stream may be silent before a comment is sent.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -25,7 +26,9 @@ class Serving:
     """Starts a runtime with the server's lifespan, or else with the first request, and stops it with the server.
 
     A runtime that runs already is somebody else's and is not stopped. After the end, a new lifespan gets a new
-    runtime from ``make``: tests start one app many times.
+    runtime from ``make``: tests start one app many times. Without a lifespan nobody says that it is over: when a
+    request comes after the event loop was closed, as with a test client that makes a loop for each, the runtime of that
+    loop is let go of and a new one starts, with what the other one had in memory.
     """
 
     def __init__(self, make: Callable[[], Runtime], settings: Settings, app: ASGIApp) -> None:
@@ -35,18 +38,27 @@ class Serving:
         self._ready: ASGIApp | None = None
         self._notice: StopNotice | None = None
         self._is_ours = False
+        self._leaving: asyncio.Task[None] | None = None
         self.runtime = make()
 
     async def ready(self) -> ASGIApp:
         """Return what serves the agents, with the runtime started."""
-        if self._ready is None or self.runtime.state != "running":
+        if self._ready is None or self.runtime.state != "running" or self.runtime.is_stranded:
             await self._start()
             assert self._ready is not None
         return self._ready
 
     async def _start(self) -> None:
+        await self._leave_closed_loop()
         if self.runtime.state == "stopped":
-            self.runtime = self._make()
+            before, self.runtime = self.runtime, self._make()
+            if self.runtime is before:
+                raise RuntimeError(
+                    "This runtime has stopped, maybe with its event loop, and cannot be started again. Enter the "
+                    "lifespan of the app, as with TestClient(app), or give AgentsMiddleware agents: for these it makes "
+                    "a runtime each time."
+                )
+            self.runtime.go_on_from(before)
         runtime = self.runtime
         if runtime.state != "running":
             self._is_ours = True
@@ -56,6 +68,17 @@ class Serving:
             self._ready = _wrapped(runtime, self._app)
             self._notice = StopNotice(lambda: self.settings.connections.drain())
             self._notice.listen_for_signals()
+
+    async def _leave_closed_loop(self) -> None:
+        if self._leaving is not None and self._leaving.get_loop().is_closed():
+            self._leaving = None
+        if self._leaving is None and self._is_ours and self.runtime.is_stranded:
+            self._leaving = asyncio.create_task(self.stop(), name="edgeagents: a runtime is let go of")
+        if (leaving := self._leaving) is not None:
+            # Requests at the same time share it: what it holds must be free before the next runtime starts.
+            await asyncio.shield(leaving)
+            if self._leaving is leaving:
+                self._leaving = None
 
     def _listen(self) -> None:
         if self._notice is not None:

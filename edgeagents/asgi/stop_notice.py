@@ -68,9 +68,11 @@ class StopNotice:
         """Put everything back."""
         if self._waiting is not None:
             self._waiting.cancel()
-        for number, (ours, previous) in self._restore.items():
-            if signal.getsignal(number) is ours:
-                signal.signal(number, previous)
+        # From another thread, on whose loop the next server runs, it cannot be: what stays does what was there before.
+        if threading.current_thread() is threading.main_thread():
+            for number, (ours, previous) in self._restore.items():
+                if signal.getsignal(number) is ours:
+                    signal.signal(number, previous)
         self._restore.clear()
 
 

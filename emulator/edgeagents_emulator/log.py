@@ -15,7 +15,6 @@ import edgeagents
 import wrangler_compat.own_modules
 from edgeagents.errors import EdgeAgentsError, RemoteError
 from edgeagents.redaction import redact
-from wrangler_compat.host.context import NoSuchBinding
 from wrangler_compat.host.model.errors import JsException
 
 __all__ = [
@@ -28,6 +27,7 @@ __all__ = [
 ]
 
 _ours = logging.getLogger("edgeagents")
+_of_tasks = logging.getLogger("asyncio")
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "log": logging.INFO, "warn": logging.WARNING,
@@ -51,9 +51,10 @@ _NOT_THEIRS = tuple(
     }
 )
 
-_ON_PURPOSE = (JsException, NoSuchBinding, SyntaxError, EdgeAgentsError)
-# An error of JavaScript's says its name itself.
-_NAMES_OF_THE_HOST = re.compile(r"^wrangler_compat\.[\w.]+\.(?:Js\w+: |DomException: |(?=NoSuchBinding))", re.MULTILINE)
+_ON_PURPOSE = (SyntaxError, EdgeAgentsError)
+_TRACEBACK = "Traceback (most recent call last):\n"
+# The host's errors have the names that they have in Pyodide; one of JavaScript's says its name itself.
+_NAMES_OF_THE_HOST = re.compile(r"^wrangler_compat\.[\w.]+\.(?:(?:Js\w+|DomException): )?", re.MULTILINE)
 
 # An import of a worker's own module goes through these, also in the middle of a traceback.
 _OF_IMPORTS = ("<frozen importlib", str(Path(wrangler_compat.own_modules.__file__)))
@@ -74,7 +75,8 @@ def in_a_line(error: BaseException) -> str:
     """Return what ``error`` is, in one line."""
     error = _own_error(error)
     text = str(error) if isinstance(error, JsException) else f"{type(error).__name__}: {error}"
-    return text.partition("\n")[0]
+    # One that comes from another object brings its traceback, which ends with what it is.
+    return text.rstrip().rpartition("\n")[2] if _TRACEBACK in text else text.partition("\n")[0]
 
 
 def _own_error(error: BaseException) -> BaseException:
@@ -91,7 +93,7 @@ def _trim(report: traceback.TracebackException, error: BaseException, seen: set[
     frames = [frame for frame in report.stack if not frame.filename.startswith(_OF_IMPORTS)]
     theirs = [number for number, frame in enumerate(frames) if _is_theirs(frame.filename)]
     first, end = theirs[0] if theirs else 0, len(frames)
-    if isinstance(error, _ON_PURPOSE):
+    if isinstance(error, _ON_PURPOSE) or type(error).__module__.startswith("wrangler_compat."):
         # A syntax error is in no frame: it names the file itself.
         end = theirs[-1] + 1 if theirs else 0
     report.stack = traceback.StackSummary.from_list(frames[first:end])
@@ -186,7 +188,11 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Show what edgeagents logs, unless the program that we are in has decided about logging already."""
     if _ours.handlers or logging.getLogger().handlers:
         return
-    _ours.addHandler(LineHandler(stream or sys.stderr))
+    handler = LineHandler(stream or sys.stderr)
+    _ours.addHandler(handler)
+    if not _of_tasks.handlers:
+        # What asyncio says of the developer's tasks, such as that one failed and nobody asked how it ended.
+        _of_tasks.addHandler(handler)
     _ours.setLevel(_LEVELS.get(level, logging.INFO))
     # A worker that asks for lines of its own, as with logging.basicConfig(), would have each of ours twice.
     _ours.propagate = False

@@ -27,8 +27,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Get ready, wait to be told what to serve, and serve it until SIGTERM or the end of the line."""
-    # Control-C reaches every process of the terminal; the one that started this decides what it means.
+    # It came blocked. What this starts itself must not have it so.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     # All that is made until the first request stays: there is no garbage to look for.
     gc.disable()
     line = socket.socket(fileno=int(os.environ.pop(LINE)))

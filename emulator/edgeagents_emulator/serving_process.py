@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -39,9 +40,15 @@ class ServingProcess:
                 LINE: str(theirs.fileno()),
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             }
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "edgeagents_emulator.serve"], env=environment, pass_fds=(theirs.fileno(),)
-            )
+            # Control-C reaches every process of the terminal; this one decides what it means, from the other's first
+            # moment on. The other lets it through when it has said that it takes no notice of it.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "edgeagents_emulator.serve"], env=environment, pass_fds=(theirs.fileno(),)
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @property
     def is_outdated(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -126,6 +127,18 @@ class Default(WorkerEntrypoint):
 
 
 @pytest.mark.server
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+def test_control_c_in_the_first_moment_ends_it_without_a_traceback(project: MakeProject) -> None:
+    with dev(project()) as running:
+        assert running.address
+        for pid in children(running.process.pid):
+            os.kill(int(pid), signal.SIGINT)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(20) == 0
+        assert "Traceback" not in running.log
+
+
+@pytest.mark.server
 def test_a_request_that_failed_is_told_why_and_nothing_secret(project: MakeProject) -> None:
     with dev(project(FAILING, durable_objects=None, migrations=None)) as running:
         assert running.get("/end")[1].startswith("SystemExit: 3\n")
@@ -209,12 +222,13 @@ def test_the_serving_process_ends_with_the_one_that_started_it(project: MakeProj
         until(is_gone, "the serving process to end")
 
 
-def two_children(pid: int) -> list[str]:
-    def children() -> list[str]:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
-    until(lambda: len(children()) == 2, "the process that serves and the next one")
-    return children()
+
+def two_children(pid: int) -> list[str]:
+    until(lambda: len(children(pid)) == 2, "the process that serves and the next one")
+    return children(pid)
 
 
 def is_running(pid: str) -> bool:

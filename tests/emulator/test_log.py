@@ -15,6 +15,7 @@ from typing import Any
 
 from edgeagents_emulator.log import LineFormatter, LineHandler, in_a_line, user_traceback
 
+from wrangler_compat.host.model.errors import JsException
 from wrangler_compat.host.web.url import normal_url
 
 
@@ -68,6 +69,11 @@ def test_a_syntax_error_is_its_own_place_and_nothing_else(tmp_path: Path) -> Non
 def test_what_is_said_on_purpose_is_said_without_the_way_to_it() -> None:
     wrong = raised_in_a_pool(functools.partial(normal_url, "no url"))
     assert user_traceback(wrong) == in_a_line(wrong) == "TypeError: Invalid URL: no url"
+
+
+def test_an_error_of_another_object_is_told_by_what_it_is_and_not_by_how_its_traceback_begins() -> None:
+    error = JsException('Traceback (most recent call last):\n  File "entry.py", line 7\nValueError: inside\n')
+    assert in_a_line(error) == "ValueError: inside"
 
 
 def record(level: int, message: str, **extra: Any) -> logging.LogRecord:

@@ -163,17 +163,25 @@ class BufferData(bytes):
 
 @kind("js-view")
 class ViewData(bytes):
-    """The bytes that a typed array or ``DataView`` shows of a buffer, from ``offset``. ``name`` says what it is."""
+    """The bytes that a typed array or ``DataView`` shows of a buffer, from ``offset``. ``name`` says what it is.
+
+    ``buffer`` is None for one that shows all of a buffer which nothing else has.
+    """
 
     name: str
-    buffer: bytes
+    buffer: bytes | None
     offset: int
 
-    def __new__(cls, name: str, buffer: bytes, offset: int, length: int) -> Self:
-        """Make one of ``length`` bytes."""
-        made = super().__new__(cls, memoryview(buffer)[offset : offset + length])
+    def __new__(cls, name: str, content: bytes, buffer: bytes | None = None, offset: int = 0) -> Self:
+        """Make one with this content, which is a part of ``buffer``."""
+        made = super().__new__(cls, content)
         made.name, made.buffer, made.offset = name, buffer, offset
         return made
+
+    @classmethod
+    def part_of(cls, buffer: bytes, name: str, offset: int, length: int) -> Self:
+        """Return one that shows ``length`` bytes."""
+        return cls(name, buffer[offset : offset + length], buffer, offset)
 
     @property
     def format(self) -> str:
@@ -182,12 +190,13 @@ class ViewData(bytes):
 
     def parts(self) -> list[Any]:
         """Return what it shows of which buffer."""
-        return [self.name, self.buffer, self.offset, len(self)]
+        return [self.name, bytes(self)] if self.buffer is None else [self.name, self.buffer, self.offset, len(self)]
 
     @classmethod
     def of(cls, parts: Iterable[Any]) -> Self:
         """Return one made of parts."""
-        return cls(*parts)
+        name, content, *place = parts
+        return cls.part_of(content, name, *place) if place else cls(name, content)
 
 
 @record("js-boxed")

@@ -226,7 +226,7 @@ class _Reader:
         offset, length = self._varint(), self._varint()
         if self._version >= 14:
             self._varint()
-        return self._remember(ViewData(kind, buffer, offset, length))
+        return self._remember(ViewData.part_of(buffer, kind, offset, length))
 
     def boxed(self, read: Callable[[_Reader], Any]) -> BoxedData:
         at = len(self._known)

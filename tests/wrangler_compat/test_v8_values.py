@@ -39,7 +39,7 @@ from wrangler_compat.v8_values import NotReadable, read_v8_value
             [BoxedData(2), BoxedData("b"), BoxedData(True), BoxedData(3)],
         ),
         ("6f49022201612201625f7b02", {"1": "a", "b": None}),
-        ("420200ff5642000200", ViewData("Uint8Array", b"\x00\xff", 0, 2)),
+        ("420200ff5642000200", ViewData("Uint8Array", b"\x00\xff")),
         ("420200ff", BufferData(b"\x00\xff")),
         ("72546d22026e6f2e", ErrorData(name="TypeError", message="no")),
         ("522202612b03", RegExpData("a+", "gi")),

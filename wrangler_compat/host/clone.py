@@ -61,6 +61,8 @@ class ToData:
 
     def __init__(self) -> None:
         self._made: dict[int, Any] = {}
+        self._alone: dict[int, ViewData] = {}
+        """Views that show all of a buffer which nothing else was seen to have, by that buffer."""
 
     def convert(self, value: Any) -> Any:
         """Return the data for ``value``."""
@@ -85,12 +87,19 @@ class ToData:
 
     def view(self, value: TypedArray | JsDataView) -> Any:
         """Return the data of a view of a buffer."""
-        made = ViewData(value._js_name, self.convert(value.buffer), value.byteOffset, value.byteLength)
+        buffer = value.buffer
+        if value.byteLength == len(buffer) and id(buffer) not in self._made and id(buffer) not in self._alone:
+            made = self._alone[id(buffer)] = ViewData(value._js_name, buffer.to_bytes())
+        else:
+            made = ViewData.part_of(self.convert(buffer), value._js_name, value.byteOffset, value.byteLength)
         return self._keep(value, made)
 
     def buffer(self, value: JsArrayBuffer) -> Any:
         """Return the data of an ArrayBuffer."""
-        return self._keep(value, BufferData(value._memory))
+        made = BufferData(value._memory)
+        if id(value) in self._alone:
+            self._alone[id(value)].buffer = made
+        return self._keep(value, made)
 
     def date(self, value: JsDate) -> Any:
         """Return the data of a Date."""
@@ -215,16 +224,12 @@ class FromData:
             return number(value)
         if id(value) in self._made:
             return self._made[id(value)]
+        if type(value) is dict and all(type(key) is str for key in value):
+            return self._object(value)
+        if isinstance(value, list | tuple):
+            return self._array(value)
         if isinstance(value, dict):
             return self._of_dict(value)
-        if isinstance(value, HeadersData):
-            return self._keep(value, Headers(value))
-        if isinstance(value, list | tuple):
-            array = self._keep(value, JsArray())
-            array._items.extend(map(self.convert, value))
-            for n in getattr(value, "undefined", ()):
-                array._items[n] = None
-            return array
         if isinstance(value, ViewData):
             return self._keep(value, self._view(value))
         if isinstance(value, BufferData):
@@ -253,8 +258,25 @@ class FromData:
         self._made[id(value)] = made
         return made
 
+    def _array(self, value: list[Any] | tuple[Any, ...]) -> Any:
+        if isinstance(value, HeadersData):
+            return self._keep(value, Headers(value))
+        array = self._made[id(value)] = JsArray()
+        array._items.extend(map(self.convert, value))
+        if isinstance(value, ArrayData):
+            for n in value.undefined:
+                array._items[n] = None
+        return array
+
+    def _object(self, value: dict[str, Any]) -> LiteralMap:
+        made = self._made[id(value)] = LiteralMap()
+        props, convert = made._props, self.convert
+        for key, item in value.items():
+            props[key] = convert(item)
+        return made
+
     def _view(self, value: ViewData) -> Any:
-        buffer = self.convert(value.buffer)
+        buffer = JsArrayBuffer(value) if value.buffer is None else self.convert(value.buffer)
         if value.name == "DataView":
             return JsDataView(buffer, value.offset, len(value))
         kind = TYPED_ARRAYS[value.name]
@@ -268,10 +290,10 @@ class FromData:
             pairs = value.pairs() if isinstance(value, MapData) else value.items()
             mapping._items.update((self.convert(key), self.convert(item)) for key, item in pairs)
             return mapping
-        made = self._keep(value, LiteralMap())
-        made._props.update((key, self.convert(item)) for key, item in value.items())
-        for name in getattr(value, "undefined", ()):
-            made._props[name] = None
+        made = self._object(value)
+        if isinstance(value, ObjectData):
+            for name in value.undefined:
+                made._props[name] = None
         return made
 
     def _error(self, value: ErrorData) -> Any:

@@ -59,7 +59,7 @@ class _Sending(ToData):
             self._count(len(value))
             return value
         made = super().convert(value)
-        if isinstance(made, bytes) and not isinstance(made, ViewData):
+        if isinstance(made, bytes) and not (isinstance(made, ViewData) and made.buffer is not None):
             self._count(len(made))
         return made
 

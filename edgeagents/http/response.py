@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import json as jsonlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import dump_cookie, generate_etag, parse_range_header, quote_etag
@@ -27,6 +27,20 @@ _TEXT = "text/plain;charset=UTF-8"
 _EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
+class _Maker(Protocol):
+    def __call__(self, data: object, *, status: int = 200, headers: HeadersInit = None) -> Response: ...
+
+
+class _Json:
+    # JavaScript has both under this name: one on the class, one on its instances.
+    @overload
+    def __get__(self, response: None, kind: type[Response]) -> _Maker: ...
+    @overload
+    def __get__(self, response: Response, kind: type[Response]) -> Callable[[], Coroutine[Any, Any, Any]]: ...
+    def __get__(self, response: Response | None, kind: type[Response]) -> Any:
+        return kind.from_json if response is None else response._read_json  # pyright: ignore[reportPrivateUsage]
+
+
 class Response:
     """The answer to a request.
 
@@ -45,6 +59,8 @@ class Response:
         headers: HeadersInit = None,
         websocket: WebSocket | None = None,
     ) -> None:
+        if status != 200:
+            _check_status(status)
         self.status = status
         self.headers = _headers(headers)
         self.websocket = websocket
@@ -150,8 +166,10 @@ class Response:
         """Return the body as text: always UTF-8, with U+FFFD for what is not."""
         return (await self.bytes()).decode("utf-8", "replace").removeprefix("\ufeff")
 
-    async def json(self) -> Any:
-        """Return the value that the body is in JSON."""
+    json = _Json()
+    """``await response.json()`` is what the body is in JSON; ``Response.json(data)`` is ``from_json``."""
+
+    async def _read_json(self) -> Any:
         return jsonlib.loads(await self.bytes())
 
     def set_cookie(
@@ -238,6 +256,11 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"
+
+
+def _check_status(status: object) -> None:
+    if not isinstance(status, int) or not (status == 101 or 200 <= status <= 999):
+        raise ValueError(f"Response(status={status!r}): it is a number from 200 on, or 101 to say yes to a WebSocket.")
 
 
 def _headers(init: HeadersInit) -> Headers:

@@ -522,7 +522,9 @@ class TestFailures:
     @pytest.mark.parametrize("status", [101, 103])
     async def test_a_status_that_is_no_answer_is_500(self, exchange, caplog, status: int):
         async def handle(request: Request) -> Response:
-            return Response(status=status)
+            response = Response()
+            response.status = status
+            return response
 
         call = await exchange(handle).send()
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -48,6 +50,28 @@ async def test_from_json():
     assert response.headers["content-type"] == "application/json"
     assert await response.text() == '{"a":[1,"ü"]}'
     assert await response.json() == {"a": [1, "ü"]}
+
+
+async def test_json_makes_a_response_on_the_class_and_reads_one_on_an_instance():
+    class Mine(Response):
+        pass
+
+    made = Mine.json({"a": 1}, status=201, headers={"x": "y"})
+
+    assert isinstance(made, Mine)
+    assert (made.status, made.headers["content-type"], made.headers["x"]) == (201, "application/json", "y")
+    assert await made.json() == {"a": 1}
+
+
+@pytest.mark.parametrize("status", [0, 99, 100, 103, 1000, "200", None, 200.5], ids=repr)
+def test_a_status_that_no_response_has_is_refused(status: Any):
+    with pytest.raises(ValueError, match=rf"Response\(status={status!r}\): it is a number from 200 on"):
+        Response(status=status)
+
+
+@pytest.mark.parametrize("status", [101, 204, HTTPStatus.NOT_FOUND, 599, 999])
+def test_other_statuses_are_kept(status: int):
+    assert Response(status=status).status == status
 
 
 async def test_json_with_lone_surrogates_is_escaped():

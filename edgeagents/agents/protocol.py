@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from edgeagents.errors import JsonTooDeep
-from edgeagents.http.json_values import is_too_deep, to_jsonable
+from edgeagents.http.json_values import explained, is_too_deep, to_jsonable
 
 __all__ = [
     "EMPTY_MCP_FRAME",
@@ -25,6 +25,7 @@ __all__ = [
     "StateChange",
     "decode",
     "encode",
+    "encode_plain",
     "error_frame",
     "identity_frame",
     "mcp_frame",
@@ -62,24 +63,47 @@ def _no_constant(text: str) -> Any:
 
 _lenient = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=to_jsonable)
 _strict = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_NOTHING: Any = object()
 _ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=to_jsonable)
 _decoder = json.JSONDecoder(parse_constant=_no_constant)
 
 
-def encode(value: Any, *, strict: bool = False) -> str:
+def encode(value: Any, *, about: Any = _NOTHING) -> str:
     """Return ``value`` as JSON text. Raises TypeError or ValueError for what JSON cannot carry.
 
-    Dataclasses and Pydantic models become objects, times and UUIDs text, unless ``strict``. NaN and infinities are
-    refused: browsers could not read the frame.
+    Dataclasses and Pydantic models become objects, times and UUIDs text: ``http.json_values`` has the rule. NaN and
+    infinities are refused: browsers could not read the frame. ``about`` is the part of ``value`` that is somebody
+    else's: errors say where in it the fault is.
     """
-    text = (_strict if strict else _lenient).encode(value)
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            # Half a surrogate pair, which a client can send as an escape and which UTF-8 cannot carry: keep the escape.
-            return _ascii.encode(value)
+    try:
+        text = _lenient.encode(value)
+    except (TypeError, ValueError) as error:
+        raise explained(value if about is _NOTHING else about, error) from error
+    return text if text.isascii() else _carried(text, value)
+
+
+def _carried(text: str, value: Any) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, which a client can send as an escape and which UTF-8 cannot carry: keep the escape.
+        return _ascii.encode(value)
     return text
+
+
+def encode_plain(value: Any) -> tuple[Any, str]:
+    """Return ``value`` as it is when it is read back, and as JSON text.
+
+    They are the same but for what JSON has no form of its own for: a datetime comes back as text.
+    """
+    try:
+        text = _strict.encode(value)
+    except TypeError:
+        text = encode(value)
+        return json.loads(text), text
+    except ValueError as error:
+        raise explained(value, error) from error
+    return value, text if text.isascii() else _carried(text, value)
 
 
 def decode(text: str, depth: int | None = None) -> dict[str, Any] | None:
@@ -150,7 +174,7 @@ EMPTY_MCP_FRAME = mcp_frame({"servers": {}, "tools": [], "prompts": [], "resourc
 
 def result_frame(call_id: str, result: Any, *, done: bool = True) -> str:
     """Return the answer to a call, or with ``done=False`` one part of a streamed answer."""
-    return encode({"type": RPC, "id": call_id, "success": True, "result": result, "done": done})
+    return encode({"type": RPC, "id": call_id, "success": True, "result": result, "done": done}, about=result)
 
 
 def error_frame(call_id: str, error: str) -> str:

@@ -86,20 +86,23 @@ class SyncedState(Capability):
             if value is UNSET:
                 return None
             if self._text is None:
-                self._text = self._encode(value)
+                self._text = protocol.encode(value)
             return protocol.state_frame(self._text)
 
     def set(self, value: Any, source: Connection[Any] | Literal["server"] = "server") -> None:
         """Make ``value`` the state. ``source`` is the connection that asked for it, which is not told.
 
-        Raises what the validator raises, and TypeError or ValueError when the value is no JSON, or not of the state's
-        type.
+        What JSON only knows in another form, such as a datetime, becomes the state in that form, as it will be when it
+        is read back, unless the state has a type. Raises what the validator raises, and TypeError or
+        ValueError when the value has no form in JSON, or is not of the state's type.
         """
         if self._kind is not None:
             value = self._kind.read(value)
+            text = protocol.encode(value)
+        else:
+            value, text = protocol.encode_plain(value)
         if self._validate is not None:
             self._validate(value, source)
-        text = self._encode(value)
         with self._lock:
             self._write(text)
             self._value, self._text = value, text
@@ -168,15 +171,12 @@ class SyncedState(Capability):
             self._is_seeding = True
             try:
                 # A copy: the initial state belongs to the class, and one agent must not change another's.
-                self.set(json.loads(self._encode(initial)))
+                self.set(json.loads(protocol.encode(initial)))
             except BaseException:
                 self._value = UNSET
                 raise
             finally:
                 self._is_seeding = False
-
-    def _encode(self, value: Any) -> str:
-        return protocol.encode(value, strict=self._kind is None)
 
     def _stored(self, value: Any) -> Any:
         if self._kind is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar, cast
@@ -24,6 +24,7 @@ import cbor2
 from cbor2 import CBORTag
 
 from edgeagents.errors import DataCloneError, StorageError
+from edgeagents.http.places import place_of_fault, step
 from edgeagents.objects.kinds import Unmade, kind_name, made_whole
 from edgeagents.objects.records import fields_of, make_record, record_name
 
@@ -51,7 +52,13 @@ def encode(value: Any) -> bytes:
     except UnicodeEncodeError:
         pass  # Text with lone surrogates: UTF-8 has no form for it.
     marked = _Marked()
-    whole = marked.mark(value, 0)
+    try:
+        whole = marked.mark(value, 0)
+    except DataCloneError as error:
+        found = place_of_fault(value, _parts)
+        if found is None or found[0] == "$":
+            raise
+        raise DataCloneError(f"{found[1]} It stands at {found[0]}.") from error
     return cbor2.dumps(CBORTag(_WITH_KINDS, whole) if marked.has_kinds else whole)
 
 
@@ -165,6 +172,23 @@ class _Marked:
         # Held until all is marked: what was made for the parts alone must not give its id away.
         self._parts.append(parts)
         return CBORTag(_KIND, (kind, CBORTag(_SHAREABLE, [self.mark(part, depth + 1) for part in parts])))
+
+
+def _parts(value: Any) -> Iterable[tuple[str, Any]]:
+    if kind_name(type(value)) is not None:
+        return [(f"[{index}]", part) for index, part in enumerate(value.parts())]
+    if isinstance(value, dict):
+        items = list(dict.items(cast("dict[Any, Any]", value)))
+        keys = [(f" (the key {key!r})", key) for key, _ in items if type(key) not in _SCALARS]
+        return [*keys, *((step(key), item) for key, item in items)]
+    if record_name(type(value)) is not None:
+        return [(step(name), item) for name, item in fields_of(value).items()]
+    if isinstance(value, list | tuple):
+        return [(f"[{index}]", item) for index, item in enumerate(value)]
+    if isinstance(value, set | frozenset):
+        return [("[...]", item) for item in value]
+    _mark_leaf(value)
+    return ()
 
 
 def _mark_leaf(value: Any) -> Any:

@@ -216,7 +216,7 @@ async def test_call_is_answered(runtime: Runtime, method: str, args: list[Any], 
         ("__init__", "Method __init__ does not exist"),
         ("__class__", "Method __class__ does not exist"),
         ("", "Method  does not exist"),
-        ("nan", "Out of range float values are not JSON compliant"),
+        ("nan", "The number nan has no form in JSON."),
         ("missing_key", "the key"),
     ],
 )

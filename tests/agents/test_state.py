@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import enum
 import json
 import logging
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -201,6 +206,78 @@ async def test_socket_with_the_senders_id_still_hears_of_the_change(runtime: Run
     say(new, type="cf_agent_state", state=1)
     assert await heard(new) == []
     assert await heard(old) == [{**STATE, "state": 1}]
+
+
+async def test_what_json_writes_in_another_form_is_the_state_in_that_form() -> None:
+    class Colour(enum.Enum):
+        RED = "red"
+
+    @dataclass
+    class Order:
+        at: date
+        colour: Colour
+
+    seen: list[Any] = []
+
+    class Shop(Agent):
+        def validate_state_change(self, next_state: Any, source: Any) -> None:
+            seen.append(next_state)
+
+        async def put(self) -> Any:
+            self.set_state({"orders": [Order(date(2026, 1, 2), Colour.RED)], "id": UUID(int=1)})
+            return self.state
+
+        async def show(self) -> Any:
+            return self.state
+
+    clock = ManualClock()
+    async with agent_runtime(Shop, clock=clock) as runtime:
+        shop: Any = await get_agent_by_name(runtime.namespaces["Shop"], "x")
+        state = await shop.put()
+        await clock.advance(60)
+
+        assert state["orders"] == [{"at": "2026-01-02", "colour": "red"}]
+        assert seen == [state]
+        assert await shop.show() == state
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (timedelta(1), r"A value of type timedelta has no form in JSON\. Use its total_seconds\(\)\."),
+        (Decimal("1.5"), r"A value of type Decimal .* Use str\(\) or float\(\) of it\."),
+        ({1}, r"A value of type set .* Make a list of it\."),
+        (float("inf"), "The number inf has no form in JSON"),
+        ({("a", "b"): 1}, r"A key of type tuple has no form in JSON: \('a', 'b'\)"),
+    ],
+    ids=["timedelta", "Decimal", "set", "inf", "key"],
+)
+async def test_states_and_results_are_refused_with_the_place_of_the_fault(value: Any, words: str) -> None:
+    told: list[str] = []
+    whole = {"orders": [1, {"at": [value]}], "to": "x"}
+
+    class Shop(Agent):
+        options = {"send_identity_on_connect": False}
+
+        @callable()
+        async def put(self) -> None:
+            try:
+                self.set_state(whole)
+            except (TypeError, ValueError) as error:
+                told.append(str(error))
+
+        @callable()
+        async def show(self) -> Any:
+            return whole
+
+    async with agent_runtime(Shop) as runtime:
+        socket = await connect(runtime, "/agents/shop/x")
+        await heard(socket)
+        await answer(socket, "put")
+        told.append((await answer(socket, "show"))["error"])
+
+    assert told[0] == told[1]
+    assert re.fullmatch(rf"{words}.* It stands at \$\.orders\[1\]\.at\[0\]\.", told[0])
 
 
 @pytest.mark.parametrize("state", [{1, 2}, object(), float("nan")])

@@ -169,7 +169,14 @@ async def test_call(runtime: Runtime) -> None:
     [
         ("void", {"done": True, "success": True, "result": None}),
         ("bad", {"error": "bad thing", "success": False}),
-        ("unserialisable", {"error": "A object has no form in JSON.", "success": False}),
+        (
+            "unserialisable",
+            {
+                "error": "A value of type object has no form in JSON. "
+                "Make it a dict, or give its class a method __json__.",
+                "success": False,
+            },
+        ),
         ("nope", {"error": "Method nope does not exist", "success": False}),
         ("onStart", {"error": "Method onStart is not callable", "success": False}),
     ],

@@ -79,7 +79,7 @@ async def test_json_with_lone_surrogates_is_escaped():
 
 
 def test_json_has_no_nan():
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="The number nan has no form in JSON"):
         Response.from_json(float("nan"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -208,6 +209,21 @@ def test_a_value_may_hold_itself():
 @pytest.mark.parametrize("value", [lambda: 1, object(), open, int], ids=["lambda", "object", "builtin", "type"])
 def test_what_is_no_data_is_refused_by_name(value):
     with pytest.raises(DataCloneError, match=f"type .*{type(value).__name__}"):
+        encode(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"orders": [1, 2, 3, {"at": open}]}, "$.orders[3].at"),
+        ({"a b": ({1: object()},)}, "$['a b'][0][1]"),
+        ([{open}], "$[0][...]"),
+        ({open: 1}, f"$ (the key {open!r})"),
+    ],
+    ids=["dicts and lists", "a tuple", "a set", "a key"],
+)
+def test_what_is_no_data_is_refused_with_its_place(value, place):
+    with pytest.raises(DataCloneError, match=re.escape(f"It stands at {place}.")):
         encode(value)
 
 

@@ -34,6 +34,7 @@ class HandlerRuntime:
         self.clock = SystemClock()
         self.debug = False
         self.state = "new"
+        self.is_stranded = False
         self.hook = Hook()
 
     async def ensure_started(self) -> None:

@@ -43,9 +43,11 @@ _SET_UP: Final = (f"PRAGMA foreign_keys = ON {MARK}", f"PRAGMA temp_store = MEMO
 # First, so that SQLite keeps the index of the log in memory and not in a third file.
 _SET_UP_EXCLUSIVE: Final = f"PRAGMA locking_mode = EXCLUSIVE {MARK}"
 _SET_UP_SHARED: Final = f"PRAGMA busy_timeout = 1000 {MARK}"
+_SYNC: Final = f"PRAGMA synchronous = NORMAL {MARK}"
+_DO_NOT_SYNC: Final = f"PRAGMA synchronous = OFF {MARK}"
 _SET_UP_FILE: Final = (
     f"PRAGMA journal_mode = WAL {MARK}",
-    f"PRAGMA synchronous = NORMAL {MARK}",
+    _SYNC,
     f"PRAGMA journal_size_limit = 4194304 {MARK}",
 )
 # SQLite takes room for 20 pages at once when a cache that may grow is empty; most objects need 5. So the cache gets its
@@ -70,6 +72,7 @@ class Database(Session):
     """One object's database. Made by ``open``; there is no file, and no connection, before something needs them."""
 
     __slots__ = (
+        "_begins_log",
         "_connection",
         "_driver_name",
         "_identity",
@@ -123,7 +126,7 @@ class Database(Session):
         self._driver_name: DriverName | None = driver
         self._identity: str | None = None
         self._connection: Connection | None = None
-        self._is_absent = self._is_connecting = self._was_open = False
+        self._begins_log = self._is_absent = self._is_connecting = self._was_open = False
         self._unsynced = Unsynced(path)
         self._log_mover = LogMover(self)
 
@@ -251,6 +254,9 @@ class Database(Session):
             fn()
 
     def committed(self, driver: Driver) -> None:
+        if self._begins_log:
+            self._begins_log = False
+            driver.run_once(_SYNC)
         if self._log_mover.is_due_at_once(driver):
             self._log_mover.move_at_once(driver)
         timeline = self.past.timeline
@@ -405,6 +411,11 @@ class Database(Session):
             statements = (mode, *_SET_UP_FILE, *_SET_UP, *_SMALL_CACHE)
         for statement in statements:
             driver.run_once(statement)
+        # SQLite syncs the head of a log that it begins, and whoever commits waits for the disk: what an older log has
+        # left in the file must not be taken for a part of the new one. In a new file there is nothing of that kind.
+        self._begins_log = is_new and self.path is not None and driver.knows_log
+        if self._begins_log:
+            driver.run_once(_DO_NOT_SYNC)
         if self.takes_double_quotes:
             driver.accept_double_quoted_text()
         if not is_new:

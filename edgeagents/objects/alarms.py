@@ -115,7 +115,7 @@ class AlarmSlot:
             return None  # Its handler runs already.
         if alarm is None or alarm.due > to_ms(now):
             if not self._database.in_transaction:
-                self._entry.put_right(None if alarm is None else alarm.due)
+                self._put_right(None if alarm is None else alarm.due)
             return None
         self._taken = alarm.number
         return AlarmInfo(from_ms(alarm.scheduled), alarm.retries)
@@ -170,6 +170,18 @@ class AlarmSlot:
         # What is in the database now is what the commit keeps: a part may have been rolled back since it was written.
         alarm = self._read()
         return functools.partial(self._entry.end_change, self._entry.version, None if alarm is None else alarm.due)
+
+    def _put_right(self, due: int | None) -> None:
+        # An entry that is removed, or made later, before that is known to last would be missed after a loss of power,
+        # when the alarm is there again.
+        database = self._database
+        if database.is_keeping:
+            return  # It is put right at the end of that.
+        right = functools.partial(self._entry.put_right, due)
+        if database.is_synced and not database.is_certain:
+            database.call_when_kept(right)
+        else:
+            right()
 
     def _reconcile(self) -> None:
         alarm = self._read()

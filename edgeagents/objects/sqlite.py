@@ -241,7 +241,13 @@ class Database(Session):
         is_all, when_kept = self._unsynced.sync()
         self.is_certain = self.is_certain or is_all
         when_kept()
+        self._unsynced.called()
         self.past.note()
+
+    @property
+    def is_keeping(self) -> bool:
+        """Whether somebody waits for ``sync`` to be told of what was committed."""
+        return self._unsynced.is_keeping
 
     def sync_folder_too(self, folder: Path) -> None:
         """Have the next ``sync`` make sure of a folder as well, from which a file was removed."""

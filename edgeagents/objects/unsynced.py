@@ -23,7 +23,17 @@ def _nothing() -> None:
 class Unsynced:
     """What is to be synced for the database at ``path``. Methods may be called in any thread."""
 
-    __slots__ = ("_created", "_created_lock", "_folders", "_hand_over", "_path", "_when_kept", "before_sync", "root")
+    __slots__ = (
+        "_created",
+        "_created_lock",
+        "_folders",
+        "_hand_over",
+        "_path",
+        "_when_kept",
+        "before_sync",
+        "is_keeping",
+        "root",
+    )
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -32,6 +42,8 @@ class Unsynced:
         self.before_sync: Callable[[], object] | None = None
         """Called once by the next ``sync``, before anything else is synced."""
         self._when_kept: Callable[[], object] | None = None
+        self.is_keeping = False
+        """Whether somebody waits to be called when what was committed is kept."""
         self._folders: list[Path] = []
         self._hand_over = threading.Lock()
         self._created: int | None = None
@@ -72,11 +84,17 @@ class Unsynced:
         """Have ``fn`` called at the end of the next ``sync``."""
         with self._hand_over:
             self._when_kept = fn
+            self.is_keeping = True
+
+    def called(self) -> None:
+        """Whoever waited was called."""
+        with self._hand_over:
+            self.is_keeping = self._when_kept is not None
 
     def sync(self) -> tuple[bool, Callable[[], object]]:
         """Return when all of it, and the log, survive a loss of power. Raises ``StorageUnavailable`` when they do not.
 
-        Returns whether there was more than the log, and what to call now that it is kept.
+        Returns whether there was more than the log, and what to call now that it is kept; tell ``called`` of that.
         """
         with self._hand_over:
             before_sync, self.before_sync = self.before_sync, None

@@ -58,6 +58,7 @@ from edgeagents.plugins import load_plugins, unique
 from edgeagents.redaction import has_secret_name, hide
 from edgeagents.runtime_arguments import check_arguments, worker_of
 from edgeagents.services import Service
+from edgeagents.state_watch import StateWatch
 from edgeagents.stores import Stores
 from edgeagents.watchdog import Block, Watchdog
 from edgeagents.worker import Env, ExecutionContext, Worker
@@ -80,6 +81,7 @@ class Runtime:
     ``model_fallback`` names the model provider that answers when the one asked for lacks its key.
     ``neighbours`` are the runtimes of other workers that bindings of this one may name.
     ``allowed_origins`` are the web pages that may use the agents beside the server's own, ``"*"`` for all.
+    With ``debug`` clients see tracebacks, and a state that was changed in place, which is lost, is told in the log.
     Raises ``ConfigError`` for an argument that cannot be; ``start()`` raises it too, and ``PluginError``.
     """
 
@@ -192,7 +194,8 @@ class Runtime:
         if self.state == "stopped":
             raise RuntimeError("This runtime was stopped. Make a new one.")
         self._loop = asyncio.get_running_loop()
-        self.hook = load_plugins(self._plugins, discover=self._discover).hook
+        plugins = (*self._plugins, StateWatch()) if self.debug else self._plugins
+        self.hook = load_plugins(plugins, discover=self._discover).hook
         backend = self.hook.storage_backend(runtime=self, location=self.location)
         if backend is None:
             backend = self._storage()

@@ -111,6 +111,18 @@ class SyncedState(Capability):
         if self._changed is not None:
             self._changed(value, source)
 
+    def is_as_kept(self) -> bool:
+        """Whether the state still is what was written: not so when it was changed in place. Encodes all of it."""
+        with self._lock:
+            if self._value is UNSET or self._text is None:
+                return True
+            try:
+                text = protocol.encode(self._value)
+            except (TypeError, ValueError):
+                return False
+            # What is stored may have been written by another hand: with other spaces, or without fields that are new.
+            return text == self._text or text == protocol.encode(self._stored(json.loads(self._text)))
+
     def reload(self) -> None:
         """What was written is not kept, for a transaction was rolled back: the state is what it was before."""
         with self._lock:

@@ -22,6 +22,8 @@ __all__ = ["AgentsMiddleware"]
 class AgentsMiddleware:
     """Serves agents under ``/{prefix}/{agent}/{name}`` and passes everything else to ``app`` untouched.
 
+    All paths below ``/{prefix}/`` are the agents': one that names no agent is answered with 400.
+
     ``app.add_middleware(AgentsMiddleware, agents=[Counter], storage="state")`` in FastAPI and Starlette,
     ``AgentsMiddleware(app, agents=[Counter])`` around any other ASGI app. In the code of ``app``,
     ``get_agent_by_name(Counter, name)`` finds the agents.

@@ -15,7 +15,9 @@ from edgeagents.errors import ObjectError
 from edgeagents.testing import agent_runtime
 
 pytestmark = pytest.mark.cloudflare(
-    "Agents", "calls from a thread with an event loop of its own", "ours: Workers have no threads"
+    "Agents",
+    "calls from a thread with an event loop of its own",
+    "different: Workers have no threads; here such a call goes to the loop of the object",
 )
 
 

@@ -13,7 +13,7 @@ twice: Cloudflare's Agents and Durable Objects inside the Python application tha
 | mount agents in an application | `asgi/`: `AgentsMiddleware` |
 | stream from a model | `models/`: `stream_text`, `generate_object` and their providers |
 | write a plugin | `hookspecs.py` |
-| test | `testing.py` |
+| test | `testing/` |
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from edgeagents.runtime import Runtime
 from edgeagents.worker import Env, ExecutionContext, WorkerEntrypoint
 
 if TYPE_CHECKING:
+    __version__: str
     from edgeagents.agents import AgentClient, AIChatAgent, ChatOptions
 
 __all__ = [
@@ -94,8 +95,26 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # What ``edgeagents.agents`` imports when it is asked for.
-    if name not in __all__:
+    if name == "__version__":
+        value = _version()
+    elif name in __all__:
+        # What ``edgeagents.agents`` imports when it is asked for.
+        value = getattr(_agents, name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = getattr(_agents, name)
+    globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__", *(name for name in globals() if name.startswith("__"))})
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("edgeagents")
+    except metadata.PackageNotFoundError:
+        # A copy of the source that nobody has installed.
+        return "0+unknown"

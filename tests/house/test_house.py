@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+import edgeagents
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [
@@ -101,6 +104,14 @@ def test_what_few_programs_use_is_imported_when_it_is_asked_for():
         "assert not hasattr(edgeagents, 'AIChatAgents') and not hasattr(edgeagents.agents, 'AgentClients')\n"
     )
     run(sys.executable, "-W", "error", "-c", code)
+
+
+def test_the_package_shows_its_public_names_and_its_version():
+    shown = dir(edgeagents)
+
+    assert [name for name in shown if not name.startswith("__")] == sorted(edgeagents.__all__)
+    assert "__version__" in shown
+    assert edgeagents.__version__ == metadata.version("edgeagents")
 
 
 def test_a_plugin_that_is_only_installed_imports_no_vendors_package():

@@ -225,6 +225,7 @@ async def lifespan(app: Any) -> ApplicationCommunicator:
 
 
 async def test_lifespan_starts_and_stops_the_project(project: MakeProject) -> None:
+    before = sys.modules.get("entry")
     app = EmulatorApp(Options(directory=str(project())))
     communicator = await lifespan(app)
     assert await communicator.receive_output(10) == {"type": "lifespan.startup.complete"}
@@ -232,7 +233,7 @@ async def test_lifespan_starts_and_stops_the_project(project: MakeProject) -> No
     await communicator.send_input({"type": "lifespan.shutdown"})
     assert await communicator.receive_output(10) == {"type": "lifespan.shutdown.complete"}
     await communicator.wait()
-    assert "entry" not in sys.modules
+    assert sys.modules.get("entry") is before
 
 
 async def test_a_project_that_cannot_start_fails_the_lifespan(project: MakeProject) -> None:

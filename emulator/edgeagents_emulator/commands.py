@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 
 from edgeagents.errors import ConfigError
+from edgeagents_emulator.chosen_config import config_of
 from edgeagents_emulator.config_table import config_table, variables_table
 from edgeagents_emulator.deploy_check import Finding, check
 from edgeagents_emulator.new_project import TEMPLATES, make_project
 from edgeagents_emulator.options import Options
-from edgeagents_emulator.project import config_of
 from wrangler_compat.config import read_config
 from wrangler_compat.finding import find_config
 from wrangler_compat.normal_form import normal_form, variables_as_json

@@ -133,7 +133,7 @@ def _variable(text: str) -> tuple[str, str]:
 def _wishes(options: Options) -> tuple[list[Path], int | None, str]:
     """Return the folders to watch, and the port and address that the configuration asks for."""
     from edgeagents.errors import ConfigError
-    from edgeagents_emulator.project import config_of
+    from edgeagents_emulator.chosen_config import config_of
     from wrangler_compat.config import read_config
 
     directory = Path(options.directory)

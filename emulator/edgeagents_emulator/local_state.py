@@ -29,8 +29,9 @@ from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, EdgeAgentsError
 from edgeagents.objects import Clock, SystemClock
 from edgeagents.stores import Stores
+from edgeagents_emulator.chosen_config import config_of
 from edgeagents_emulator.options import Options
-from edgeagents_emulator.project import config_of, state_folder_of
+from edgeagents_emulator.project import state_folder_of
 from edgeagents_emulator.table import table
 from wrangler_compat.config import Config
 

@@ -13,16 +13,16 @@ from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, UnknownBinding
 from edgeagents.worker import Worker
 from edgeagents_emulator.building import run_build
+from edgeagents_emulator.chosen_config import config_of, script_of
 from edgeagents_emulator.options import Options
-from wrangler_compat.config import Config, read_config
+from wrangler_compat.config import Config
 from wrangler_compat.declarations import declare_variables
-from wrangler_compat.finding import find_config
 from wrangler_compat.migrations import CannotMigrate, storage_kinds
 from wrangler_compat.own_environment import OwnEnvironment
 from wrangler_compat.variables import VariableSources, read_variables
 from wrangler_compat.worker_loader import WorkerModule, import_main, make_worker
 
-__all__ = ["Project", "config_of", "load_project", "load_projects", "open_environments", "state_folder_of"]
+__all__ = ["Project", "load_project", "load_projects", "open_environments", "state_folder_of"]
 
 STATE_FOLDER = Path(".edgeagents") / "state"
 
@@ -89,18 +89,6 @@ def _with_unbound(project: Project, named: Mapping[tuple[str, str, str], Binding
     return replace(worker, bindings=(*worker.bindings, *unbound)) if unbound else worker
 
 
-def config_of(options: Options, process: Mapping[str, str]) -> Config:
-    """Return the configuration that ``options`` name, with what is wrong in it. Raises ``ConfigError`` without one."""
-    directory, script = Path(options.directory), _script_of(options)
-    path = directory / options.config if options.config else find_config(script.parent if script else directory)
-    if path is None and script is None:
-        raise ConfigError(
-            f"There is no wrangler.json, wrangler.jsonc or wrangler.toml in {directory} or above it. "
-            "Go to your project's folder, or name the file with --config or EDGEAGENTS_CONFIG."
-        )
-    return read_config(path, environment=options.chosen_environment(process), directory=directory)
-
-
 def open_environments(options: Options, process: Mapping[str, str]) -> list[OwnEnvironment]:
     """Let the packages be found that the projects have for themselves. You must close what this returns."""
     directories: list[Path] = []
@@ -119,10 +107,6 @@ def state_folder_of(options: Options, config: Config) -> Path:
     return config.directory / STATE_FOLDER
 
 
-def _script_of(options: Options) -> Path | None:
-    return (Path(options.directory) / options.script).resolve() if options.script else None
-
-
 def load_project(
     options: Options, process: Mapping[str, str], known_kinds: Iterable[str], *, beside: Sequence[str] | None = None
 ) -> Project:
@@ -131,7 +115,7 @@ def load_project(
     ``known_kinds`` are the kinds of binding that plugins provide, ``beside`` the names of the workers that it runs
     beside, if it does not run alone. What the worker's own code raises passes through.
     """
-    script = _script_of(options)
+    script = script_of(options)
     config = config_of(options, process)
     variables, secret_files = read_variables(
         config.values,

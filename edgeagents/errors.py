@@ -262,13 +262,17 @@ class JsonTooDeep(BadRequest):
 
 
 class BodyTooLarge(HttpError):
-    """The request's body is larger than ``limit`` bytes, which the field ``setting`` of ``Limits`` says."""
+    """The request's body is larger than ``limit`` bytes.
+
+    The field ``setting`` of ``Limits`` says so; it is None when the handler itself did, or when it cannot be set.
+    """
 
     status = 413
 
-    def __init__(self, limit: int, setting: str = "buffered_body_bytes") -> None:
+    def __init__(self, limit: int, setting: str | None = None) -> None:
         self.limit, self.setting = limit, setting
-        super().__init__(f"The body of this request is larger than the limit of {limit} bytes: Limits({setting}=...).")
+        where = "." if setting is None else f": Limits({setting}={limit})."
+        super().__init__(f"The body of this request is larger than the limit of {limit} bytes{where}")
 
 
 class HeadTooLarge(HttpError):

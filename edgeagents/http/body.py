@@ -132,12 +132,12 @@ class Body:
         assert self._source is not None
         return ByteStream(self._source)
 
-    async def read(self, limit: int) -> bytes:
-        """Return all of it, and keep it. More than ``limit`` bytes raise BodyTooLarge."""
+    async def read(self, limit: int, setting: str | None = None) -> bytes:
+        """Return all of it, and keep it. More than ``limit`` bytes raise BodyTooLarge, with ``setting``."""
         if self.data is None:
-            self.data = await gather(self.stream(), limit)
+            self.data = await gather(self.stream(), limit, setting)
         elif len(self.data) > limit:
-            raise BodyTooLarge(limit)
+            raise BodyTooLarge(limit, setting)
         self.used = True
         return self.data
 
@@ -147,15 +147,15 @@ class Body:
             self.form.close()
 
 
-async def gather(stream: AsyncIterator[bytes], limit: int | None) -> bytes:
-    """Return the chunks of ``stream`` as one. More than ``limit`` bytes raise BodyTooLarge."""
+async def gather(stream: AsyncIterator[bytes], limit: int | None, setting: str | None = None) -> bytes:
+    """Return the chunks of ``stream`` as one. More than ``limit`` bytes raise BodyTooLarge, with ``setting``."""
     chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in stream:
             size += len(chunk)
             if limit is not None and size > limit:
-                raise BodyTooLarge(limit)
+                raise BodyTooLarge(limit, setting)
             chunks.append(chunk)
     finally:
         aclose = getattr(stream, "aclose", None)

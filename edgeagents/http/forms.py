@@ -45,17 +45,20 @@ class FormData(MultiDict[str, str]):
                 file.close()
 
 
-async def read_form(content_type: str, stream: AsyncIterator[bytes], limit: int) -> FormData:
-    """Return the form in ``stream``. More than ``limit`` bytes in all raise BodyTooLarge."""
+async def read_form(
+    content_type: str, stream: AsyncIterator[bytes], limit: int, setting: str | None = None
+) -> FormData:
+    """Return the form in ``stream``. More than ``limit`` bytes in all raise BodyTooLarge, with ``setting``."""
     kind, options = parse_options_header(content_type)
     if kind == "application/x-www-form-urlencoded":
-        text = (await gather(stream, min(limit, FIELDS_LIMIT))).decode("utf-8", "replace")
+        whole = gather(stream, limit, setting) if limit <= FIELDS_LIMIT else gather(stream, FIELDS_LIMIT)
+        text = (await whole).decode("utf-8", "replace")
         return FormData(parse_qsl(text, keep_blank_values=True, errors="replace"))
     if kind == "multipart/form-data":
         boundary = options.get("boundary")
         if not boundary:
             raise BadRequest("The content-type multipart/form-data of this request names no boundary.")
-        return await _MultipartReader(boundary, limit).read(stream)
+        return await _MultipartReader(boundary, limit, setting).read(stream)
     raise BadRequest(
         "The body of this request is not a form: its content-type is "
         f"{kind!r}, not 'multipart/form-data' or 'application/x-www-form-urlencoded'."
@@ -63,11 +66,11 @@ async def read_form(content_type: str, stream: AsyncIterator[bytes], limit: int)
 
 
 class _MultipartReader:
-    def __init__(self, boundary: str, limit: int) -> None:
+    def __init__(self, boundary: str, limit: int, setting: str | None) -> None:
         self._delimiter = b"--" + boundary.encode()
         self._held = b""
         self._decoder = multipart.MultipartDecoder(boundary.encode(), FIELDS_LIMIT, max_parts=PARTS_LIMIT)
-        self._limit = limit
+        self._limit, self._setting = limit, setting
         self._size = 0
         self._fields_size = 0
         self._form = FormData()
@@ -80,7 +83,7 @@ class _MultipartReader:
             async for chunk in stream:
                 self._size += len(chunk)
                 if self._size > self._limit:
-                    raise BodyTooLarge(self._limit)
+                    raise BodyTooLarge(self._limit, self._setting)
                 for start in range(0, len(chunk), SLICE):
                     self._decoder.receive_data(self._without_cut_delimiter(chunk[start : start + SLICE]))
                     await self._take()

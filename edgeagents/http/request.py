@@ -292,7 +292,9 @@ class Request:
 
         More than ``limit`` bytes (by default what the runtime's limits allow) raise BodyTooLarge.
         """
-        return await self._the_body().read(self.buffer_limit if limit is None else limit)
+        if limit is not None:
+            return await self._the_body().read(limit)
+        return await self._the_body().read(self.buffer_limit, "buffered_body_bytes")
 
     async def text(self, *, limit: int | None = None) -> str:
         """Return the body as text: always UTF-8, with U+FFFD for what is not."""
@@ -306,8 +308,8 @@ class Request:
         """Return the body's form fields, and its files as ``.files``. It is kept, so it may be asked for again."""
         body = self._the_body()
         if body.form is None:
-            limit = self.buffer_limit if limit is None else limit
-            body.form = await read_form(self.content_type, body.stream(), limit)
+            bound = (self.buffer_limit, "buffered_body_bytes") if limit is None else (limit, None)
+            body.form = await read_form(self.content_type, body.stream(), *bound)
         return body.form
 
     def copy(self, *, url: str | None = None, headers: HeadersInit = None, method: str | None = None) -> Request:

@@ -504,9 +504,9 @@ class TestFailures:
             (BadRequest("no"), 400, b"no"),
             (HttpError("teapot", 418), 418, b"teapot"),
             (
-                BodyTooLarge(3),
+                BodyTooLarge(3, "buffered_body_bytes"),
                 413,
-                b"The body of this request is larger than the limit of 3 bytes: Limits(buffered_body_bytes=...).",
+                b"The body of this request is larger than the limit of 3 bytes: Limits(buffered_body_bytes=3).",
             ),
         ],
     )

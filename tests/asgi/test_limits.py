@@ -97,8 +97,8 @@ class TestBodies:
     async def test_a_body_says_which_limit_it_met(self, exchange):
         limits = Limits(body_bytes=10, buffered_body_bytes=5)
         assert (await answer(exchange, reads_json, limits, body=b"12345"))[0] == 200
-        assert (await answer(exchange, reads_json, limits, body=b"123456"))[1].endswith("buffered_body_bytes=...).")
-        assert (await answer(exchange, reads_json, limits, body=b"1" * 11))[1].endswith(": Limits(body_bytes=...).")
+        assert (await answer(exchange, reads_json, limits, body=b"123456"))[1].endswith("buffered_body_bytes=5).")
+        assert (await answer(exchange, reads_json, limits, body=b"1" * 11))[1].endswith(": Limits(body_bytes=10).")
 
 
 JSON = st.recursive(

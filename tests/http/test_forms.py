@@ -56,8 +56,12 @@ async def test_a_large_file_moves_to_disk_and_can_be_read():
 
 
 async def test_a_form_larger_than_the_limit_is_refused():
-    with pytest.raises(BodyTooLarge):
+    with pytest.raises(BodyTooLarge, match=r"limit of 50 bytes\.$"):
         await form_request(multipart(FIELD, FILE)).form(limit=50)
+    request = form_request(multipart(FIELD, FILE))
+    request.buffer_limit = 50
+    with pytest.raises(BodyTooLarge, match=r"Limits\(buffered_body_bytes=50\)"):
+        await request.form()
 
 
 async def test_a_field_larger_than_memory_allows_is_refused():

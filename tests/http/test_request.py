@@ -178,6 +178,8 @@ async def test_buffering_stops_at_the_limit():
     with pytest.raises(BodyTooLarge) as caught:
         await request.bytes(limit=2500)
     assert caught.value.status == 413
+    # The handler said so, and no field of Limits.
+    assert (caught.value.setting, str(caught.value)[-24:]) == (None, "the limit of 2500 bytes.")
     assert len(read) == 3
 
 
@@ -185,7 +187,7 @@ async def test_a_body_that_is_there_obeys_the_limit_too():
     request = Request("/", body=b"12345")
     request.buffer_limit = 4
 
-    with pytest.raises(BodyTooLarge):
+    with pytest.raises(BodyTooLarge, match=r"Limits\(buffered_body_bytes=4\)"):
         await request.text()
     assert await request.bytes(limit=5) == b"12345"
 

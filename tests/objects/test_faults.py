@@ -303,7 +303,7 @@ async def test_a_checkpoint_that_fails_is_tried_again_and_refuses_nothing(tmp_pa
         world = World(runtime)
         await world.add()
         faulty_disk.fails.add("sync")
-        for _ in range(15):
+        for _ in range(40):
             await world.add(400_000)
         assert faulty_disk.failed
         assert "could not be moved into the database" in caplog.text

@@ -66,7 +66,9 @@ def test_the_app_counts_notes_keeps_them_and_tells_a_script(tmp_path: Path) -> N
     ], done.stderr
 
 
-async def test_what_is_changed_in_place_is_neither_told_nor_kept(clock: ManualClock, page: Any) -> None:
+async def test_what_is_changed_in_place_is_not_kept_and_debug_says_so(
+    clock: ManualClock, page: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     class Careless(page.Room):
         def careless(self) -> int:
             self.state["notes"] += 1000
@@ -75,10 +77,11 @@ async def test_what_is_changed_in_place_is_neither_told_nor_kept(clock: ManualCl
         def count(self) -> int:
             return self.state["notes"]
 
-    async with agent_runtime(Careless, clock=clock) as runtime:
+    async with agent_runtime(Careless, clock=clock, debug=True) as runtime:
         room: Any = runtime.namespaces["Careless"].get_by_name("a")
         await room.add_note("one")
         assert await room.careless() == 1001
+        assert "was changed in place" in caplog.text
         await clock.advance(60)
         assert await room.count() == 1
 

@@ -580,13 +580,10 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     def _advise(self, error: Exception, connection: Connection[Any] | None) -> None:
         where = f" on the connection {connection.id!r}" if connection is not None else ""
-        self.ctx.logger.error(
-            "%s %r: %s%s. Override on_error(self, error, connection=None) to handle errors of this agent.",
-            type(self).__name__,
-            self.ctx.id.name,
-            type(error).__name__,
-            where,
-        )
+        # Whoever logs the error logs this with it.
+        note = f"In {type(self).__name__} {self.ctx.id.name!r}{where}. Override on_error(self, error, connection=None)."
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         raise error
 
     def _tell_state_changed(self, state: Any, source: Any) -> None:

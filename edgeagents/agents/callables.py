@@ -19,6 +19,7 @@ from edgeagents.agents.kebab import snake_case
 from edgeagents.agents.told_errors import told
 from edgeagents.errors import WebSocketError
 from edgeagents.objects.records import record
+from edgeagents.own_errors import as_raised
 
 if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection
@@ -150,7 +151,8 @@ class Callables(Capability):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            self._logger.error("The callable %s failed", name, exc_info=error)
+            title = f"{self.host.class_name} {self.host.name!r}"
+            self._logger.error("%s: the callable %s failed", title, name, exc_info=as_raised(error))
             self.host.emit("rpc:error", method=name, error=told(error))
             answer.error(told(error))
         except BaseException:

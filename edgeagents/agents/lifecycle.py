@@ -24,6 +24,7 @@ from edgeagents.errors import AgentError, HttpError, JsonTooDeep, TooManySockets
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import nanoid
 from edgeagents.objects.websocket import WebSocket, web_socket_pair
+from edgeagents.own_errors import as_raised
 
 __all__ = ["Lifecycle"]
 
@@ -132,7 +133,7 @@ class Lifecycle:
             except Exception as error:
                 await self._hooks.report(error, connection)
         except Exception as error:
-            self._logger.error("A client could not connect to %r", self._host.name, exc_info=error)
+            self._logger.error("%s: a client could not connect", self._title, exc_info=as_raised(error))
             return self._refuse(connection, error)
         finally:
             current_agent.reset(token)
@@ -162,7 +163,7 @@ class Lifecycle:
             self._logger.warning("A message from %r is refused: %s", connection, error)
             connection.close(1009, str(error))
         except Exception as error:
-            await self._report(error, connection, "A message from %r could not be handled")
+            await self._report(error, connection, "a message from %r could not be handled")
         finally:
             current_agent.reset(token)
 
@@ -196,7 +197,7 @@ class Lifecycle:
         token = current_agent.set(self._current(connection=connection))
         try:
             broken = error if isinstance(error, Exception) else WebSocketError(f"The connection broke: {error!r}")
-            await self._report(broken, connection, "The connection %r broke")
+            await self._report(broken, connection, "the connection %r broke")
         finally:
             current_agent.reset(token)
 
@@ -266,7 +267,11 @@ class Lifecycle:
         try:
             await self._hooks.report(error, connection)
         except Exception as left:
-            self._logger.error(text, connection, exc_info=left)
+            self._logger.error(f"%s: {text}", self._title, connection, exc_info=as_raised(left))
+
+    @property
+    def _title(self) -> str:
+        return f"{self._host.class_name} {self._host.name!r}"
 
 
 def _carried(answer: Any, current: CurrentAgent) -> Any:

@@ -8,6 +8,7 @@ from typing import Final
 
 from edgeagents.errors import ClientDisconnected, HttpError, ObjectError, OwnershipLost, StorageUnavailable
 from edgeagents.http import Request, Response
+from edgeagents.own_errors import as_raised
 from edgeagents.redaction import redact
 
 __all__ = ["answer_failure"]
@@ -32,7 +33,7 @@ def answer_failure(error: Exception, request: Request, *, debug: bool) -> Respon
     if isinstance(error, ClientDisconnected):
         _log.debug("%s %s: the client left before it was answered", request.method, request.path)
         return Response(status=499)
-    _log.error("%s %s: the handler failed", request.method, request.path, exc_info=error)
+    _log.error("%s %s: the handler failed", request.method, request.path, exc_info=as_raised(error))
     if debug:
         return Response(redact("".join(traceback.format_exception(error))), status=500)
     return Response("Internal Server Error", status=500)

@@ -35,6 +35,7 @@ from edgeagents.objects.gates import InputGate, OutputGate, Turn, current_turn
 from edgeagents.objects.ids import Address
 from edgeagents.objects.rpc import copy_result, crossing_error, is_callable_name
 from edgeagents.objects.storage import Storage
+from edgeagents.own_errors import as_raised
 
 if TYPE_CHECKING:
     from edgeagents.http import Request, Response
@@ -341,8 +342,8 @@ class Activation:
             if handler is not None:
                 takes_info = bool(inspect.signature(handler).parameters)
                 await self.invoke(handler, *((info,) if takes_info else ()))
-        except Exception:
-            self.logger.exception("alarm() of %r failed (retry %d)", self.id.name or str(self.id), info.retry_count)
+        except Exception as error:
+            self.logger.error("%s: alarm() failed (retry %d)", self._title, info.retry_count, exc_info=as_raised(error))
             self.alarm.failed()
         else:
             self.alarm.done()
@@ -520,10 +521,15 @@ class Activation:
     def _task_done(self, task: asyncio.Future[Any]) -> None:
         self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None and error is not self.failure:
-            name = task.get_name() if isinstance(task, asyncio.Task) else "What was given to wait_until()"
-            self.logger.error("%s failed", name, exc_info=error)
+            name = task.get_name() if isinstance(task, asyncio.Task) else ""
+            what = name.partition(": ")[2] or "what was given to wait_until()"
+            self.logger.error("%s: %s failed", self._title, what, exc_info=as_raised(error))
         if not self._holds:
             self._rest()
+
+    @property
+    def _title(self) -> str:
+        return f"{self.slot.directory.class_name} {self.id.name or str(self.id)!r}"
 
     def _transaction_ended(self) -> None:
         if self.is_on_loop:

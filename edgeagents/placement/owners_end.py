@@ -6,14 +6,16 @@ The event is handled here as if it had come here; what it answers goes back in f
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from edgeagents.errors import ClientDisconnected
+from edgeagents.errors import ClientDisconnected, RemoteError
 from edgeagents.http import AbortController, Response
-from edgeagents.objects import Address, Event
+from edgeagents.objects import Address, Event, FetchEvent
 from edgeagents.objects.rpc import crossing_error
 from edgeagents.objects.values import encode
+from edgeagents.own_errors import as_raised
 from edgeagents.placement.carried_socket import Carried
 from edgeagents.placement.link import WINDOW, Inflow, Link, Outflow
 from edgeagents.placement.wire import pack_error, pack_response, unpack_address, unpack_event
@@ -21,6 +23,8 @@ from edgeagents.placement.wire import pack_error, pack_response, unpack_address,
 __all__ = ["Handle", "OwnersEnd"]
 
 _LOST = 1006
+
+_log = logging.getLogger("edgeagents.placement")
 
 
 class Handle(Protocol):
@@ -44,6 +48,7 @@ class OwnersEnd:
         self._task = asyncio.get_running_loop().create_task(self._serve(packed, handle))
 
     async def _serve(self, packed: list[Any], handle: Handle) -> None:
+        event: Event | None = None
         try:
             event, props = unpack_event(packed, self._body, self._abort.signal)
             handled = handle(unpack_address(packed), event, props)
@@ -54,6 +59,12 @@ class OwnersEnd:
         except asyncio.CancelledError:
             raise
         except Exception as error:
+            if isinstance(error, RemoteError):
+                # The traceback does not cross. A call may well fail on purpose, which its caller deals with.
+                level = logging.ERROR if isinstance(event, FetchEvent) else logging.INFO
+                address = unpack_address(packed)
+                whose = f"{address.namespace} {address.id.name or address.id.digits!r}"
+                _log.log(level, "%s: what another process asked for failed", whose, exc_info=as_raised(error))
             self._finish("error", pack_error(error))
 
     async def _answer(self, result: Any) -> None:

@@ -172,11 +172,12 @@ async def test_on_request_may_return_many_things(path: str, status: int, content
         assert await response.bytes() == body
 
 
-async def test_error_in_on_request_reaches_the_caller_as_it_was_raised(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_in_on_request_reaches_the_caller_as_it_was_raised() -> None:
     async with agent_runtime(Answers) as runtime:
-        with pytest.raises(RuntimeError, match="the secret reason"):
+        with pytest.raises(RuntimeError, match="the secret reason") as raised:
             await ask(runtime, "/agents/answers/x/boom")
-    assert "Override on_error" in caplog.text
+    assert raised.value.__cause__ is not None
+    assert raised.value.__cause__.__notes__ == ["In Answers 'x'. Override on_error(self, error, connection=None)."]
 
 
 async def test_what_the_client_did_wrong_is_no_error_of_the_agent(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -32,7 +33,9 @@ class ScheduledController(JsProxy):
 
     def __init__(self, native: Any) -> None:
         self._native = native
-        self.scheduledTime, self.cron, self.type = to_milliseconds(native.scheduled_time), native.cron, "scheduled"
+        # By hand it is a moment between two milliseconds, and JavaScript's clock has whole ones.
+        self.scheduledTime = math.floor(to_milliseconds(native.scheduled_time))
+        self.cron, self.type = native.cron, "scheduled"
 
     def noRetry(self) -> None:
         """Do not run the event again if it fails."""

@@ -67,6 +67,13 @@ async def test_what_is_scheduled_can_be_run_by_hand(run: RunWorker, path: str) -
     assert (failed.status, await failed.text()) == (500, '{"outcome":"exception","noRetry":true}')
 
 
+async def test_what_is_scheduled_by_hand_is_at_a_whole_millisecond(run: RunWorker) -> None:
+    clock = ManualClock(datetime.fromisoformat("2026-01-01T00:00:00.123456+00:00"))
+    worker = await run(CRON, runtime={"clock": clock})
+    await worker.text("/__scheduled?cron=0+0+1+1+*")
+    assert await worker.text() == "0 0 1 1 * 1767225600123 scheduled None None"
+
+
 async def test_an_expression_that_is_none_is_an_error_of_the_configuration(run: RunWorker) -> None:
     with pytest.raises(Exception, match=r"triggers.crons\[1\]: '61 \* \* \* \*' is not a cron expression"):
         await run(CRON, triggers={"crons": ["* * * * *", "61 * * * *"]})

@@ -31,7 +31,7 @@ class FolderClaim:
         """
         fd = self._lock(
             shared=False,
-            advice="stop that process, use one worker (hypercorn -w 1), or choose another folder.",
+            advice="stop all processes that do, since this needs the folder for itself, or choose another folder.",
         )
         written = os.read(fd, 64).split()
         number = int(written[1]) + 1 if len(written) == 2 and written[1].isdigit() else 1

@@ -10,10 +10,6 @@ import pytest
 from tests.documents import ROOT, Page
 
 DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
-RUN_ELSEWHERE = {
-    "docs/schedules.md": "tests/test_schedules_page.py",
-    "docs/security.md": "tests/test_security_page.py",
-}
 
 
 def anchors(page: Path) -> set[str]:
@@ -41,5 +37,5 @@ def test_the_tests_that_a_page_names_are_there(page: str) -> None:
 
 @pytest.mark.parametrize("page", [page for page in DOCS if Page(page).blocks("python")])
 def test_a_test_runs_the_code_of_a_page(page: str) -> None:
-    test = RUN_ELSEWHERE.get(page, f"tests/docs/test_{Path(page).stem}_page.py")
-    assert page in (ROOT / test).read_text() or Path(page).name in (ROOT / test).read_text()
+    test = ROOT / "tests" / "docs" / f"test_{Path(page).stem}_page.py"
+    assert f'Page("{page}")' in test.read_text()

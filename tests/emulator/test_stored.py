@@ -90,7 +90,7 @@ async def test_an_agent_goes_through_a_file(state, tmp_path):
 
 async def test_a_backup_is_made_and_restored(state, tmp_path):
     assert run("backup", "copy").startswith("2 agents")
-    assert run("backup", "copy of ann", "Notes", "ann").startswith("1 agents")
+    assert run("backup", "copy of ann", "Notes", "ann") == "1 agent is in copy of ann.\n"
     await write(state, "ann", "a mistake")
     assert "already" in run("restore", "copy", status=1)
     said = run("restore", "copy", "Notes", "ann", "--replace")

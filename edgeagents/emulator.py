@@ -14,6 +14,11 @@ __all__ = ["app"]
 if importlib.util.find_spec("edgeagents_emulator") is None:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "emulator"))
 
+from edgeagents_emulator.needed import what_is_missing
+
+if missing := what_is_missing():
+    raise ImportError(missing)
+
 from edgeagents_emulator.host import EmulatorApp
 
 app = EmulatorApp(owns_process=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeagents_emulator.needed import what_is_missing
 from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
 from edgeagents_emulator.serving_process import ServingProcess
 
@@ -75,6 +76,8 @@ def dev(
     """Serve the project of this folder, and start it anew when a file changes."""
     if remote:
         raise click.UsageError("Everything runs on this machine: there is no --remote.")
+    if missing := what_is_missing():
+        raise click.ClickException(missing)
     # What it needs of the host takes longer to import than all that is done here, so it begins first.
     process = ServingProcess()
     try:

@@ -106,3 +106,15 @@ def test_a_wsgi_app_behind_asgiref_calls_agents(tmp_path: Path) -> None:
         app = AgentsMiddleware(WsgiToAsgi(wsgi), agents=[rooms.Room], storage=tmp_path, discover_plugins=False)
         with TestClient(app) as client:
             assert [client.get("/").text, client.get("/").text] == ["1", "2"]
+
+
+def test_threads_of_a_wsgi_worker_share_a_runtime(project: Path) -> None:
+    calls = """
+from concurrent.futures import ThreadPoolExecutor
+from mysite.wsgi_agents import say
+
+with ThreadPoolExecutor(4) as threads:
+    print(sorted(threads.map(lambda _: say("a", "hello"), range(8))))
+"""
+    assert run(project, "-c", calls).strip() == "[1, 2, 3, 4, 5, 6, 7, 8]"
+    assert run(project, "-m", "django", "say", "a", "again").strip() == "9"

@@ -122,7 +122,10 @@ class StateFolder:
 
         A class may also be named as its folder is, with the worker's name before it.
         """
-        for namespace in self._namespaces(class_name):
+        namespaces = self._namespaces(class_name)
+        if not namespaces:
+            raise ConfigError(f"There is no class {class_name!r} in {self.path}. It has: {self._known() or 'none'}.")
+        for namespace in namespaces:
             digits = name if _DIGITS.fullmatch(name) else id_from_name(namespace, name).digits
             path = self._storage.path(namespace, ObjectId(digits))
             if path.exists():
@@ -134,9 +137,15 @@ class StateFolder:
         value = self._metadata(agent.path, "alarm")
         return None if value is None else kept_alarm(value)
 
-    def _namespaces(self, class_name: str) -> list[str]:
+    def _all_namespaces(self) -> list[str]:
         objects = self.path / "objects"
-        known = [namespace_of_folder(folder.name) for folder in objects.iterdir()] if objects.is_dir() else []
+        return [namespace_of_folder(folder.name) for folder in objects.iterdir()] if objects.is_dir() else []
+
+    def _known(self) -> str:
+        return ", ".join(sorted({self._class_of(namespace) for namespace in self._all_namespaces()}))
+
+    def _namespaces(self, class_name: str) -> list[str]:
+        known = self._all_namespaces()
         found = [key for key in known if key == class_name] or [
             key for key in known if self._class_of(key) == class_name
         ]

@@ -62,6 +62,12 @@ async def test_agents_are_listed(state):
     assert run("agent", "list", "Others") == ""
 
 
+async def test_a_class_or_an_agent_that_is_not_there_is_named(state):
+    missing = run("agent", "export", "notes", "ann", "file", status=1)
+    assert missing == f"Error: There is no class 'notes' in {state.name}. It has: Notes.\n"
+    assert "There is no Notes named 'eve'" in run("agent", "export", "Notes", "eve", "file", status=1)
+
+
 async def test_an_agent_is_forked_and_set_back(state):
     assert "has all that ann has" in run("agent", "fork", "Notes", "ann", "copy")
     assert await read(state, "copy") == "ann's"

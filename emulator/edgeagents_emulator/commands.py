@@ -57,10 +57,15 @@ def show_config(
 
 @click.command()
 @click.argument("template", default="hello", type=click.Choice(list(TEMPLATES)))
-@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--name", help="The worker's name; default: the folder's.")
-def init(template: str, folder: Path, name: str | None) -> None:
-    """Make a small project in FOLDER that runs at once."""
+def init(template: str, folder: Path | None, name: str | None) -> None:
+    """Make a small project in FOLDER that runs at once. Without one: here, if nothing is here yet."""
+    if folder is None:
+        if any(not path.name.startswith(".") for path in Path().iterdir()):
+            where = f"edgeagents init {template} FOLDER, or . for here"
+            raise click.UsageError(f"This folder is not empty. Say where to: {where}.")
+        folder = Path()
     try:
         made = make_project(template, folder, name)
     except ConfigError as error:

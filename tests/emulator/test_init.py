@@ -137,6 +137,25 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["wrangler.toml"]
 
 
+def test_a_folder_that_is_not_empty_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("")
+    result = CliRunner().invoke(main, ["init"])
+    assert result.exit_code == 2
+    assert "This folder is not empty. Say where to: edgeagents init hello FOLDER, or . for here." in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+    assert CliRunner().invoke(main, ["init", "hello", ".", "--name", "w"]).exit_code == 0
+    assert (tmp_path / "wrangler.jsonc").is_file()
+
+
+def test_an_empty_folder_need_not_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".git").mkdir()
+    result = CliRunner().invoke(main, ["init", "--name", "w"])
+    assert result.exit_code == 0, result.output
+    assert "Run it: edgeagents dev" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["nope"], "'nope' is not one of"), (["hello", "--name", "No Name"], "'No Name' is no name of a worker")],

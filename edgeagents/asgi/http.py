@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+from edgeagents.asgi.broken_off import BrokenOff, CutOff
 from edgeagents.asgi.channel import RequestChannel
 from edgeagents.asgi.failures import answer_failure
 from edgeagents.asgi.keep_alive import Silence
@@ -23,7 +24,7 @@ from edgeagents.errors import BodyTooLarge, ClientDisconnected
 from edgeagents.http import Request, Response
 from edgeagents.objects.clock import TimerHandle
 
-__all__ = ["BrokenOff", "serve_http"]
+__all__ = ["serve_http"]
 
 _log = logging.getLogger("edgeagents.asgi")
 CHUNKS_IN_A_ROW = 32
@@ -31,14 +32,10 @@ _LENGTH = frozenset({"content-length"})
 _NOTHING: frozenset[str] = frozenset()
 
 
-class BrokenOff(Exception):
-    """A response ended before its end. It is raised to the server, which must not end the response properly."""
-
-
 async def serve_http(scope: Scope, receive: Receive, send: Send, handle: Handle, settings: Settings) -> bool:
     """Answer one request. Return False when ``handle`` returned None: then nothing was received and nothing sent.
 
-    Raises ``BrokenOff`` when a streamed body failed on its way.
+    Raises ``BrokenOff`` when a streamed body failed on its way, and ``CutOff`` when the server stops meanwhile.
     """
     limits = settings.limits
     channel = RequestChannel(receive, limits.body_bytes)
@@ -150,7 +147,7 @@ class _Stream:
             _log.error("%s: the body of the response failed in mid-stream", where, exc_info=error)
             raise BrokenOff(f"{where}: the body of the response failed; see the log of edgeagents.asgi.") from None
         elif self._task.cancelled() and not self._is_events:
-            raise BrokenOff(f"{where}: the response was cut because the server stops.")
+            raise CutOff(f"{where}: the response was cut because the server stops.")
         else:
             # An event stream may end at any time: its reader comes back and resumes.
             with contextlib.suppress(OSError):

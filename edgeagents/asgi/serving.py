@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from edgeagents.asgi.broken_off import log_as_lines
 from edgeagents.asgi.http import serve_http
 from edgeagents.asgi.lifespan import serve_lifespan
 from edgeagents.asgi.settings import OpenConnections, Settings
@@ -68,6 +69,7 @@ class Serving:
             self._ready = _wrapped(runtime, self._app)
             self._notice = StopNotice(lambda: self.settings.connections.drain())
             self._notice.listen_for_signals()
+            log_as_lines()
 
     async def _leave_closed_loop(self) -> None:
         if self._leaving is not None and self._leaving.get_loop().is_closed():

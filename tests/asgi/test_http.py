@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from edgeagents.asgi.http import BrokenOff, serve_http
+from edgeagents.asgi.broken_off import BrokenOff, CutOff
+from edgeagents.asgi.http import serve_http
 from edgeagents.errors import BadRequest, BodyTooLarge, ClientDisconnected, HttpError
 from edgeagents.http import Identity, Request, Response, ServerSentEvent
 from edgeagents.objects import Limits
@@ -690,7 +691,7 @@ class TestDraining:
         exchange.settings.connections.drain()
         await clock.advance(2)
 
-        with pytest.raises(BrokenOff, match="server stops"):
+        with pytest.raises(CutOff, match="server stops"):
             await call.done()
         assert body.closed.is_set()
 

@@ -18,6 +18,12 @@ from tests.servers import SERVERS, Server, until
 
 pytestmark = pytest.mark.server
 
+PATIENCE = {
+    "hypercorn": ("--graceful-timeout", "10"),
+    "uvicorn": ("--timeout-graceful-shutdown", "10"),
+    "granian": ("--workers-kill-timeout", "10"),
+}
+
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
@@ -188,6 +194,8 @@ class TestStreams:
         assert not answer.endswith(b"0\r\n\r\n")
         assert b"secret" not in answer
         assert "a secret of the inside" in server.log
+        until(lambda: "/broken: the body of the response failed; see" in server.log, "the server to log it")
+        assert "BrokenOff" not in server.log
 
 
 class TestWebSockets:
@@ -290,6 +298,23 @@ class TestStopping:
 
         assert not stream.read_all().endswith(b"0\r\n\r\n")
         stream.close()
+
+    def test_a_stream_that_is_broken_off_is_no_error_of_the_log(self, server: Server):
+        # As much time as the server has by default, or more: it is not the server that loses patience.
+        patient = Server("tests.asgi.server_app:app", server=server.server, options=PATIENCE[server.server])
+        try:
+            stream = Wire(patient.start()).ask("/silence")
+            stream.read_until(b"\r\n\r\n")
+
+            patient.stop()
+
+            assert not stream.read_all().endswith(b"0\r\n\r\n")
+            stream.close()
+            assert "GET /silence: the response was cut because the server stops." in patient.log
+            assert "CutOff" not in patient.log
+            assert "ERROR" not in patient.log
+        finally:
+            patient.close()
 
     def test_a_supervised_worker_stops_with_an_open_event_stream(self):
         # The supervisor gets the signal, and its worker an event that nobody but Hypercorn sees.

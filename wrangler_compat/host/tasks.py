@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,19 +32,41 @@ _is_house: dict[str, bool] = {}
 
 def driven(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
     """Return a coroutine that comes to what ``coroutine`` does, below which ``run_sync`` works."""
-    return _drive(_OfTask(coroutine))
+    return _Driven(coroutine)
 
 
-class _OfTask(Suspendable):
-    __slots__ = ()
+class _Driven(Coroutine[Any, Any, Any]):
+    """Goes by the name of the coroutine that it drives, in the repr and the stack of its task."""
 
-    def __del__(self) -> None:
-        # A task that is cancelled before its first step never comes to await it.
+    __slots__ = ("_coroutine", "_drive", "send")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine, self._drive = coroutine, _drive(coroutine)
+        self.send = self._drive.send
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._drive.throw(*error)
+        finally:
+            if self._drive.cr_frame is None:
+                # Cancelled before its first step, it never came to await the coroutine. To leave that to whoever
+                # collects them both would be too late: the error's traceback may hold them until a cycle goes, and
+                # then the coroutine may go first, with a warning that nobody awaited it.
+                self._coroutine.close()
+
+    def close(self) -> None:
+        self._drive.close()
         self._coroutine.close()
 
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._drive.__await__()
 
-async def _drive(suspendable: _OfTask) -> Any:
-    return await suspendable
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._coroutine, name)
+
+
+async def _drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return await Suspendable(coroutine)
 
 
 class _Promising:
@@ -96,6 +118,8 @@ class _Factory:
 
 
 def _is_of_the_house(coroutine: Any) -> bool:
+    if isinstance(coroutine, _Driven):
+        return True
     code = getattr(coroutine, "cr_code", None)
     if code is None:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from textwrap import indent
 
@@ -138,11 +139,23 @@ async def test_a_task_that_is_cancelled_before_its_first_step_leaves_nothing_beh
         task.cancel()
         try:
             await task
-        except asyncio.CancelledError:
-            return [task.cancelled()]
+        except asyncio.CancelledError as error:
+            cycle = [error]
+            cycle.append(cycle)
+        return [task.cancelled()]
     """
-    # A coroutine that nobody has awaited would be a warning, which fails the test.
+    # A coroutine that nobody has awaited would be a warning, which fails the test, whichever the collector finds first.
     assert await told(run, body) == "[true]"
+    gc.collect()
+
+
+async def test_a_task_goes_by_the_name_of_the_workers_code(run: RunWorker) -> None:
+    body = """
+        task = asyncio.create_task(later(7))
+        told = "later()" in repr(task), task.get_stack()[0].f_code.co_name
+        return [*told, await task]
+    """
+    assert await told(run, body) == '[true, "later", 7]'
 
 
 async def test_tasks_are_promises_too(run: RunWorker) -> None:

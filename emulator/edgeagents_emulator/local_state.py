@@ -31,7 +31,7 @@ from edgeagents.objects import Clock, SystemClock
 from edgeagents.stores import Stores
 from edgeagents_emulator.chosen_config import config_of
 from edgeagents_emulator.options import Options
-from edgeagents_emulator.project import state_folder_of
+from edgeagents_emulator.state_place import state_folder_of
 from edgeagents_emulator.table import table
 from wrangler_compat.config import Config
 

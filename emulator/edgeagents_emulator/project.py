@@ -15,16 +15,16 @@ from edgeagents.worker import Worker
 from edgeagents_emulator.building import run_build
 from edgeagents_emulator.chosen_config import config_of, script_of
 from edgeagents_emulator.options import Options
+from edgeagents_emulator.state_place import state_folder_of
 from wrangler_compat.config import Config
 from wrangler_compat.declarations import declare_variables
+from wrangler_compat.deployable import warn_of_deployment
 from wrangler_compat.migrations import CannotMigrate, storage_kinds
 from wrangler_compat.own_environment import OwnEnvironment
 from wrangler_compat.variables import VariableSources, read_variables
 from wrangler_compat.worker_loader import WorkerModule, import_main, make_worker
 
-__all__ = ["Project", "load_project", "load_projects", "open_environments", "state_folder_of"]
-
-STATE_FOLDER = Path(".edgeagents") / "state"
+__all__ = ["Project", "load_project", "load_projects", "open_environments"]
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,6 @@ def open_environments(options: Options, process: Mapping[str, str]) -> list[OwnE
     return [OwnEnvironment(directory) for directory in reversed(directories)]
 
 
-def state_folder_of(options: Options, config: Config) -> Path:
-    """Return where the state of a session lies."""
-    if options.persist_to:
-        return (Path(options.directory) / options.persist_to).resolve()
-    return config.directory / STATE_FOLDER
-
-
 def load_project(
     options: Options, process: Mapping[str, str], known_kinds: Iterable[str], *, beside: Sequence[str] | None = None
 ) -> Project:
@@ -160,6 +153,7 @@ def _with_code(
     except ConfigError:
         code.unload()
         raise
+    warn_of_deployment(config, worker.classes)
     return Project(config, code, worker, state_folder_of(options, config), secret_files)
 
 

@@ -19,7 +19,7 @@ import click
 from edgeagents.agents.spending import SPENDING_KEY
 from edgeagents.errors import EdgeAgentsError
 from edgeagents.state_folder import StateFolder, StoredAgent
-from edgeagents_emulator.project import STATE_FOLDER
+from edgeagents_emulator.state_place import STATE_FOLDER
 from wrangler_compat.finding import find_config
 
 __all__ = ["agent", "backup", "restore"]

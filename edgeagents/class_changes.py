@@ -21,7 +21,7 @@ from edgeagents.objects.backend import namespace_of_folder
 from edgeagents.objects.disk import sync_folder
 from edgeagents.placement import FolderClaim, wait_for_lock
 
-__all__ = ["ClassChange", "Transfer", "WorkersChanges", "make_class_changes"]
+__all__ = ["ClassChange", "Transfer", "WorkersChanges", "edited_changes", "make_class_changes"]
 
 _LOCK: Final = "owner.lock.changes"
 
@@ -44,6 +44,14 @@ class ClassChange:
     renamed: Sequence[tuple[str, str]] = ()
     new: Sequence[str] = ()
     transferred: Sequence[Transfer] = ()
+
+    def __str__(self) -> str:
+        """What it is, in words that are the same whatever order it is listed in."""
+        parts = [f"{name} deleted" for name in sorted(self.deleted)]
+        parts += [f"{name} renamed to {to}" for name, to in sorted(self.renamed)]
+        parts += [f"{name} new" for name in sorted(self.new)]
+        parts += sorted(f"{each.name} of {each.worker} transferred to {each.to}" for each in self.transferred)
+        return ", ".join(parts) or "nothing"
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,13 @@ def make_class_changes(folder: Path, workers: Iterable[WorkersChanges]) -> list[
             return [line for each in waiting for line in _Changing(folder, keys, each).make_all()]
 
 
+def edited_changes(folder: Path, worker: WorkersChanges) -> dict[str, str]:
+    """Return the tags of those changes that were made in ``folder`` and are others now, each with what was made."""
+    steps = NamespaceKeys.read(folder).steps.get(worker.worker, {})
+    now = {change.tag: str(change) for change in worker.changes}
+    return {tag: made for tag, made in steps.items() if tag in now and now[tag] != made}
+
+
 def _pending(keys: NamespaceKeys, workers: Iterable[WorkersChanges]) -> list[ClassChange]:
     return [change for each in workers for change in each.changes if change.tag not in keys.made.get(each.worker, ())]
 
@@ -97,6 +112,7 @@ class _Changing:
                 continue
             done += [f"{self._name}, {change.tag}: {line}" for line in self._make(change)]
             made.append(change.tag)
+            self._keys.steps.setdefault(self._name, {})[change.tag] = str(change)
             self._keys.write(self._folder)
         return done
 

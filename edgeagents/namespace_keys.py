@@ -33,6 +33,8 @@ class NamespaceKeys:
     """By worker and class."""
     made: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """By worker: the tags of the changes that were made."""
+    steps: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    """By worker and tag: what the change was, in words. Missing for those that an older edgeagents has made."""
 
     @classmethod
     def read(cls, folder: Path | None) -> Self:
@@ -43,7 +45,7 @@ class NamespaceKeys:
             kept = json.loads(path.read_bytes())
             if kept["format"] != _FORMAT:
                 raise StorageError(f"{path} was written by a newer edgeagents. Update edgeagents.")
-            return cls(kept["keys"], kept["made"])
+            return cls(kept["keys"], kept["made"], kept.get("steps", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(f"{path} is damaged: {error!r}. Restore it from a backup.") from error
 
@@ -53,7 +55,8 @@ class NamespaceKeys:
         path, made = folder / _FILE, folder / f"{_FILE}.new"
         made.unlink(missing_ok=True)
         with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({"format": _FORMAT, "keys": self.keys, "made": self.made}, file, indent=2)
+            kept = {"format": _FORMAT, "keys": self.keys, "made": self.made, "steps": self.steps}
+            json.dump(kept, file, indent=2)
         sync_file(made)
         os.replace(made, path)
         sync_folder(folder)

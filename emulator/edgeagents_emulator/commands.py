@@ -16,7 +16,9 @@ from edgeagents_emulator.config_table import config_table, variables_table
 from edgeagents_emulator.deploy_check import Finding, check
 from edgeagents_emulator.new_project import TEMPLATES, make_project
 from edgeagents_emulator.options import Options
+from edgeagents_emulator.state_place import state_folder_of
 from wrangler_compat.config import read_config
+from wrangler_compat.deployable import exported_names, warn_of_deployment, warn_of_edited_steps
 from wrangler_compat.finding import find_config
 from wrangler_compat.normal_form import normal_form, variables_as_json
 from wrangler_compat.variables import VariableSources, read_variables
@@ -43,6 +45,8 @@ def show_config(
         variables, _ = read_variables(config.values, config.directory, requested, sources, config.diagnostics)
         form, text = variables_as_json(variables, config.diagnostics), variables_table(variables)
     else:
+        if not is_json:
+            warn_of_deployment(config, exported_names(config.main))
         form = normal_form(config, requested, Path.cwd())
         text = "" if is_json or config.diagnostics.errors else config_table(config)
     if is_json:
@@ -82,9 +86,11 @@ def init(template: str, folder: Path | None, name: str | None) -> None:
 @click.option("--json", "is_json", is_flag=True, help="Print a JSON list and nothing else.")
 def deploy_check(path: str | None, env: str | None, is_json: bool) -> None:
     """Tell what would not deploy to Cloudflare, or not run there. Nothing is deployed, and nothing is run."""
-    options = Options(directory=str(Path.cwd()), config=path, environment=env)
+    persist_to = os.environ.get("EDGEAGENTS_PERSIST_TO") or None
+    options = Options(directory=str(Path.cwd()), config=path, environment=env, persist_to=persist_to)
     try:
         config = config_of(options, os.environ)
+        warn_of_edited_steps(config, state_folder_of(options, config))
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     found = check(config)

@@ -11,7 +11,7 @@ import re
 import sys
 import tomllib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from importlib import metadata
@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 from edgeagents.crons import check_cron
 from edgeagents_emulator.pyodide_packages import IS_WITHOUT, normal, packages_of, version_for
 from wrangler_compat.config import Config
+from wrangler_compat.deployable import NOT_DEPLOYABLE, exported_names, warn_of_deployment
 from wrangler_compat.diagnostics import did_you_mean
 from wrangler_compat.host.flags import flags_that_are_on
 from wrangler_compat.missing_packages import package_of
@@ -33,6 +34,7 @@ _ASSET_BYTES, _ASSETS = 25 * _MIB, 20_000
 # The host's own, and what a worker's SDK brings.
 _THERE: Final = frozenset({"workers", "asgi", "js", "pyodide", "pyodide_js", "_pyodide", "micropip", "agents"})
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_KINDS_WITH_CLASS: Final = frozenset({"durable_object_namespace", "workflow"})
 _IDS: Final[Mapping[str, str]] = {"kv_namespaces": "id", "d1_databases": "database_id", "r2_buckets": "bucket_name"}
 
 
@@ -70,8 +72,13 @@ def _warning(place: str, text: str) -> Finding:
 
 
 def _configuration(config: Config) -> Iterator[Finding]:
+    exported = exported_names(config.main)
+    warn_of_deployment(config, exported)
     for diagnostic in config.diagnostics:
-        yield Finding("error" if diagnostic.is_error else "warning", diagnostic.path, diagnostic.message)
+        is_refused = diagnostic.is_error or diagnostic.code in NOT_DEPLOYABLE
+        yield Finding("error" if is_refused else "warning", diagnostic.path, diagnostic.message)
+    if exported is not None:
+        yield from _classes(config, exported)
     values = config.values
     if not values.get("name"):
         yield _error("name", "is not set: a deployed worker needs one")
@@ -86,6 +93,17 @@ def _configuration(config: Config) -> Iterator[Finding]:
             check_cron(cron)
         except ValueError as error:
             yield _error(f"triggers.crons[{number}]", f"{cron!r} is not a cron expression: {error}")
+
+
+def _classes(config: Config, exported: Collection[str]) -> Iterator[Finding]:
+    for place, declaration in config.bindings:
+        name = declaration.options.get("class_name")
+        is_own = declaration.options.get("script_name") in (None, config.name)
+        # A class that a migration makes and the code lacks is told of already.
+        if declaration.kind in _KINDS_WITH_CLASS and is_own and name not in (*exported, *(config.storage or ())):
+            near = did_you_mean(str(name), exported)
+            text = f"{name!r} is not exported by {config.values['main']}.{near}"
+            yield _error(config.at(*place, "class_name").path, text)
 
 
 def _bindings(config: Config) -> Iterator[Finding]:

@@ -35,6 +35,7 @@ from edgeagents_emulator.log import configure_logging, in_a_line, user_traceback
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.project import Project, load_projects, open_environments
 from wrangler_compat import bindings
+from wrangler_compat.deployable import warn_of_edited_steps
 from wrangler_compat.migrations import class_changes
 from wrangler_compat.missing_packages import how_to_install
 from wrangler_compat.own_environment import OwnEnvironment
@@ -258,6 +259,8 @@ def _migrate(projects: Sequence[Project]) -> None:
     try:
         for line in make_class_changes(projects[0].state_folder, workers):
             _log.info("Migrated %s", line)
+        for project in projects:
+            warn_of_edited_steps(project.config, projects[0].state_folder)
     except BaseException:
         for project in projects:
             project.code.unload()

@@ -133,6 +133,14 @@ def test_people_are_shown_variables_with_their_values(project: MakeProject, monk
     assert result.stdout.split() == ["Name", "Kind", "Value", "GREETING", "text", "hi", "KEY", "secret", "sesame"]
 
 
+def test_people_are_told_what_cloudflare_would_refuse(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project(migrations=[{"tag": "v1", "new_sqlite_classes": ["Counter", "Countr"]}]))
+    result = CliRunner().invoke(main, ["config"])
+    assert result.exit_code == 0
+    assert '(warning) migrations: there is a class "Countr" after all of them' in result.stderr
+    assert run()[1]["warnings"] == []
+
+
 def test_what_is_wrong_is_told_in_place_of_a_table(project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project(name="No Name", main=5))
     result = CliRunner().invoke(main, ["config"])

@@ -14,6 +14,8 @@ from edgeagents_emulator.cli import main
 from edgeagents_emulator.new_project import make_project
 from edgeagents_emulator.pyodide_packages import names_in
 
+from edgeagents.class_changes import ClassChange, WorkersChanges, make_class_changes
+
 HELLO = """from workers import Response, WorkerEntrypoint
 
 class Default(WorkerEntrypoint):
@@ -126,6 +128,99 @@ def test_names_come_from_a_lock_file_without_tests_and_libraries() -> None:
     assert names_in(lock) == ["numpy", "ruamel-yaml"]
 
 
+HALL = """from workers import DurableObject, WorkerEntrypoint
+from halls import Imported
+
+class Hall(DurableObject):
+    pass
+
+if True:
+    Other = Hall
+
+class Default(WorkerEntrypoint):
+    pass
+"""
+BOUND = {"durable_objects": {"bindings": [{"name": "HALL", "class_name": "Hall"}]}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "bound", "told"),
+    [
+        ([], "Hall", 'durable_objects: no migration makes "Hall"'),
+        (
+            [{"tag": "v1", "new_sqlite_classes": ["Other"]}],
+            "Hall",
+            'durable_objects.bindings[0].class_name: no migration makes "Hall", so there is no SQL, and Cloudflare '
+            'refuses the binding. Add {"tag": "v2", "new_sqlite_classes": ["Hall"]} to migrations',
+        ),
+        (
+            [{"tag": "v1", "new_sqlite_classes": ["Hall"]}, {"tag": "v2", "deleted_classes": ["Hall"]}],
+            "Hall",
+            'durable_objects.bindings[0].class_name: no migration makes "Hall"',
+        ),
+        (
+            [{"tag": "v1", "new_sqlite_classes": ["Hall", "Halls"]}],
+            "Hall",
+            'migrations: there is a class "Halls" after all of them, and the worker\'s code has none: Cloudflare '
+            "refuses that. Did you mean 'Hall'?",
+        ),
+        (
+            [{"tag": "v1", "transferred_classes": [{"from": "A", "from_script": "s", "to": "Room"}]}],
+            "Room",
+            'migrations: there is a class "Room" after all of them',
+        ),
+        (
+            [{"tag": "v1", "new_sqlite_classes": ["Hall"]}, {"tag": "v2", "deleted_classes": ["Nope"]}],
+            "Hall",
+            "migrations[1]: 'Nope' is deleted, but no earlier step makes it",
+        ),
+        (
+            [{"tag": "v1", "new_sqlite_classes": ["Hall"]}],
+            "Hal",
+            "durable_objects.bindings[0].class_name: 'Hal' is not exported by src/entry.py. Did you mean 'Hall'?",
+        ),
+    ],
+    ids=["none", "unmade", "deleted", "not exported", "transferred", "contradiction", "not there"],
+)
+def test_classes_that_migrations_and_code_disagree_about_are_errors(
+    check: Check, steps: list[dict[str, Any]], bound: str, told: str
+) -> None:
+    objects = {"bindings": [{"name": "HALL", "class_name": bound}]}
+    result = check(HALL, {"src/halls.py": ""}, migrations=steps, durable_objects=objects)
+    assert result.exit_code == 1
+    assert told in result.output
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"tag": "v1", "new_sqlite_classes": ["Hall", "Imported", "Other"]}],
+        [{"tag": "v1", "new_classes": ["Room"]}, {"tag": "v2", "renamed_classes": [{"from": "Room", "to": "Hall"}]}],
+        [{"tag": "v1", "transferred_classes": [{"from": "A", "from_script": "s", "to": "Hall"}]}],
+        [{"tag": "v1", "new_sqlite_classes": ["Hall", "Old"]}, {"tag": "v2", "deleted_classes": ["Old"]}],
+    ],
+    ids=["made", "renamed", "transferred", "deleted"],
+)
+def test_classes_that_migrations_and_code_agree_about_are_let_be(check: Check, steps: list[dict[str, Any]]) -> None:
+    assert check(HALL, {"src/halls.py": ""}, migrations=steps, **BOUND).output == "Nothing is in the way.\n"
+
+
+def test_names_that_only_running_it_would_tell_are_not_missed(check: Check) -> None:
+    steps = [{"tag": "v1", "new_sqlite_classes": ["Hall"]}]
+    result = check("from halls import *", {"src/halls.py": "Hall = 1"}, migrations=steps, **BOUND)
+    assert result.output == "Nothing is in the way.\n"
+
+
+def test_a_step_that_was_edited_after_it_was_made_is_a_warning(check: Check, tmp_path: Path) -> None:
+    made = WorkersChanges("w", [ClassChange("v1", new=["Room"])])
+    make_class_changes(tmp_path / ".edgeagents" / "state", [made])
+    result = check(HALL, {"src/halls.py": ""}, migrations=[{"tag": "v1", "new_sqlite_classes": ["Hall"]}], **BOUND)
+    assert result.exit_code == 0
+    assert "(warning) migrations[0]: 'v1' was made before, when it said: Room new." in result.output
+    same = check(HALL + "class Room: pass", migrations=[{"tag": "v1", "new_sqlite_classes": ["Room"]}])
+    assert "v1" not in same.output
+
+
 def test_dependencies_of_the_project_are_looked_at(check: Check) -> None:
     result = check(HELLO, {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["greenlet>=3", "numpy", "click"]'})
     assert result.exit_code == 1
@@ -137,6 +232,7 @@ def test_dependencies_of_the_project_are_looked_at(check: Check) -> None:
     ("changes", "told"),
     [
         ({"compatibility_date": None}, "compatibility_date: is not set"),
+        ({"compatibility_date": "2999-01-01"}, "compatibility_date: 2999-01-01 is in the future"),
         ({"compatibility_flags": []}, 'Cloudflare wants "python_workers" in compatibility_flags'),
         ({"name": None}, "name: is not set"),
         ({"main": None}, "main: is not set, and there are no assets"),
@@ -145,7 +241,7 @@ def test_dependencies_of_the_project_are_looked_at(check: Check) -> None:
         ({"triggers": {"crons": ["61 * * * *"]}}, "triggers.crons[0]: '61 * * * *' is not a cron expression"),
         ({"assets": {"directory": "public"}}, "assets.directory: public does not exist"),
     ],
-    ids=["date", "flag", "name", "nothing", "main", "invalid", "cron", "assets"],
+    ids=["date", "future", "flag", "name", "nothing", "main", "invalid", "cron", "assets"],
 )
 def test_a_configuration_that_is_refused_is_an_error(check: Check, changes: dict[str, Any], told: str) -> None:
     result = check(**changes)

@@ -119,6 +119,13 @@ async def test_objects_of_a_renamed_class_are_reached_by_name_and_by_id(run: Run
     assert StateFolder(state).find("New", "ann").id.digits == digits
 
 
+async def test_a_step_that_is_edited_after_it_was_made_is_told_of(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    await run(["Old"], [NEW], "/Old/name/ann")
+    assert "made before" not in caplog.text
+    await run(["Other"], [{"tag": "v1", "new_sqlite_classes": ["Other"]}], "/Other/name/ann")
+    assert "migrations[0]: 'v1' was made before, when it said: Old new. A step is made once" in caplog.text
+
+
 async def test_a_class_that_comes_later_under_the_old_name_has_objects_of_its_own(run: Run, state: Path) -> None:
     ((_, old),) = await run(["Old"], [NEW], "/Old/name/ann")
     again = {"tag": "v3", "new_sqlite_classes": ["Old"]}
@@ -228,7 +235,7 @@ def test_a_folder_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     claim = FolderClaim(tmp_path)
     claim.share()
     try:
-        with pytest.raises(Exception, match="stop that process"):
+        with pytest.raises(Exception, match="Another process already uses"):
             make_class_changes(tmp_path, changes(ONE, TWO))
         # New classes disturb nobody.
         assert make_class_changes(tmp_path, changes(ONE, ClassChange("v1b", new=["Other"]))) == []

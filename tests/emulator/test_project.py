@@ -92,6 +92,15 @@ def test_a_worker_may_have_agents_alone(project: MakeProject) -> None:
         assert made.worker.entrypoint is None
 
 
+def test_what_cloudflare_would_refuse_is_a_warning(project: MakeProject) -> None:
+    steps = [{"tag": "v1", "new_sqlite_classes": ["Countr"]}]
+    with loaded(project(AGENT, migrations=steps, compatibility_date="2999-01-01")) as made:
+        told = made.config.diagnostics.render("it")
+    assert '(warning) durable_objects.bindings[0].class_name: no migration makes "Counter"' in told
+    assert '(warning) migrations: there is a class "Countr" after all of them, and the worker\'s code has none' in told
+    assert "(warning) compatibility_date: 2999-01-01 is in the future, which Cloudflare refuses" in told
+
+
 def test_the_config_is_found_upward_and_by_name(project: MakeProject, tmp_path: Path) -> None:
     folder = project()
     with loaded(folder / "src") as made:

@@ -209,6 +209,7 @@ class Runtime:
             await self._start()
         except BaseException:
             await self.placement.close()
+            self.stores.close()
             self._backend.close()
             await self.placement.stop()
             self._leave()

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeagents.errors import StorageUnavailable
+from edgeagents import Runtime
+from edgeagents.errors import ConfigError, StorageUnavailable
+from edgeagents.hookspecs import hookimpl
 from edgeagents.stores import QUICK, Stores
 
 SCHEMA = ("CREATE TABLE IF NOT EXISTS kept (n INTEGER PRIMARY KEY)",)
@@ -224,3 +226,18 @@ async def test_where_nothing_is_to_last_nobody_waits(tmp_path, monkeypatch):
         made.open("kv", "a", (QUICK, *SCHEMA)).execute("INSERT INTO kept VALUES (1)")
         await made.kept("kv", "a")
         made.close()
+
+
+async def test_a_runtime_that_cannot_start_closes_the_stores_that_it_opened(tmp_path):
+    opened = []
+
+    class Startup:
+        @hookimpl
+        async def startup(self, runtime):
+            opened.append(runtime.stores.open("kv", "a", SCHEMA))
+            raise ConfigError("It cannot start.")
+
+    with pytest.raises(ConfigError, match="cannot start"):
+        await Runtime(storage=tmp_path, plugins=[Startup()]).start()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")

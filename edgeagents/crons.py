@@ -19,6 +19,7 @@ from cronsim import CronSim, CronSimError
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response
 from edgeagents.objects.clock import TimerHandle
+from edgeagents.own_errors import as_raised
 
 __all__ = ["CronTrigger", "ScheduledController", "ScheduledRoute", "check_cron", "next_time", "run_scheduled"]
 
@@ -75,7 +76,7 @@ async def run_scheduled(runtime: Any, controller: ScheduledController) -> bool:
     try:
         await runtime.run_handler("scheduled", controller)
     except Exception as error:
-        _log.error("scheduled() for %r failed", controller.cron, exc_info=error)
+        _log.error("scheduled() for %r failed", controller.cron, exc_info=as_raised(error))
         return False
     return True
 

@@ -151,8 +151,7 @@ class Callables(Capability):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            title = f"{self.host.class_name} {self.host.name!r}"
-            self._logger.error("%s: the callable %s failed", title, name, exc_info=as_raised(error))
+            self._logger.error("%s: the callable %s failed", self.host.title, name, exc_info=as_raised(error))
             self.host.emit("rpc:error", method=name, error=told(error))
             answer.error(told(error))
         except BaseException:

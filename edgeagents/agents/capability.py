@@ -64,6 +64,11 @@ class CapabilityHost:
     jobs: Jobs
     """What is to be done later: one table for all capabilities, on the object's one alarm."""
 
+    @property
+    def title(self) -> str:
+        """The agent as a log names it: ``Counter 'ann'``."""
+        return f"{self.class_name} {self.name!r}"
+
 
 class Capability:
     """A part of an agent. Override the hooks that you need; those that you do not cost nothing.

@@ -21,6 +21,7 @@ from edgeagents.agents.keep_alive import KeepAlive
 from edgeagents.errors import AgentError
 from edgeagents.http.abort import AbortController, AbortSignal
 from edgeagents.objects.ids import nanoid
+from edgeagents.own_errors import as_raised
 
 __all__ = ["FiberContext", "FiberRecovery", "Fibers"]
 
@@ -211,7 +212,8 @@ class Fibers(Capability):
         try:
             await self._run(id, name, fn, controller, is_managed=True)
         except Exception as error:
-            self.host.ctx.logger.error("The fiber %s (%s) failed.", name, id, exc_info=error)
+            title = self.host.title
+            self.host.ctx.logger.error("%s: the fiber %s (%s) failed", title, name, id, exc_info=as_raised(error))
         except asyncio.CancelledError:
             if not controller.signal.aborted:
                 raise

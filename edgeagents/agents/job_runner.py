@@ -20,6 +20,7 @@ from edgeagents.agents.job_strikes import Strikes
 from edgeagents.agents.job_table import Job, JobTable
 from edgeagents.agents.retries import DEFAULT_RETRY, try_up_to
 from edgeagents.errors import ObjectError
+from edgeagents.own_errors import as_raised
 
 if TYPE_CHECKING:
     from edgeagents.objects.context import ObjectContext
@@ -232,7 +233,7 @@ class JobRunner:
 
     async def _failed(self, job: Job, owner: _Owner, error: Exception) -> datetime | None:
         if owner.failed is None:
-            self._ctx.logger.error("The job %s failed and was dropped.", job.title, exc_info=error)
+            self._ctx.logger.error("The job %s failed and was dropped.", job.title, exc_info=as_raised(error))
             return None
         try:
             with self._acting():

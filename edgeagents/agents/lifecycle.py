@@ -133,7 +133,7 @@ class Lifecycle:
             except Exception as error:
                 await self._hooks.report(error, connection)
         except Exception as error:
-            self._logger.error("%s: a client could not connect", self._title, exc_info=as_raised(error))
+            self._logger.error("%s: a client could not connect", self._host.title, exc_info=as_raised(error))
             return self._refuse(connection, error)
         finally:
             current_agent.reset(token)
@@ -267,11 +267,7 @@ class Lifecycle:
         try:
             await self._hooks.report(error, connection)
         except Exception as left:
-            self._logger.error(f"%s: {text}", self._title, connection, exc_info=as_raised(left))
-
-    @property
-    def _title(self) -> str:
-        return f"{self._host.class_name} {self._host.name!r}"
+            self._logger.error(f"%s: {text}", self._host.title, connection, exc_info=as_raised(left))
 
 
 def _carried(answer: Any, current: CurrentAgent) -> Any:

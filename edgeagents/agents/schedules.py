@@ -20,6 +20,7 @@ from edgeagents.agents.retries import RetryOptions
 from edgeagents.agents.schedule_times import MISSED, Missed, left_out, next_time, put_right
 from edgeagents.errors import AgentError
 from edgeagents.objects.records import record
+from edgeagents.own_errors import as_raised
 
 __all__ = ["Schedule", "ScheduleCriteria", "ScheduleType", "Scheduler", "TimeRange"]
 
@@ -288,7 +289,14 @@ class Scheduler(Capability):
 
     async def _failed(self, job: Job, error: Exception) -> datetime | None:
         attempts = job.retry.max_attempts if job.retry else None
-        self.host.ctx.logger.error("The schedule %s of %s() failed %s times.", job.id, job.fn, attempts, exc_info=error)
+        self.host.ctx.logger.error(
+            "%s: %s() failed %s times as the schedule %s",
+            self.host.title,
+            job.fn,
+            attempts,
+            job.id,
+            exc_info=as_raised(error),
+        )
         self.host.emit("schedule:error", callback=job.fn, id=job.id, error=str(error), attempts=attempts)
         try:
             await self.host.report(error, None)

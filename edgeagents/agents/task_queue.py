@@ -15,6 +15,7 @@ from edgeagents.agents.retries import RetryOptions
 from edgeagents.errors import AgentError
 from edgeagents.objects.alarm_index import to_ms
 from edgeagents.objects.records import record
+from edgeagents.own_errors import as_raised
 
 __all__ = ["QueueItem", "TaskQueue"]
 
@@ -142,7 +143,14 @@ class TaskQueue(Capability):
 
     async def _failed(self, job: Job, error: Exception) -> None:
         attempts = job.retry.max_attempts if job.retry else None
-        self.host.ctx.logger.error("The task %s of %s() failed %s times.", job.id, job.fn, attempts, exc_info=error)
+        self.host.ctx.logger.error(
+            "%s: %s() failed %s times as the task %s",
+            self.host.title,
+            job.fn,
+            attempts,
+            job.id,
+            exc_info=as_raised(error),
+        )
         self.host.emit("queue:error", callback=job.fn, id=job.id, error=str(error), attempts=attempts)
         try:
             await self.host.report(error, None)

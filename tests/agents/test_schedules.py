@@ -278,7 +278,9 @@ async def test_an_interval_of_30_days_is_possible(planner: Any) -> None:
 # Failures
 
 
-async def test_a_failed_call_is_tried_three_times_and_then_told(clock: ManualClock) -> None:
+async def test_a_failed_call_is_tried_three_times_and_then_told(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     told: list[Any] = []
     async with agent_runtime(Planner, clock=clock) as runtime:
         runtime.events.subscribe("agents:schedule", lambda event: told.append((event.type, dict(event.payload))))
@@ -297,6 +299,8 @@ async def test_a_failed_call_is_tried_three_times_and_then_told(clock: ManualClo
         ("schedule:retry", {**named, "attempt": 3, "max_attempts": 3}),
         ("schedule:error", {**named, "error": "forgotten", "attempts": 3}),
     ]
+    (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert said.getMessage() == f"Planner 'x': remind() failed 3 times as the schedule {id}"
 
 
 async def test_a_schedule_may_say_how_often_it_is_tried(planner: Any, clock: ManualClock) -> None:

@@ -136,7 +136,9 @@ async def test_a_task_with_the_same_id_is_replaced_where_it_stands(worker: Any, 
     assert Worker.done == ["running", "new", "last"]
 
 
-async def test_a_failed_task_is_tried_three_times_and_dropped(clock: ManualClock) -> None:
+async def test_a_failed_task_is_tried_three_times_and_dropped(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     told: list[Any] = []
     async with agent_runtime(Worker, clock=clock) as runtime:
         runtime.events.subscribe("agents:schedule", lambda event: told.append((event.type, dict(event.payload))))
@@ -147,6 +149,8 @@ async def test_a_failed_task_is_tried_three_times_and_dropped(clock: ManualClock
         await clock.advance(10)
         assert Worker.done == ["unlucky"] * 3 + ["no luck", "next"]
         assert await worker.find(id) is None
+    (said,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert said.getMessage() == f"Worker 'x': work() failed 3 times as the task {id}"
     named = {"callback": "work", "id": id}
     assert [each for each in told if each[1]["id"] == id] == [
         ("queue:create", named),

@@ -40,6 +40,7 @@ from edgeagents.errors import ModelError
 from edgeagents.http import Response
 from edgeagents.models.encoding import MASKED_ERROR
 from edgeagents.models.result import TextResult
+from edgeagents.own_errors import as_raised
 
 __all__ = ["Answering", "Cut"]
 
@@ -399,7 +400,12 @@ class Answering:
             with self._host.acting(connection=turn.connection):
                 await self._host.report(error, turn.connection)
         except Exception as left:
-            self._host.ctx.logger.error("on_chat_message() failed in the turn %s", turn.request_id, exc_info=left)
+            self._host.ctx.logger.error(
+                "%s: on_chat_message() failed in the turn %s",
+                self._host.title,
+                turn.request_id,
+                exc_info=as_raised(left),
+            )
 
 
 def _leave_if_cancelled() -> None:

@@ -45,6 +45,7 @@ from edgeagents.agents.chat.ui import UIMessage, last_assistant
 from edgeagents.agents.connections import Connection
 from edgeagents.http import AbortSignal, Request, Response
 from edgeagents.objects.ids import nanoid
+from edgeagents.own_errors import as_raised
 
 __all__ = ["Chat"]
 
@@ -303,7 +304,8 @@ class Chat(Capability):
         except Exception as error:
             turn.raised = error
             if turn.prepare is None:
-                self.host.ctx.logger.exception("The turn %s failed", turn.request_id)
+                title = self.host.title
+                self.host.ctx.logger.error("%s: the turn %s failed", title, turn.request_id, exc_info=as_raised(error))
             self._skip(turn)
             result = TurnResult("error", str(error))
         self._room.settle(turn.request_id)
@@ -365,7 +367,7 @@ class Chat(Capability):
         try:
             await self.host.report(error, None)
         except Exception as left:
-            self.host.ctx.logger.error("on_chat_response() failed", exc_info=left)
+            self.host.ctx.logger.error("%s: on_chat_response() failed", self.host.title, exc_info=as_raised(left))
 
     # Before and around a reply
 

@@ -152,7 +152,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         super().__init__(ctx, env)
         cls = type(self)
         self.__loop = asyncio.get_running_loop()
-        self.__hooks = hooks = Hooks(ctx, cls.__hook_rooms, self._find, self._advise)
+        self.__hooks = hooks = Hooks(ctx, cls.__hook_rooms, self.__find, self.__advise)
         self.__connections = Connections(ctx)
         mcp_servers = McpServers(self.__connections)
         host = CapabilityHost(
@@ -163,15 +163,15 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             connections=self.__connections,
             report=hooks.report,
             options=cls.__options,
-            find=self._find,
+            find=self.__find,
             call=hooks.call,
-            acting=self._acting,
-            emit=self._emit,
+            acting=self.__acting,
+            emit=self.__emit,
             set_mcp_servers=mcp_servers.set,
             jobs=Jobs(
                 ctx,
-                acting=self._acting,
-                emit=self._emit,
+                acting=self.__acting,
+                emit=self.__emit,
                 has_own_alarm="on_alarm" in hooks,
                 max_strikes=cls.__options.max_alarm_memory_limit_strikes,
                 rolled_back=lambda: self.__state.reload(),
@@ -182,20 +182,20 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             host,
             initial=lambda: self.initial_state,
             validate=self.validate_state_change if has_validator else None,
-            changed=self._tell_state_changed if "on_state_changed" in hooks else None,
+            changed=self.__tell_state_changed if "on_state_changed" in hooks else None,
             kind=cls.__state_type,
         )
-        callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self._has_method)
+        callables = Callables(host, metadata=cls.__callables, find=partial(getattr, self), has=self.__has_method)
         self.streams = DurableStreams(ctx)
         values: Mapping[str, Any] = env if isinstance(env, Mapping) else getattr(env, "__dict__", {})
         self.spending = Spending(host)
-        self._text_generation = Generation(
+        self._agent_text_generation = Generation(
             ctx,
             values,
             self.streams,
             ctx.models,
-            find_tool=self._find,
-            find_part=self._find_part,
+            find_tool=self.__find,
+            find_part=self.__find_part,
             spending=self.spending,
         )
         self.dynamic_agents = DynamicAgents(
@@ -212,7 +212,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             self._agent_queue,
             self._agent_keep_alive,
             self.spending,
-            _Turns(host, self.streams, self._text_generation),
+            _Turns(host, self.streams, self._agent_text_generation),
             self.__state,
             callables,
             *(kind(host) for kind in (*cls.capability_types, *ctx.capabilities)),
@@ -311,10 +311,10 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     # Models
 
-    stream_text = done_by("_text_generation", Generation.stream_text)
-    generate_object = done_by("_text_generation", Generation.generate_object)
-    resume_stream = done_by("_text_generation", Generation.resume_stream)
-    get_stream = done_by("_text_generation", Generation.get_stream)
+    stream_text = done_by("_agent_text_generation", Generation.stream_text)
+    generate_object = done_by("_agent_text_generation", Generation.generate_object)
+    resume_stream = done_by("_agent_text_generation", Generation.resume_stream)
+    get_stream = done_by("_agent_text_generation", Generation.get_stream)
 
     # Later, soon, again and for long
 
@@ -370,7 +370,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         that this comes to its end. Should the process end meanwhile, the rest is deleted before the agent wakes again.
         """
         if self.ctx.facet_name is not None:
-            self._emit("destroy")
+            self.__emit("destroy")
             await self.dynamic_agents.delete_self()
             return
         await self.__destruction.destroy()
@@ -439,7 +439,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     def on_error(self, error: Exception, connection: Connection[Any] | None = None) -> Any:
         """Called with what a handler raised. Return to make little of it, raise to let it be logged and answered."""
-        self._advise(error, connection)
+        self.__advise(error, connection)
 
     def on_state_changed(self, state: StateT, source: Connection[Any] | Literal["server"]) -> Any:
         """Called after a change of the state was kept and sent. ``source`` is who made it."""
@@ -523,13 +523,13 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         """Handle the alarm."""
         await self.__lifecycle.alarm()
 
-    def _alarm_not_due(self) -> None:
+    def _edgeagents_alarm_not_due(self) -> None:
         self.scheduler.put_right()
 
-    async def _open_facet(self, name: str) -> Any:
+    async def _edgeagents_open_facet(self, name: str) -> Any:
         return await self.dynamic_agents.reopen(name)
 
-    async def _activate(self, props: Mapping[str, Any] | None) -> None:
+    async def _edgeagents_activate(self, props: Mapping[str, Any] | None) -> None:
         if not hasattr(self, "_Agent__destruction"):
             name = type(self).__name__
             raise ConfigError(
@@ -539,14 +539,14 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         await self.__destruction.finish()
         await self.__lifecycle.start(props)
 
-    def _begin_call(self) -> None:
+    def _edgeagents_begin_call(self) -> None:
         current_agent.set(CurrentAgent(self))
 
     @classmethod
-    def _exported_names(cls, capabilities: Sequence[type[Capability]]) -> frozenset[str]:
+    def _edgeagents_exported_names(cls, capabilities: Sequence[type[Capability]]) -> frozenset[str]:
         return frozenset(name for kind in (*cls.capability_types, *capabilities) for name in kind.exports)
 
-    def _find_part_method(self, part: str | None, method: str) -> Callable[..., Any] | None:
+    def _edgeagents_find_part_method(self, part: str | None, method: str) -> Callable[..., Any] | None:
         for capability in self.capabilities:
             if part is None and method in capability.exports:
                 return getattr(capability, method)
@@ -554,31 +554,31 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
                 return getattr(capability, method)
         return None
 
-    def _find_part(self, name: str) -> Capability | None:
+    def __find_part(self, name: str) -> Capability | None:
         return next((each for each in self.capabilities if each.name == name), None)
 
-    def _find(self, name: str) -> Any:
+    def __find(self, name: str) -> Any:
         return getattr(self, name, None)
 
     @contextmanager
-    def _acting(self, **what: Any) -> Generator[None]:
+    def __acting(self, **what: Any) -> Generator[None]:
         token = current_agent.set(CurrentAgent(self, **what))
         try:
             yield
         finally:
             current_agent.reset(token)
 
-    def _emit(self, type: str, /, **payload: Any) -> None:
+    def __emit(self, type: str, /, **payload: Any) -> None:
         events = self.ctx.events
         if events is not None and not events.is_silent:
             events.publish(
                 AgentEvent(type, self.__class__.__name__, self.ctx.id.name or "", payload, self.ctx.clock.now())
             )
 
-    def _has_method(self, name: str) -> bool:
+    def __has_method(self, name: str) -> bool:
         return builtins.callable(inspect.getattr_static(self, name, None))
 
-    def _advise(self, error: Exception, connection: Connection[Any] | None) -> None:
+    def __advise(self, error: Exception, connection: Connection[Any] | None) -> None:
         where = f" on the connection {connection.id!r}" if connection is not None else ""
         # Whoever logs the error logs this with it.
         note = f"In {type(self).__name__} {self.ctx.id.name!r}{where}. Override on_error(self, error, connection=None)."
@@ -586,16 +586,16 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
             error.add_note(note)
         raise error
 
-    def _tell_state_changed(self, state: Any, source: Any) -> None:
+    def __tell_state_changed(self, state: Any, source: Any) -> None:
         if self.ctx.is_on_loop:
-            self._spawn_state_changed(state, source)
+            self.__spawn_state_changed(state, source)
         else:
-            self.__loop.call_soon_threadsafe(self._spawn_state_changed, state, source)
+            self.__loop.call_soon_threadsafe(self.__spawn_state_changed, state, source)
 
-    def _spawn_state_changed(self, state: Any, source: Any) -> None:
-        self.ctx.spawn(self._state_changed(state, source), name="on_state_changed")
+    def __spawn_state_changed(self, state: Any, source: Any) -> None:
+        self.ctx.spawn(self.__state_changed(state, source), name="on_state_changed")
 
-    async def _state_changed(self, state: Any, source: Any) -> None:
+    async def __state_changed(self, state: Any, source: Any) -> None:
         try:
             await self.__hooks.run("on_state_changed", state, source)
         except Exception as error:

@@ -127,7 +127,7 @@ class Activation:
             result = await section()
             if not future.done():
                 future.set_result(result)
-        activate = getattr(self.instance, "_activate", None)
+        activate = getattr(self.instance, "_edgeagents_activate", None)
         if activate is not None:
             await activate(self.props)
         self.is_started = True
@@ -311,7 +311,7 @@ class Activation:
         if method is None:
             name = type(self.instance).__name__
             raise AttributeError(f"{name} has no method {event.method!r} to call through a stub.")
-        begin_call = getattr(self.instance, "_begin_call", None)
+        begin_call = getattr(self.instance, "_edgeagents_begin_call", None)
         if begin_call is not None:
             begin_call()
         result = await self.invoke(method, *event.args, **event.kwargs)
@@ -320,7 +320,7 @@ class Activation:
     def _method(self, name: str) -> Callable[..., Any] | None:
         if is_callable_name(type(self.instance), name):
             return getattr(self.instance, name)
-        find_part = getattr(self.instance, "_find_part_method", None)
+        find_part = getattr(self.instance, "_edgeagents_find_part_method", None)
         if find_part is None:
             return None
         part, colon, method = name.partition(":")
@@ -333,7 +333,7 @@ class Activation:
     async def _alarm(self) -> None:
         info: AlarmInfo | None = self.alarm.take_due(self.world.clock.now())
         if info is None:
-            not_due = getattr(self.instance, "_alarm_not_due", None)
+            not_due = getattr(self.instance, "_edgeagents_alarm_not_due", None)
             if not_due is not None:
                 not_due()
             return
@@ -355,7 +355,7 @@ class Activation:
             await known.deliver(event)
             return
         # Only the object's own code knows the class of a facet that is not in memory.
-        open_facet = getattr(self.instance, "_open_facet", None)
+        open_facet = getattr(self.instance, "_edgeagents_open_facet", None)
         facet: Stub[Any] | None = await open_facet(name) if open_facet is not None else None
         if facet is not None:
             await facet._send(event)

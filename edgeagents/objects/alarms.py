@@ -270,7 +270,7 @@ class AlarmScheduler:
 
     A wake that raises, or after which the same entry is still due, is tried again after 2 seconds, then 4, up to 1024:
     the object may be unable to start just now. A clock that is set back by hours was wrong before: whoever waits for a
-    time is woken once and can think again (``_alarm_not_due``).
+    time is woken once and can think again (``_edgeagents_alarm_not_due``).
     """
 
     def __init__(

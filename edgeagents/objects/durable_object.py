@@ -31,18 +31,18 @@ class DurableObject(Generic[Env]):
     def __init__(self, ctx: ObjectContext, env: Env) -> None:
         self.ctx, self.env = ctx, env
 
-    async def _activate(self, props: Mapping[str, Any] | None) -> None:
+    async def _edgeagents_activate(self, props: Mapping[str, Any] | None) -> None:
         """Get ready after waking, before any event. A critical section; when it raises the object is not awake.
 
         ``props`` are those of the stub whose event woke the object, or None.
         """
 
-    def _find_part_method(self, part: str, method: str) -> Callable[..., Any] | None:
+    def _edgeagents_find_part_method(self, part: str, method: str) -> Callable[..., Any] | None:
         """Return what a call of ``method`` of a part of this object runs, or None. See ``call_part``."""
 
-    async def _open_facet(self, name: str) -> Stub[Any] | None:
+    async def _edgeagents_open_facet(self, name: str) -> Stub[Any] | None:
         """Return the facet whose alarm is due, made with its class. None when there is no such facet any more."""
         return None
 
-    def _begin_call(self) -> None:
+    def _edgeagents_begin_call(self) -> None:
         """Note that a method is about to be called through a stub, in the task of this call."""

@@ -61,7 +61,7 @@ def exported_names(cls: type, capabilities: tuple[type, ...]) -> frozenset[str]:
 
     ``capabilities`` are the parts that all agents of the runtime have; an object that is no agent has none.
     """
-    find = getattr(cls, "_exported_names", None)
+    find = getattr(cls, "_edgeagents_exported_names", None)
     return frozenset() if find is None else find(capabilities)
 
 

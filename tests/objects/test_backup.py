@@ -48,7 +48,7 @@ class Book(Page):
     async def page_wakes_in(self, name, seconds):
         await self.ctx.facets.get(name, Page).wake_in(seconds)
 
-    def _open_facet(self, name):
+    def _edgeagents_open_facet(self, name):
         async def opened():
             return self.ctx.facets.get(name, Page)
 

@@ -34,7 +34,7 @@ class Child(DurableObject):
         super().__init__(ctx, env)
         self.calls = 0
 
-    async def _activate(self, props):
+    async def _edgeagents_activate(self, props):
         log.append(f"child {self.ctx.id.name} starts {dict(props) if props else None}")
 
     async def add(self, by=1):
@@ -91,7 +91,7 @@ class Parent(DurableObject):
     start_waits_for: asyncio.Event | None = None
     start_calls: str | None = None
 
-    async def _activate(self, props):
+    async def _edgeagents_activate(self, props):
         log.append("parent starts")
         if Parent.start_waits_for is not None:
             await Parent.start_waits_for.wait()

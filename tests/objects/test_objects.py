@@ -60,7 +60,7 @@ class Counter(DurableObject):
         log.append("init")
         self.calls = 0
 
-    async def _activate(self, props):
+    async def _edgeagents_activate(self, props):
         log.append(f"start {dict(props) if props else None}")
         await asyncio.sleep(0)
 
@@ -208,7 +208,7 @@ def counter(counters):
 class Unstartable(DurableObject):
     attempts = 0
 
-    async def _activate(self, props):
+    async def _edgeagents_activate(self, props):
         type(self).attempts += 1
         await asyncio.sleep(0)
         if type(self).attempts == 1:

@@ -71,7 +71,7 @@ class _HostedObject(DurableObject[Any]):
         super().__init__(ctx, env)
         self._instance: Any = None
 
-    async def _activate(self, props: Mapping[str, Any] | None) -> None:
+    async def _edgeagents_activate(self, props: Mapping[str, Any] | None) -> None:
         exports_of(self.ctx.exports, self._worker)
         state = DurableObjectState(self.ctx, self._worker, props)
         if self._cls.__name__ in self._worker.containers:
@@ -79,7 +79,7 @@ class _HostedObject(DurableObject[Any]):
         self._instance = await self._run(self._cls, state, js_env(self.env, self._worker))
         await state._constructed()
 
-    def _find_part_method(self, part: str | None, method: str) -> Callable[..., Any] | None:
+    def _edgeagents_find_part_method(self, part: str | None, method: str) -> Callable[..., Any] | None:
         async def refuse(*_: Any, **__: Any) -> Any:
             raise crossing(TypeError(f"Method {method} does not exist"))
 

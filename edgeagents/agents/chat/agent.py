@@ -96,7 +96,7 @@ class AIChatAgent(Agent[EnvT, StateT]):
     @property
     def messages(self) -> list[UIMessage]:
         """The conversation, the oldest message first. Change it with ``save_messages`` or ``persist_messages``."""
-        return self._chat.messages
+        return self.__chat.messages
 
     async def save_messages(self, messages: Messages, *, signal: AbortSignal | None = None) -> SaveResult:
         """Keep messages and answer them in a turn that no client asked for. Returns when the turn has ended.
@@ -104,7 +104,7 @@ class AIChatAgent(Agent[EnvT, StateT]):
         ``messages`` is a list, or a function that is given the conversation when the turn's time has come and returns
         one. Do not await it within a turn: it would wait for itself.
         """
-        return await self._chat.save_messages(messages, signal=signal)
+        return await self.__chat.save_messages(messages, signal=signal)
 
     async def persist_messages(
         self, messages: Sequence[UIMessage], exclude_ids: Sequence[str] = (), *, delete_stale: bool = False
@@ -113,34 +113,34 @@ class AIChatAgent(Agent[EnvT, StateT]):
 
         Messages that are not named stay; with ``delete_stale`` they go, if all that are named were kept before.
         """
-        await self._chat.persist_messages(messages, exclude_ids, delete_stale=delete_stale)
+        await self.__chat.persist_messages(messages, exclude_ids, delete_stale=delete_stale)
 
     async def continue_last_turn(
         self, body: dict[str, Any] | None = None, *, signal: AbortSignal | None = None
     ) -> SaveResult:
         """Let the assistant go on with its last message. ``body`` is by default that of the last request."""
-        return await self._chat.continue_last_turn(body, signal=signal)
+        return await self.__chat.continue_last_turn(body, signal=signal)
 
     async def wait_until_stable(self, timeout: float | None = None) -> bool:
         """Return True when no turn runs or waits and no call waits for a client; False after ``timeout`` seconds."""
-        return await self._chat.wait_until_stable(timeout)
+        return await self.__chat.wait_until_stable(timeout)
 
     def has_pending_interaction(self) -> bool:
         """Whether a call of a tool waits for a client's answer or decision."""
-        return self._chat.has_pending_interaction()
+        return self.__chat.has_pending_interaction()
 
     def reset_turn_state(self) -> None:
         """Stop the turn that runs, and give up those that wait."""
-        self._chat.reset_turn_state()
+        self.__chat.reset_turn_state()
 
     def abort_request(self, request_id: str, reason: str | None = None) -> None:
         """Stop the turn of a request. What was said so far is kept."""
-        self._chat.abort_request(request_id, reason)
+        self.__chat.abort_request(request_id, reason)
 
     def abort_all_requests(self, reason: str | None = None) -> None:
         """Stop all turns that run or wait."""
-        self._chat.abort_all_requests(reason)
+        self.__chat.abort_all_requests(reason)
 
     @property
-    def _chat(self) -> Chat:
+    def __chat(self) -> Chat:
         return self.capability(Chat)

@@ -81,31 +81,31 @@ class AgentWorkflow(WorkflowEntrypoint[EnvT, ParamsT]):
 
     def __init__(self, ctx: ExecutionContext, env: EnvT) -> None:
         super().__init__(ctx, env)
-        self._workflow_id = self._workflow_name = ""
-        self._root: tuple[Namespace[Any], str] | None = None
-        self._now: Callable[[], int] = int
-        self._path: Sequence[Mapping[str, str]] = ()
+        self.__workflow_id = self.__workflow_name = ""
+        self.__root: tuple[Namespace[Any], str] | None = None
+        self.__now: Callable[[], int] = int
+        self.__path: Sequence[Mapping[str, str]] = ()
         self.has_reported_error = False
 
     @property
     def agent(self) -> Any:
         """A stub of the agent that has started this workflow: ``await self.agent.update_status("done")``."""
-        if self._root is None:
+        if self.__root is None:
             raise WorkflowError("Agent not initialized. Ensure you're accessing self.agent inside run().")
-        namespace, name = self._root
+        namespace, name = self.__root
         # A new one each time: a stub does not outlive a reset of its object, and workflows live long.
         root = namespace.get_by_name(name)
-        return _SubAgent(root, self._path) if self._path else root
+        return _SubAgent(root, self.__path) if self.__path else root
 
     @property
     def workflow_id(self) -> str:
         """The id of this instance."""
-        return self._workflow_id
+        return self.__workflow_id
 
     @property
     def workflow_name(self) -> str:
         """The name of the binding that this was started by."""
-        return self._workflow_name
+        return self.__workflow_name
 
     async def report_progress(self, progress: Mapping[str, Any]) -> None:
         """Tell the agent how far it is: ``{"step", "status", "message", "percent"}``, or whatever it understands."""
@@ -133,16 +133,16 @@ class AgentWorkflow(WorkflowEntrypoint[EnvT, ParamsT]):
         if not decision.get("approved"):
             reason = decision.get("reason")
             await step.report_error("Workflow rejected" if reason is None else reason)
-            raise WorkflowRejectedError(reason, self._workflow_id)
+            raise WorkflowRejectedError(reason, self.__workflow_id)
         return decision.get("metadata")
 
     async def notify_agent(self, kind: str, **what: Any) -> None:
         """Report to the agent: ``kind`` is ``progress``, ``complete``, ``error`` or ``event``."""
         callback = {
-            "workflow_name": self._workflow_name,
-            "workflow_id": self._workflow_id,
+            "workflow_name": self.__workflow_name,
+            "workflow_id": self.__workflow_id,
             "type": kind,
-            "timestamp": self._now(),
+            "timestamp": self.__now(),
             **what,
         }
         await self.call_agent_part("handle_callback", callback)
@@ -151,19 +151,19 @@ class AgentWorkflow(WorkflowEntrypoint[EnvT, ParamsT]):
         """Call a method of the agent's ``workflows``."""
         await self.agent.call_part(Workflows.name, method, *args)
 
-    async def _execute(self, event: WorkflowEvent[Any], step: WorkflowStep) -> Any:
+    async def _edgeagents_execute(self, event: WorkflowEvent[Any], step: WorkflowStep) -> Any:
         payload: dict[str, Any] = dict(event.payload)
         origin = {name: payload.pop(name, None) for name in _INJECTED}
-        self._now = step.execution.now
-        self._reach_agent(origin, event.instance_id)
+        self.__now = step.execution.now
+        self.__reach_agent(origin, event.instance_id)
         own_step = AgentWorkflowStep(step.execution, self)
         try:
             return await self.run(replace(event, payload=payload), own_step)
         except Exception as error:
-            await self._report(error)
+            await self.__report(error)
             raise
 
-    def _reach_agent(self, injected: Mapping[str, Any], instance_id: str) -> None:
+    def __reach_agent(self, injected: Mapping[str, Any], instance_id: str) -> None:
         workflow_name, origin = injected["__workflowName"], injected["__agentOrigin"]
         binding, name = injected["__agentBinding"], injected["__agentName"]
         if not workflow_name or not (origin or (binding and name)):
@@ -178,17 +178,17 @@ class AgentWorkflow(WorkflowEntrypoint[EnvT, ParamsT]):
                     "edgeagents-workflows has started it: install that."
                 )
             if origin["kind"] == "facet":
-                binding, name, self._path = origin["rootBinding"], origin["path"][0]["name"], origin["path"][1:]
+                binding, name, self.__path = origin["rootBinding"], origin["path"][0]["name"], origin["path"][1:]
             else:
                 binding, name = origin["binding"], origin["name"]
         env: Any = self.env
         namespace = env.get(binding) if isinstance(env, Mapping) else getattr(env, binding, None)
         if not isinstance(namespace, Namespace):
             raise WorkflowError(f"Agent binding '{binding}' not found in environment")
-        self._workflow_id, self._workflow_name = instance_id, workflow_name
-        self._root = (namespace, name)
+        self.__workflow_id, self.__workflow_name = instance_id, workflow_name
+        self.__root = (namespace, name)
 
-    async def _report(self, error: Exception) -> None:
+    async def __report(self, error: Exception) -> None:
         if self.has_reported_error:
             return
         self.has_reported_error = True

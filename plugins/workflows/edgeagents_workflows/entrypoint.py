@@ -52,5 +52,5 @@ class WorkflowEntrypoint(Generic[EnvT, ParamsT]):
         """Do the work; what it returns is the output of the instance, data of at most 1 MiB."""
         raise NotImplementedError(f"{type(self).__name__} has no run() method.")
 
-    async def _execute(self, event: WorkflowEvent[Any], step: WorkflowStep) -> Any:
+    async def _edgeagents_execute(self, event: WorkflowEvent[Any], step: WorkflowStep) -> Any:
         return await self.run(event, step)

@@ -75,7 +75,7 @@ class InstanceObject(DurableObject[Any]):
         self._task: asyncio.Task[None] | None = None
         self._idle_timer: TimerHandle | None = None
 
-    async def _activate(self, props: Mapping[str, Any] | None) -> None:
+    async def _edgeagents_activate(self, props: Mapping[str, Any] | None) -> None:
         record = self._journal.instance()
         if record is None:
             return
@@ -211,7 +211,7 @@ class InstanceObject(DurableObject[Any]):
         try:
             workflow = self.definition.cls(ExecutionContext(self.ctx.wait_until), self.env)
             # A host of foreign classes gives one that has only ``run``.
-            code = getattr(workflow, "_execute", None) or workflow.run
+            code = getattr(workflow, "_edgeagents_execute", None) or workflow.run
             output = await execution.run(code(event, WorkflowStep(execution)))
             data = _encode(output, "The output of the instance")
         except asyncio.CancelledError as error:

@@ -8,6 +8,7 @@ import re
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -38,12 +39,11 @@ def _package_folder(module: object) -> str:
     return str(Path(str(getattr(module, "__file__", ""))).parent)
 
 
+_OUR_FOLDERS = (_package_folder(edgeagents), _package_folder(wrangler_compat), str(Path(__file__).parent))
 # Frames in these say how a call came to the developer's code, which is not what failed.
 _NOT_THEIRS = tuple(
     {
-        _package_folder(edgeagents),
-        _package_folder(wrangler_compat),
-        str(Path(__file__).parent),
+        *_OUR_FOLDERS,
         sysconfig.get_path("stdlib"),
         sysconfig.get_path("purelib"),
         sysconfig.get_path("platlib"),
@@ -52,6 +52,7 @@ _NOT_THEIRS = tuple(
 )
 
 _ON_PURPOSE = (SyntaxError, EdgeAgentsError)
+_TASK = re.compile(r"\n(?:future|task): <.*")
 _TRACEBACK = "Traceback (most recent call last):\n"
 # The host's errors have the names that they have in Pyodide; one of JavaScript's says its name itself.
 _NAMES_OF_THE_HOST = re.compile(r"^wrangler_compat\.[\w.]+\.(?:(?:Js\w+|DomException): )?", re.MULTILINE)
@@ -67,7 +68,7 @@ def user_traceback(error: BaseException) -> str:
     """
     error = _own_error(error)
     report = traceback.TracebackException.from_exception(error)
-    _trim(report, error, set())
+    _trim(report, error, (*_OUR_FOLDERS, *_folders_of_plugins()), set())
     return _NAMES_OF_THE_HOST.sub("", "".join(report.format())).rstrip()
 
 
@@ -86,12 +87,12 @@ def _own_error(error: BaseException) -> BaseException:
     return error
 
 
-def _trim(report: traceback.TracebackException, error: BaseException, seen: set[int]) -> None:
+def _trim(report: traceback.TracebackException, error: BaseException, ours: tuple[str, ...], seen: set[int]) -> None:
     if id(report) in seen:
         return
     seen.add(id(report))
     frames = [frame for frame in report.stack if not frame.filename.startswith(_OF_IMPORTS)]
-    theirs = [number for number, frame in enumerate(frames) if _is_theirs(frame.filename)]
+    theirs = [number for number, frame in enumerate(frames) if _is_theirs(frame.filename, ours)]
     first, end = theirs[0] if theirs else 0, len(frames)
     if isinstance(error, _ON_PURPOSE) or type(error).__module__.startswith("wrangler_compat."):
         # A syntax error is in no frame: it names the file itself.
@@ -101,11 +102,35 @@ def _trim(report: traceback.TracebackException, error: BaseException, seen: set[
     errors = (error.__cause__, error.__context__, *getattr(error, "exceptions", ()))
     for inner, cause in zip(reports, errors, strict=False):
         if inner is not None and cause is not None:
-            _trim(inner, cause, seen)
+            _trim(inner, cause, ours, seen)
+    if _says_no_more(error.__cause__, error, ours):
+        report.__cause__ = None
+    if _says_no_more(error.__context__, error, ours):
+        report.__context__ = None
 
 
-def _is_theirs(file: str) -> bool:
-    return not file.startswith(_NOT_THEIRS) and "site-packages" not in file
+def _says_no_more(cause: BaseException | None, error: BaseException, ours: tuple[str, ...]) -> bool:
+    """Whether ``cause`` and all behind it came by no code but ours, and ``error`` has all the words of it."""
+    if cause is None:
+        return True
+    frames = traceback.extract_tb(cause.__traceback__)
+    return (
+        str(cause) in str(error)
+        # A driver that is written in C has lines of it in its tracebacks.
+        and all(frame.filename.startswith(ours) or frame.filename.endswith(".c") for frame in frames)
+        and _says_no_more(cause.__cause__, error, ours)
+        and _says_no_more(cause.__context__, error, ours)
+    )
+
+
+def _folders_of_plugins() -> Iterator[str]:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("edgeagents_") and "." not in name and getattr(module, "__path__", None):
+            yield _package_folder(module)
+
+
+def _is_theirs(file: str, ours: tuple[str, ...]) -> bool:
+    return not file.startswith((*_NOT_THEIRS, *ours)) and "site-packages" not in file
 
 
 class LineFormatter(logging.Formatter):
@@ -117,6 +142,9 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
+        if record.name == _of_tasks.name and record.exc_info:
+            # What its traceback tells better.
+            text = _TASK.sub("", text)
         if record.levelno >= logging.ERROR:
             text = f"{self.paint('[error]', 'red')} {text}"
         elif record.levelno >= logging.WARNING:
@@ -140,6 +168,13 @@ class LineFormatter(logging.Formatter):
 
 def _status_colour(status: str) -> str:
     return {"1": "cyan", "2": "green", "3": "cyan", "4": "yellow"}.get(status[:1], "red")
+
+
+class _RedactedRecord(logging.LogRecord):
+    """What somebody logs, without secrets, whoever writes it."""
+
+    def getMessage(self) -> str:
+        return redact(super().getMessage())
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
@@ -194,6 +229,11 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         # What asyncio says of the developer's tasks, such as that one failed and nobody asked how it ended.
         _of_tasks.addHandler(handler)
     _ours.setLevel(_LEVELS.get(level, logging.INFO))
+    # What a worker logs goes where it says, and else here: from warnings on, as everywhere in Python.
+    logging.setLogRecordFactory(_RedactedRecord)
+    last = LineHandler(handler.stream)
+    last.setLevel(max(logging.WARNING, _ours.level))
+    logging.lastResort = last
     # A worker that asks for lines of its own, as with logging.basicConfig(), would have each of ours twice.
     _ours.propagate = False
 

@@ -7,6 +7,8 @@ import functools
 import io
 import json
 import logging
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +82,40 @@ def record(level: int, message: str, **extra: Any) -> logging.LogRecord:
     made = logging.LogRecord("edgeagents", level, "", 0, message, None, None)
     vars(made).update(extra)
     return made
+
+
+def test_a_cause_that_says_no_more_and_has_no_code_of_the_developers_is_left_out(tmp_path: Path) -> None:
+    error = raised_in_a_pool(failing(tmp_path))
+    error.args = ("D1_ERROR: no such table",)
+    error.__cause__ = RuntimeError("no such table")
+    assert "direct cause" not in user_traceback(error)
+    error.args = ("less",)
+    assert "direct cause" in user_traceback(error)
+
+
+def test_a_task_that_nobody_awaits_is_told_by_its_traceback(tmp_path: Path) -> None:
+    error = raised_in_a_pool(failing(tmp_path))
+    text = "Task exception was never retrieved\nfuture: <Task finished name='Task-1' coro=<f() done> exception=X()>"
+    record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, None, (type(error), error, error.__traceback__))
+    lines = LineFormatter(has_colour=False).format(record).splitlines()
+    assert lines[:2] == ["[error] Task exception was never retrieved", "Traceback (most recent call last):"]
+
+
+def test_what_a_worker_logs_has_no_secrets_whoever_writes_it() -> None:
+    code = """
+import logging
+from edgeagents.redaction import hide
+from edgeagents_emulator.log import configure_logging
+configure_logging("info")
+hide(["a secret"])
+logging.getLogger("mine").info("not asked for")
+logging.getLogger("mine").warning("told %s", "a secret")
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+logging.getLogger("mine").info("told %s", "a secret")
+"""
+    path = f"import sys; sys.path[:0] = {sys.path!r}\n"
+    done = subprocess.run([sys.executable, "-c", path + code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == "[warning] told [hidden]\nINFO told [hidden]\n"
 
 
 def test_lines_are_marked_by_what_they_ask_for() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from edgeagents.bindings import BindingDeclaration
 
-__all__ = ["binding_rows"]
+__all__ = ["binding_rows", "resource"]
 
 _RESOURCES = {
     "ai": "AI",
@@ -31,10 +31,11 @@ _WIDEST = 48
 
 def binding_rows(declarations: Iterable[BindingDeclaration]) -> list[tuple[str, str]]:
     """Return for each of those that are in ``env`` what it is called there, and its kind. Texts are not shown."""
-    return [(_shown(d), _resource(d.kind)) for d in declarations if d.name]
+    return [(_shown(d), resource(d.kind)) for d in declarations if d.name]
 
 
-def _resource(kind: str) -> str:
+def resource(kind: str) -> str:
+    """Return what a person calls a kind of binding."""
     return _RESOURCES.get(kind) or kind.replace("_", " ").title()
 
 

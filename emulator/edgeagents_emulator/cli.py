@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from edgeagents_emulator.command_group import CommandGroup
+
 __all__ = ["Commands", "main"]
 
 # Imported when they are asked for: the most of it is not needed by any one of them.
@@ -23,7 +25,7 @@ _OURS: Final = {
 }
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """Our commands, and those of plugins, which are loaded when a command is asked for that is none of ours."""
 
     _has_plugins = False
@@ -45,12 +47,6 @@ class Commands(click.Group):
             if not near:
                 raise
             raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # As click does, but whole: a line that is too long goes on below.
-        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, each.get_short_help_str(200)) for name, each in found if each is not None])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*_OURS, *super().list_commands(self._load(ctx))})

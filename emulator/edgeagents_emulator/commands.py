@@ -13,6 +13,7 @@ import click
 from edgeagents.errors import ConfigError
 from edgeagents_emulator.chosen_config import config_of
 from edgeagents_emulator.config_table import config_table, variables_table
+from edgeagents_emulator.counted import counted
 from edgeagents_emulator.deploy_check import Finding, check
 from edgeagents_emulator.new_project import TEMPLATES, make_project
 from edgeagents_emulator.options import Options
@@ -105,4 +106,4 @@ def deploy_check(path: str | None, env: str | None, is_json: bool) -> None:
 
 def _counted(found: Sequence[Finding]) -> str:
     counts = [(sum(one.level == level for one in found), level) for level in ("error", "warning")]
-    return ", ".join(f"{count} {level}{'' if count == 1 else 's'}" for count, level in counts if count)
+    return ", ".join(counted(count, level, f"{level}s") for count, level in counts if count)

@@ -29,13 +29,14 @@ from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, EdgeAgentsError
 from edgeagents.objects import Clock, SystemClock
 from edgeagents.stores import Stores
+from edgeagents_emulator.binding_rows import resource
 from edgeagents_emulator.chosen_config import config_of
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.state_place import state_folder_of
 from edgeagents_emulator.table import table
 from wrangler_compat.config import Config
 
-__all__ = ["LocalState", "as_table", "print_json", "with_local_state"]
+__all__ = ["LocalState", "as_table", "print_json", "print_rows", "with_local_state"]
 
 
 class LocalState:
@@ -62,7 +63,7 @@ class LocalState:
                 if name in ([one.options.get(key) for key in keys] if keys else [one.name]):
                     return one
         known = ", ".join(one.name for one in declared if one.name) or "none"
-        raise ConfigError(f"{self.config.title} has no {kind.replace('_', ' ')} {name!r}. It has: {known}.")
+        raise ConfigError(f"{self.config.title} has no {resource(kind)} {name!r}. It has: {known}.")
 
 
 def with_local_state(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,6 +118,14 @@ def with_local_state(command: Callable[..., Any]) -> Callable[..., Any]:
 def print_json(value: Any) -> None:
     """Print ``value`` and nothing else."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, is_json: bool, nothing: str) -> None:
+    """Print ``rows`` as JSON, or with these ``columns`` for people, who read ``nothing`` where there are none."""
+    if is_json:
+        print_json(rows)
+    else:
+        click.echo(as_table(rows, columns) if rows else nothing)
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:

@@ -19,6 +19,8 @@ import click
 from edgeagents.agents.spending import SPENDING_KEY
 from edgeagents.errors import EdgeAgentsError
 from edgeagents.state_folder import StateFolder, StoredAgent
+from edgeagents_emulator.command_group import CommandGroup
+from edgeagents_emulator.counted import counted
 from edgeagents_emulator.state_place import STATE_FOLDER
 from wrangler_compat.finding import find_config
 
@@ -33,7 +35,7 @@ def _with_state(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--state", metavar="DIR", help=text)(command)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def agent() -> None:
     """List, copy, carry and set back the agents of a state folder."""
 
@@ -62,7 +64,7 @@ def list_agents(class_name: str | None, is_json: bool, state: str | None) -> Non
                 }
                 click.echo(json.dumps(about))
             else:
-                more = f"  {facets} facet{'' if facets == 1 else 's'}" if facets else ""
+                more = f"  {counted(facets, 'facet', 'facets')}" if facets else ""
                 wakes = "" if alarm is None else f"  wakes {_short(alarm)}"
                 size = f"{found.size / 1024:,.0f} KiB"
                 click.echo(f"{found.class_name:<20} {found.title:<32} {size:>12}  {_short(found.changed)}{more}{wakes}")
@@ -162,7 +164,7 @@ def backup(target: str, class_name: str | None, name: str | None, state: str | N
     with _faults():
         folder = StateFolder(_folder(state))
         count = folder.backup(target, None if class_name is None else _chosen(folder, class_name, name))
-        click.echo(f"{_agents_are(count)} in {target}.")
+        click.echo(f"{counted(count, 'agent is', 'agents are')} in {target}.")
 
 
 @click.command()
@@ -178,14 +180,10 @@ def restore(source: str, class_name: str | None, name: str | None, replace: bool
         chosen = list(_chosen(StateFolder(source), class_name, name))
         there, before = _files(folder), _now()
         count = folder.restore(source, chosen if class_name is not None else None, replace=replace)
-        click.echo(f"{_agents_are(count)} in {folder.path}.")
+        click.echo(f"{counted(count, 'agent is', 'agents are')} in {folder.path}.")
         if there:
             restored = [folder.find(agent.namespace, agent.id.digits) for agent in chosen]
             _tell_undo([agent for agent in restored if agent.path in there], before)
-
-
-def _agents_are(count: int) -> str:
-    return "1 agent is" if count == 1 else f"{count} agents are"
 
 
 def _files(folder: StateFolder) -> set[Path]:

@@ -38,6 +38,46 @@ def test_help_says_what_each_command_does_to_the_end() -> None:
     assert "..." not in told.partition("Commands:")[2]
 
 
+@pytest.mark.parametrize("group", [["d1"], ["d1", "migrations"], ["r2"], ["queues"], ["kv", "key"], ["agent"]])
+def test_help_of_groups_says_what_each_command_does_to_the_end(group: list[str]) -> None:
+    listed = CliRunner().invoke(main, [*group, "--help"], terminal_width=60).output.partition("Commands:")[2]
+    assert listed.strip()
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("kv namespace", "There are no KV namespaces."),
+        ("d1", "There are no D1 databases."),
+        ("r2 bucket", "There are no R2 buckets."),
+        ("queues", "There are no queues."),
+        ("workflows", "There are no workflows."),
+    ],
+)
+def test_a_list_of_nothing_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, told: str) -> None:
+    (tmp_path / "wrangler.json").write_text('{"name": "w"}')
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, [*command.split(), "list"]).output == f"{told}\n"
+    assert CliRunner().invoke(main, [*command.split(), "list", "--json"]).output == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("d1 execute nope --command x", "wrangler.json has no D1 Database 'nope'. It has: none."),
+        ("kv key list --binding nope", "wrangler.json has no KV Namespace 'nope'. It has: none."),
+        ("workflows describe nope", "wrangler.json has no Workflow 'nope'. It has: none."),
+    ],
+)
+def test_what_is_not_declared_is_called_what_people_call_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, told: str
+) -> None:
+    (tmp_path / "wrangler.json").write_text('{"name": "w"}')
+    monkeypatch.chdir(tmp_path)
+    assert told in CliRunner().invoke(main, command.split()).output
+
+
 def test_our_own_commands_load_no_plugin() -> None:
     check = "import sys; from edgeagents_emulator.cli import main; main(['config', '--help'], standalone_mode=False)"
     check += "; print([name for name in sys.modules if name.startswith('edgeagents_kv')])"

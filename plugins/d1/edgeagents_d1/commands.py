@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from edgeagents_emulator.local_state import LocalState, as_table, print_json, with_local_state
+from edgeagents_emulator.command_group import CommandGroup
+from edgeagents_emulator.counted import counted
+from edgeagents_emulator.local_state import LocalState, as_table, print_json, print_rows, with_local_state
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
@@ -26,7 +28,7 @@ _TABLES = (
 _JSON = click.option("--json", "is_json", is_flag=True, help="Print JSON, and nothing else.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def d1() -> None:
     """Look into and change the D1 databases of the local state. DATABASE is a binding, or a database's name or id."""
 
@@ -45,7 +47,7 @@ def list_databases(state: LocalState, is_json: bool) -> None:
         {"name": one.options.get("database_name") or one.name, "uuid": database_id(one), "binding": one.name}
         for one in state.declared("d1")
     ]
-    print_json(rows) if is_json else click.echo(as_table(rows, ["name", "uuid", "binding"]))
+    print_rows(rows, ["name", "uuid", "binding"], is_json=is_json, nothing="There are no D1 databases.")
 
 
 @d1.command()
@@ -94,7 +96,8 @@ def execute(state: LocalState, database: str, sql: str | None, file: str | None,
         if outcome.columns:
             click.echo(as_table(result["results"], outcome.columns))
     changed = sum(outcome.meta["changes"] for outcome in outcomes)
-    click.echo(f"{len(outcomes)} statements were run; they changed {changed} rows.", err=True)
+    run, rows = counted(len(outcomes), "statement was", "statements were"), counted(changed, "row", "rows")
+    click.echo(f"{run} run, and changed {rows}.", err=True)
 
 
 @migrations.command()

@@ -41,7 +41,7 @@ def test_statements_are_run_and_their_rows_shown(d1: Run) -> None:
         "execute", "shop", "--local", "--command", "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2, NULL)"
     )
     assert made.exit_code == 0, made.output
-    assert made.stderr == "2 statements were run; they changed 2 rows.\n"
+    assert made.stderr == "2 statements were run, and changed 2 rows.\n"
     shown = d1("execute", "DB", "--command", "SELECT * FROM t; SELECT count(*) AS n FROM t")
     assert shown.stdout == "a   b\n1   x\n2\nn\n2\n"
 
@@ -59,6 +59,12 @@ def test_a_file_is_run_with_triggers_and_comments_in_it(d1: Run, tmp_path: Path)
     )
     assert d1("execute", "DB", "--file", "schema.sql").exit_code == 0
     assert rows(d1, "SELECT n FROM log") == [{"n": ";"}]
+
+
+def test_one_statement_is_counted_as_one(d1: Run) -> None:
+    d1("execute", "DB", "--command", "CREATE TABLE t (a)")
+    told = d1("execute", "DB", "--command", "INSERT INTO t VALUES (1)").stderr
+    assert told == "1 statement was run, and changed 1 row.\n"
 
 
 def test_statements_are_run_all_or_none(d1: Run) -> None:
@@ -152,7 +158,7 @@ def test_info_and_list_tell_of_the_databases(d1: Run, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["execute", "DB"], "Say what to run"),
-        (["execute", "NO", "--command", "SELECT 1"], "has no d1 'NO'. It has: DB."),
+        (["execute", "NO", "--command", "SELECT 1"], "has no D1 Database 'NO'. It has: DB."),
         (["execute", "DB", "--command", "SELECT"], "D1_ERROR"),
         (["execute", "DB", "--remote", "--command", "SELECT 1"], "Only local state is known here"),
     ],

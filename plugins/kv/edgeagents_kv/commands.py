@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from edgeagents_emulator.local_state import LocalState, as_table, print_json, with_local_state
+from edgeagents_emulator.command_group import CommandGroup
+from edgeagents_emulator.counted import counted
+from edgeagents_emulator.local_state import LocalState, print_json, print_rows, with_local_state
 
 from edgeagents.errors import ConfigError
 from edgeagents_kv.namespace import KvNamespace
@@ -19,7 +21,7 @@ from edgeagents_kv.plugin import namespace_id
 __all__ = ["kv"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def kv() -> None:
     """Look into and change the KV namespaces of the local state."""
 
@@ -64,7 +66,7 @@ def _chosen(state: LocalState, binding: str | None, chosen_id: str | None) -> st
 def list_namespaces(state: LocalState, is_json: bool) -> None:
     """Show the namespaces of the configuration."""
     rows = [{"id": namespace_id(one), "title": one.name} for one in state.declared("kv_namespace")]
-    print_json(rows) if is_json else click.echo(as_table(rows, ["title", "id"]))
+    print_rows(rows, ["title", "id"], is_json=is_json, nothing="There are no KV namespaces.")
 
 
 @key_group.command("put")
@@ -153,7 +155,7 @@ async def put_many(namespace: KvNamespace, file: str) -> None:
             expiration_ttl=entry.get("expiration_ttl"),
             metadata=entry.get("metadata"),
         )
-    click.echo(f"{len(entries)} keys are kept.")
+    click.echo(f"{counted(len(entries), 'key is', 'keys are')} kept.")
 
 
 @bulk.command("delete")
@@ -164,7 +166,7 @@ async def delete_many(namespace: KvNamespace, file: str) -> None:
     entries = _json(_bytes(file), file)
     for entry in entries:
         await namespace.delete(entry["name"] if isinstance(entry, dict) else entry)
-    click.echo(f"{len(entries)} keys are not there any more.")
+    click.echo(f"{counted(len(entries), 'key is', 'keys are')} not there any more.")
 
 
 def _bytes(file: str) -> bytes:

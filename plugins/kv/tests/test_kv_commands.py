@@ -102,7 +102,7 @@ def test_namespaces_are_listed(kv: Run) -> None:
     ("arguments", "message"),
     [
         (["key", "get", "a"], "Say which namespace"),
-        (["key", "get", "a", "--binding", "KW"], "has no kv namespace 'KW'. It has: KV, BARE."),
+        (["key", "get", "a", "--binding", "KW"], "has no KV Namespace 'KW'. It has: KV, BARE."),
         (["key", "get", "a", "--binding", "KV", "--remote"], "Only local state is known here"),
         (["key", "put", "a", "--binding", "KV"], "Say what to keep"),
         (["key", "put", "a", "x", "--binding", "KV", "--ttl", "5"], "Expiration TTL must be at least 60"),

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from edgeagents_emulator.local_state import LocalState, as_table, print_json, with_local_state
+from edgeagents_emulator.command_group import CommandGroup
+from edgeagents_emulator.counted import counted
+from edgeagents_emulator.local_state import LocalState, print_json, print_rows, with_local_state
 
 from edgeagents.errors import ConfigError
 from edgeagents_queues.store import QueueStore
@@ -14,7 +16,7 @@ from edgeagents_queues.store import QueueStore
 __all__ = ["queues"]
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def queues() -> None:
     """Look into and empty the queues of the local state."""
 
@@ -26,7 +28,7 @@ def list_queues(state: LocalState, is_json: bool) -> None:
     """Show the queues of the configuration, and all that have messages."""
     store = QueueStore(state.stores)
     rows = [_about(state, store, name) for name in _known(state, store)]
-    print_json(rows) if is_json else click.echo(as_table(rows, ["queue", "producers", "consumers", "messages"]))
+    print_rows(rows, ["queue", "producers", "consumers", "messages"], is_json=is_json, nothing="There are no queues.")
 
 
 @queues.command()
@@ -51,7 +53,7 @@ def purge(state: LocalState, name: str, force: bool) -> None:
     store, _ = _there(state, name)
     if not force:
         click.confirm(f"Forget all messages of the queue {name}?", abort=True)
-    click.echo(f"{store.purge(name)} messages of {name} are forgotten.")
+    click.echo(f"Forgot {counted(store.purge(name), 'message', 'messages')} of {name}.")
 
 
 def _known(state: LocalState, store: QueueStore) -> list[str]:

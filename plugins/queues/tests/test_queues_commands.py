@@ -52,7 +52,7 @@ def test_a_queue_is_shown(queues: Run) -> None:
 
 def test_a_queue_is_emptied_when_that_is_confirmed(queues: Run) -> None:
     assert queues("purge", "jobs", input="n\n").exit_code == 1
-    assert queues("purge", "jobs", "--force").output == "2 messages of jobs are forgotten.\n"
+    assert queues("purge", "jobs", "--force").output == "Forgot 2 messages of jobs.\n"
     assert json.loads(queues("info", "jobs", "--json").output)["messages"] == 0
 
 

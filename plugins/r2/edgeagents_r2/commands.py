@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
-from edgeagents_emulator.local_state import LocalState, as_table, print_json, with_local_state
+from edgeagents_emulator.command_group import CommandGroup
+from edgeagents_emulator.counted import counted
+from edgeagents_emulator.local_state import LocalState, print_rows, with_local_state
 
 from edgeagents.errors import ConfigError
 from edgeagents_r2.bucket import R2Bucket
@@ -22,7 +24,7 @@ __all__ = ["r2"]
 _PIECE = 256 * 1024
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def r2() -> None:
     """Look into and change the R2 buckets of the local state."""
 
@@ -43,7 +45,7 @@ def objects() -> None:
 def list_buckets(state: LocalState, is_json: bool) -> None:
     """Show the buckets of the configuration."""
     rows = [{"name": bucket_name(one), "binding": one.name} for one in state.declared("r2_bucket")]
-    print_json(rows) if is_json else click.echo(as_table(rows, ["name", "binding"]))
+    print_rows(rows, ["name", "binding"], is_json=is_json, nothing="There are no R2 buckets.")
 
 
 @objects.command("put")
@@ -82,7 +84,7 @@ async def put(
     with _opened(file) as source:
         made = await bucket.put(key, _pieces(source), http_metadata=given)
     assert made is not None
-    click.echo(f"{place} is kept: {made.size} bytes.")
+    click.echo(f"{place} is kept: {counted(made.size, 'byte', 'bytes')}.")
 
 
 @objects.command("get")

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from edgeagents_emulator.local_state import LocalState, as_table, print_json, with_local_state
+from edgeagents_emulator.command_group import CommandGroup
+from edgeagents_emulator.local_state import LocalState, as_table, print_json, print_rows, with_local_state
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
@@ -31,7 +32,7 @@ _STEPS = (
 _HAS_TABLE = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cf_workflow'"
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def workflows() -> None:
     """Look into the workflows of the local state. NAME is a workflow's name or its binding."""
 
@@ -55,7 +56,9 @@ def list_workflows(state: LocalState, is_json: bool) -> None:
         }
         for one in state.declared("workflow")
     ]
-    print_json(rows) if is_json else click.echo(as_table(rows, ["name", "script_name", "class_name", "binding"]))
+    print_rows(
+        rows, ["name", "script_name", "class_name", "binding"], is_json=is_json, nothing="There are no workflows."
+    )
 
 
 @workflows.command("describe")
@@ -95,7 +98,7 @@ def list_instances(state: LocalState, name: str, status: str | None, is_json: bo
         {key: about[key] for key in ("id", "status", "created", "ended")}
         for about in sorted(chosen, key=lambda about: about["created"], reverse=True)
     ]
-    print_json(rows) if is_json else click.echo(as_table(rows, ["id", "status", "created", "ended"]))
+    print_rows(rows, ["id", "status", "created", "ended"], is_json=is_json, nothing="There are no instances.")
 
 
 @instances.command()

@@ -105,7 +105,7 @@ def test_before_there_is_any_there_is_nothing_to_list(workflows: Run) -> None:
     ("arguments", "message"),
     [
         (["orders", "nope"], "The workflow 'orders' has no instance 'nope'."),
-        (["ordrs", "good"], "has no workflow 'ordrs'. It has: ORDERS."),
+        (["ordrs", "good"], "has no Workflow 'ordrs'. It has: ORDERS."),
     ],
     ids=["instance", "workflow"],
 )

@@ -40,7 +40,7 @@ def warn_of_deployment(config: Config, exported: Collection[str] | None) -> None
     for name in sorted(live.difference(exported)):
         config.at("exports" if name in values["exports"] else "migrations").warning(
             "not-deployable",
-            f'there is a class "{name}" after all of them, and the worker\'s code has none: Cloudflare refuses that.'
+            f'they make the class "{name}", which the worker\'s code does not have: Cloudflare refuses that.'
             f"{did_you_mean(name, exported)}",
         )
 

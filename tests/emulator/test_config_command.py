@@ -137,7 +137,7 @@ def test_people_are_told_what_cloudflare_would_refuse(project: MakeProject, monk
     monkeypatch.chdir(project(migrations=[{"tag": "v1", "new_sqlite_classes": ["Counter", "Countr"]}]))
     result = CliRunner().invoke(main, ["config"])
     assert result.exit_code == 0
-    assert '(warning) migrations: there is a class "Countr" after all of them' in result.stderr
+    assert '(warning) migrations: they make the class "Countr"' in result.stderr
     assert run()[1]["warnings"] == []
 
 

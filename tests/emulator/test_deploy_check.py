@@ -161,13 +161,13 @@ BOUND = {"durable_objects": {"bindings": [{"name": "HALL", "class_name": "Hall"}
         (
             [{"tag": "v1", "new_sqlite_classes": ["Hall", "Halls"]}],
             "Hall",
-            'migrations: there is a class "Halls" after all of them, and the worker\'s code has none: Cloudflare '
-            "refuses that. Did you mean 'Hall'?",
+            'migrations: they make the class "Halls", which the worker\'s code does not have: '
+            "Cloudflare refuses that. Did you mean 'Hall'?",
         ),
         (
             [{"tag": "v1", "transferred_classes": [{"from": "A", "from_script": "s", "to": "Room"}]}],
             "Room",
-            'migrations: there is a class "Room" after all of them',
+            'migrations: they make the class "Room"',
         ),
         (
             [{"tag": "v1", "new_sqlite_classes": ["Hall"]}, {"tag": "v2", "deleted_classes": ["Nope"]}],

@@ -97,7 +97,7 @@ def test_what_cloudflare_would_refuse_is_a_warning(project: MakeProject) -> None
     with loaded(project(AGENT, migrations=steps, compatibility_date="2999-01-01")) as made:
         told = made.config.diagnostics.render("it")
     assert '(warning) durable_objects.bindings[0].class_name: no migration makes "Counter"' in told
-    assert '(warning) migrations: there is a class "Countr" after all of them, and the worker\'s code has none' in told
+    assert '(warning) migrations: they make the class "Countr", which the worker\'s code does not have' in told
     assert "(warning) compatibility_date: 2999-01-01 is in the future, which Cloudflare refuses" in told
 
 

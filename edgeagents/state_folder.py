@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgeagents.errors import ConfigError, StorageError, StorageUnavailable
+from edgeagents.held_files import HeldFiles, database_of, folders_of
 from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex, kept_alarm
 from edgeagents.objects.backend import FolderStorage, namespace_of_folder
@@ -245,7 +246,8 @@ class StateFolder:
         """Copy everything, or the given agents, into the folder ``target``, which is a state folder then. Return how
         many agents there were.
 
-        Each agent, and each other database in the folder, is copied as of one commit, and synced. What is in
+        Each agent, and each other database in the folder with the files that it names, is copied as of one commit, and
+        synced. What is in
         ``target`` already is replaced: a backup can be brought up to date.
         """
         other = StateFolder(target, may_be_made=True)
@@ -285,18 +287,32 @@ class StateFolder:
         """Copy what is in ``source`` beside the objects: what bindings keep."""
         for path in source._others():
             target = self.path / path.relative_to(source.path)
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            made = target.with_name(f"{target.name}.new")
-            made.unlink(missing_ok=True)
             if _is_database(path):
-                self._files.copy(path, made)
-                for end in ("-wal", "-shm", "-journal"):
-                    Path(f"{target}{end}").unlink(missing_ok=True)
-            else:
-                shutil.copy2(path, made)
-            sync_file(made)
-            os.replace(made, target)
-            sync_folder(target.parent)
+                with source._workshop() as workshop:
+                    self._take_database(path, target, HeldFiles(path, workshop))
+            elif database_of(path.parent) is None:  # What a database names was copied with it.
+                _copy_file(path, target)
+
+    def _take_database(self, path: Path, target: Path, named: HeldFiles) -> None:
+        """Copy a database of a binding's and the files that it names, all as of one commit."""
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = target.with_name(f"{target.name}.new")
+        made.unlink(missing_ok=True)
+        named.hold()
+        self._files.copy(path, made, named.hold)
+        # Whenever this ends, the database that stands there names nothing that is not there.
+        kept = set[Path]()
+        for name, file in named:
+            kept.add(target.parent / name)
+            if not _is_same(file, target.parent / name):
+                _copy_file(file, target.parent / name)
+        for end in ("-wal", "-shm", "-journal"):
+            Path(f"{target}{end}").unlink(missing_ok=True)
+        _put_file(made, target)
+        for folder in folders_of(target):
+            for file in folder.iterdir():
+                if file not in kept:
+                    file.unlink()
 
     def _others(self) -> Iterator[Path]:
         for folder, folders, files in os.walk(self.path):
@@ -536,6 +552,27 @@ def _tree(path: Path) -> Iterator[Path]:
     yield path
     for facet in _facets(path):
         yield from _tree(facet)
+
+
+def _copy_file(path: Path, target: Path) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = target.with_name(f"{target.name}.new")
+    shutil.copy2(path, made)
+    _put_file(made, target)
+
+
+def _put_file(made: Path, target: Path) -> None:
+    sync_file(made)
+    os.replace(made, target)
+    sync_folder(target.parent)
+
+
+def _is_same(file: Path, copy: Path) -> bool:
+    # What a database names is never changed, and copied with its times.
+    if not copy.exists():
+        return False
+    one, other = file.stat(), copy.stat()
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def _is_database(path: Path) -> bool:

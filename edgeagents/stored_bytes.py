@@ -1,7 +1,8 @@
 """Bytes that a store keeps beside its database, since they may be many: a file for each, or memory.
 
-A file is written whole before a database names it, and removed after none does any more. What takes long with many
-bytes is done in a thread, so that nobody else waits for it.
+A file is written whole before a database names it, and removed after none does any more. Until it is whole its name
+ends in ``.new``, which no copy of the folder takes. What takes long with many bytes is done in a thread, so that nobody
+else waits for it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class NewBytes:
 
     def __init__(self, path: Path | None, memory: dict[str, bytes], name: str) -> None:
         self._path, self._memory, self._name = path, memory, name
-        self._file = None if path is None else open(path, "xb", opener=_private)  # noqa: SIM115
+        self._unfinished = None if path is None else path.with_name(f"{path.name}.new")
+        self._file = None if self._unfinished is None else open(self._unfinished, "xb", opener=_private)  # noqa: SIM115
         self._pieces: list[bytes] = []
 
     async def write(self, piece: bytes) -> None:
@@ -60,13 +62,16 @@ class NewBytes:
         sync_descriptor(self._file.fileno())
         self._file.close()
         assert self._path is not None
+        assert self._unfinished is not None
+        os.rename(self._unfinished, self._path)
         sync_folder(self._path.parent)
 
     def drop(self) -> None:
         """Forget the bytes."""
-        if self._file is not None and self._path is not None:
+        if self._file is not None and self._path is not None and self._unfinished is not None:
             self._file.close()
-            self._path.unlink(missing_ok=True)
+            for path in (self._unfinished, self._path):
+                path.unlink(missing_ok=True)
 
 
 class KeptBytes:

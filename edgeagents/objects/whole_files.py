@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final
 
@@ -78,8 +78,20 @@ class WholeFiles:
                 return None if "no such function" in str(error) else str(error)
             return None if found == ["ok"] else "; ".join(found)
 
-    def copy(self, source: Path, target: Path) -> None:
-        """Make ``target``, which is not there, what is committed in ``source``, which may be in use."""
+    def copy(self, source: Path, target: Path, at_that_moment: Callable[[], object] | None = None) -> None:
+        """Make ``target``, which is not there, what is committed in ``source``, which may be in use.
+
+        ``at_that_moment`` is called at the moment of the copy: until it returns nobody can write to ``source``, so it
+        must be quick.
+        """
         with self.beside_others(source) as driver:
+            if at_that_moment is not None:
+                with self.beside_others(source) as other:
+                    other.execute("BEGIN IMMEDIATE", ()).fetchall()
+                    at_that_moment()
+                    driver.execute("BEGIN", ()).fetchall()
+                    driver.execute("SELECT 1 FROM sqlite_schema LIMIT 1", ()).fetchall()
+                    # Others may write from here on: this connection reads what was there.
+                    other.execute("ROLLBACK", ()).fetchall()
             driver.copy_to(str(target))
         target.chmod(0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -208,9 +209,9 @@ async def test_tracebacks_begin_in_the_worker_s_own_file_wherever_it_failed(
 
     def first_files() -> set[tuple[str, str]]:
         shown = [LineFormatter(has_colour=False).format(record) for record in caplog.records if record.exc_info]
+        # Below an error may stand in which agent it was.
         return {
-            (text.splitlines()[-1], next(line for line in text.splitlines() if line.startswith("  File")))
-            for text in shown
+            (re.findall(r"^\w+Error: .*", text, re.M)[-1], re.findall("^  File .*", text, re.M)[0]) for text in shown
         }
 
     async with asyncio.timeout(10):

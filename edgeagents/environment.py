@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeagents.errors import ConfigError, UnknownBinding
 from edgeagents.plugins import unique
-from edgeagents.redaction import has_secret_name, hide
+from edgeagents.redaction import has_secret_name, hide_named
 
 if TYPE_CHECKING:
     from edgeagents.bindings import BindingDeclaration
@@ -35,7 +35,7 @@ def make_values(runtime: Runtime) -> dict[str, Any]:
         if declaration.name:
             values[declaration.name] = value
             if declaration.kind == "secret_text" or has_secret_name(declaration.name):
-                hide([value])
+                hide_named({declaration.name: value})
     if len(faults) == 1:
         raise faults[0]
     if faults:

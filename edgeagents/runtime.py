@@ -55,7 +55,7 @@ from edgeagents.objects.rpc import exported_names
 from edgeagents.placement import Placement, SingleProcess, default_placement
 from edgeagents.plugin_observer import PluginObserver
 from edgeagents.plugins import load_plugins, unique
-from edgeagents.redaction import has_secret_name, hide
+from edgeagents.redaction import has_secret_name, hide_named
 from edgeagents.runtime_arguments import check_arguments, worker_of
 from edgeagents.services import Service
 from edgeagents.state_watch import StateWatch
@@ -357,7 +357,7 @@ class Runtime:
         vars(self.exports).update({name: Service(self, name) for name in self.worker.entrypoints})
         vars(self.exports).update({n: self._by_class[c] for n, c in self.worker.classes.items() if c in self._by_class})
         vars(self.env).update(self._given_env or {})
-        hide(value for name, value in (self._given_env or {}).items() if has_secret_name(name))
+        hide_named({name: value for name, value in (self._given_env or {}).items() if has_secret_name(name)})
 
     def namespace_of(self, cls: type[T], *, worker: Worker, has_sql: bool = True) -> Namespace[T]:
         """Return the namespace of a class of ``worker``: the same one for every binding to it."""

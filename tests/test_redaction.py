@@ -10,7 +10,7 @@ import pytest
 
 from edgeagents import Agent, callable, redaction
 from edgeagents.agents import AgentEvent, log_events
-from edgeagents.redaction import HIDDEN, RedactingFilter, has_secret_name, hide, redact
+from edgeagents.redaction import HIDDEN, RedactingFilter, has_secret_name, hide, hide_named, redact
 from edgeagents.runtime import Runtime
 from edgeagents.testing import agent_runtime, connect
 from tests.agents.frames import answer
@@ -20,6 +20,7 @@ from tests.agents.frames import answer
 def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_values", set())
     monkeypatch.setattr(redaction, "_known", None)
+    monkeypatch.setattr(redaction, "_told", set())
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,64 @@ def test_what_stands_where_secrets_stand_is_hidden(text: str, left: str):
 def test_values_that_are_known_to_be_secret_are_hidden_wherever_they_stand():
     hide(["s3cret-value", "s3cret", "short", None, 42])
     assert redact("failed with s3cret-value and s3cret; short 42") == f"failed with {HIDDEN} and {HIDDEN}; short 42"
+
+
+WORDS = ["another", "localhost", "DEVELOPMENT", "Hunter"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(
+    "text", ["is the name of {} worker", "Error: {} process has it", "http://{}:8000/a", "mis{}s", "the {}'s", "{}s"]
+)
+def test_a_secret_that_is_a_word_does_not_hide_that_word_in_sentences(word: str, text: str):
+    hide([*WORDS, "s3cret-value"])
+    assert redact(text.format(word)) == text.format(word)
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PIN={} is wrong",
+        "pin: {}.",
+        "pin: {}",
+        "{{'pin': '{}', 'b': 1}}",
+        '{{"pin":"{}"}}',
+        "{{pin:{}}}",
+        "{}",
+        "a `{}` b",
+        "GET /hook/{}/b 200 OK",
+        "GET /{}?a=b",
+        "the key is {}",
+        "ValueError: the key is {}\nTraceback",
+    ],
+)
+def test_a_secret_that_is_a_word_is_hidden_where_it_stands_as_a_value(word: str, text: str):
+    hide([*WORDS, "s3cret-value"])
+    assert redact(text.format(word)) == text.format(HIDDEN)
+
+
+@pytest.mark.parametrize("value", ["s3cret", "pass-word", "aVerySecret", "correcthorsebattery", "123456", "two words"])
+def test_a_secret_that_is_no_word_is_hidden_in_words_too(value: str):
+    hide(["another", value])
+    assert redact(f"x{value}s of another {value} kind") == f"x{HIDDEN}s of another {HIDDEN} kind"
+
+
+def test_what_is_logged_as_an_argument_is_a_value():
+    hide(["hunter"])
+    assert logged("the hunter cannot log in with %s today", "hunter") == (
+        f"the hunter cannot log in with {HIDDEN} today\n"
+    )
+
+
+def test_a_secret_that_is_too_weak_to_be_hidden_is_told_once(caplog: pytest.LogCaptureFixture):
+    secrets = {"API_KEY": "another", "TOKEN": "abc", "PASSWORD": "s3cret-value", "SECRET": "", "A_KEY": None}
+    hide_named(secrets)
+    hide_named(secrets)
+    assert [record.getMessage() for record in caplog.records] == [
+        "The secret API_KEY is like an ordinary word: logs and error pages may show it. Give it a longer value.",
+        "The secret TOKEN is shorter than 6 characters: logs and error pages may show it. Give it a longer value.",
+    ]
 
 
 @pytest.mark.parametrize("name", ["AN_API_KEY", "TOKEN", "db_password", "A_WEBHOOK_SECRET", "KEY", "A_DSN"])

@@ -28,6 +28,7 @@ from edgeagents import Agent, AgentsMiddleware, Connection, Request, Response
 
 HELLO = b"Hello, world!"
 CHUNK = bytes(65536)
+OPEN_FILES = 1_000
 TEXT = [(b"content-type", b"text/plain;charset=UTF-8")]
 JSON = [(b"content-type", b"application/json")]
 STREAM = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
@@ -111,6 +112,9 @@ async def _body(receive: Any) -> AsyncIterator[bytes]:
 def _insert(path: str) -> None:
     database = _databases.get(path)
     if database is None:
+        if len(_databases) >= OPEN_FILES:
+            # As the agents do: a process may not open files without end.
+            _databases.pop(next(iter(_databases))).close()
         file = Path(os.environ["BENCH_STORAGE"]) / f"{path.replace('/', '-')}.sqlite"
         database = _databases[path] = sqlite3.connect(file, isolation_level=None)
         database.execute("PRAGMA journal_mode = WAL")

@@ -20,7 +20,7 @@ class Scale:
     agents: int
     """Over how many agents requests are spread."""
     fresh: int
-    """How many agents are made."""
+    """How many agents are made in all rounds together."""
     receivers: int
     idle_sockets: int
     stream_events: int

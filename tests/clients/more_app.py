@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from edgeagents import Agent, Connection, Request, Response, callable, get_current_agent
+from edgeagents.objects.alarm_index import to_ms
 
 
 class Gates:
@@ -104,8 +105,9 @@ class Timer(Agent):
     def distance(self, schedule: Any) -> int:
         """The seconds until a schedule. A second that ended while it was made counts for neither side."""
         wanted = schedule.delay_in_seconds or schedule.interval_seconds
-        longest = schedule.time - int(self.asked.timestamp())
-        shortest = schedule.time - int(self.ctx.clock.now().timestamp())
+        # By whole milliseconds, rounded up as those of schedules are: the last one of a second may be of the next.
+        longest = schedule.time - to_ms(self.asked) // 1000
+        shortest = schedule.time - to_ms(self.ctx.clock.now()) // 1000
         return wanted if wanted is not None and shortest <= wanted <= longest else longest
 
     @callable()

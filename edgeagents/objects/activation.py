@@ -343,7 +343,9 @@ class Activation:
                 takes_info = bool(inspect.signature(handler).parameters)
                 await self.invoke(handler, *((info,) if takes_info else ()))
         except Exception as error:
-            self.logger.error("%s: alarm() failed (retry %d)", self._title, info.retry_count, exc_info=as_raised(error))
+            self.logger.error(
+                "%s: alarm() failed (retry %d)", self.slot.title, info.retry_count, exc_info=as_raised(error)
+            )
             self.alarm.failed()
         else:
             self.alarm.done()
@@ -523,13 +525,9 @@ class Activation:
         if not task.cancelled() and (error := task.exception()) is not None and error is not self.failure:
             name = task.get_name() if isinstance(task, asyncio.Task) else ""
             what = name.partition(": ")[2] or "what was given to wait_until()"
-            self.logger.error("%s: %s failed", self._title, what, exc_info=as_raised(error))
+            self.logger.error("%s: %s failed", self.slot.title, what, exc_info=as_raised(error))
         if not self._holds:
             self._rest()
-
-    @property
-    def _title(self) -> str:
-        return f"{self.slot.directory.class_name} {self.id.name or str(self.id)!r}"
 
     def _transaction_ended(self) -> None:
         if self.is_on_loop:

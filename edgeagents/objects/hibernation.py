@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeagents.errors import ObjectOverloaded, TooManySockets
+from edgeagents.errors import ObjectOverloaded, ObjectReset, TooManySockets
 from edgeagents.objects.activation import Activation
 from edgeagents.objects.eager import begin_now, is_too_deep, should_let_others_run
 from edgeagents.objects.events import CloseEvent, Event, MessageEvent, StartEvent
 from edgeagents.objects.expiry import watch_identity
 from edgeagents.objects.ids import ObjectId, Place
 from edgeagents.objects.websocket import WebSocket, WebSocketRequestResponsePair
+from edgeagents.own_errors import as_raised
 
 if TYPE_CHECKING:
     from edgeagents.objects.facet_slot import FacetSlot
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from edgeagents.objects.namespace import Directory
 
 __all__ = ["Slot"]
+
+_HANDLER = "a WebSocket handler"
 
 
 class Slot:
@@ -64,6 +67,11 @@ class Slot:
         """The places of the objects that this one is a facet of, the root first."""
         return ()
 
+    @property
+    def title(self) -> str:
+        """How logs call the object."""
+        return f"{self.directory.class_name} {self.id.name or str(self.id)!r}"
+
     # Events
 
     async def deliver(self, event: Event, props: Mapping[str, Any] | None = None) -> Any:
@@ -73,7 +81,12 @@ class Slot:
         """
         task = self.begin(event, props)
         if not task.done():
-            return await asyncio.shield(task)
+            try:
+                return await asyncio.shield(task)
+            finally:
+                if not task.done():
+                    # The caller has gone: nobody else hears of a failure.
+                    task.add_done_callback(self._abandoned_done)
         if should_let_others_run():
             await asyncio.sleep(0)
         return task.result()
@@ -103,6 +116,10 @@ class Slot:
         finally:
             self._events -= 1
             self._forget_if_empty()
+
+    def _abandoned_done(self, done: asyncio.Future[Any]) -> None:
+        if done.cancelled() or not isinstance(done.exception(), ObjectReset):
+            self._log_failure("what its caller did not wait for", done)
 
     def wake(self, props: Mapping[str, Any] | None) -> Activation:
         """Begin to wake the object. Its input gate holds events back until it has started.
@@ -221,7 +238,7 @@ class Slot:
             return None
         task = self.begin(MessageEvent(socket, message))
         if task.done():
-            self._log_failure(task)
+            self._log_failure(_HANDLER, task)
             return _GIVE_WAY if should_let_others_run() else None
         in_flight = self._in_flight = self._in_flight or {}
         in_flight[socket] = in_flight.get(socket, 0) + 1
@@ -255,17 +272,16 @@ class Slot:
             left = self._in_flight.pop(socket, 1) - 1
             if left:
                 self._in_flight[socket] = left
-        self._log_failure(done)
+        self._log_failure(_HANDLER, done)
 
     def _closed_done(self, socket: WebSocket, done: asyncio.Future[Any]) -> None:
         self.sockets.pop(socket, None)
-        self._log_failure(done)
+        self._log_failure(_HANDLER, done)
         self._forget_if_empty()
 
-    def _log_failure(self, done: asyncio.Future[Any]) -> None:
+    def _log_failure(self, what: str, done: asyncio.Future[Any]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
-            name = self.id.name or str(self.id)
-            self.directory.logger.error("A WebSocket handler of %r failed", name, exc_info=error)
+            self.directory.logger.error("%s: %s failed", self.title, what, exc_info=as_raised(error))
 
 
 class _GiveWay:

@@ -97,6 +97,10 @@ class Counter(DurableObject):
         await release.wait()
         log.append(f"{name} ends")
 
+    async def wait_and_fail(self):
+        await release.wait()
+        raise ValueError("it broke")
+
     async def note(self, name):
         log.append(name)
 
@@ -463,6 +467,18 @@ async def test_a_caller_that_is_cancelled_does_not_stop_the_object(counter):
     release.set()
     await settle()
     assert log[-1] == "call ends"
+
+
+async def test_what_fails_after_its_caller_has_gone_is_logged(counter, caplog):
+    call = asyncio.ensure_future(counter.wait_and_fail())
+    await settle()
+    call.cancel()
+    await settle()
+    release.set()
+    await settle()
+    (record,) = caplog.records
+    assert record.getMessage() == "Counter 'a': what its caller did not wait for failed"
+    assert "it broke" in caplog.text
 
 
 # Errors

@@ -2,7 +2,7 @@
 
 The socket is kept here, so a client that connects in between waits a moment and is served. The state folder stays;
 open WebSockets are closed with 1012, on which clients come back by themselves. While one process serves, the next one
-waits with everything imported but the project itself.
+waits with everything imported but the project itself and the packages that only this one uses.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edgeagents_emulator.options import Options
-from edgeagents_emulator.serving_process import STOP_SECONDS, ServingProcess
+from edgeagents_emulator.serving_process import STOP_SECONDS, Ahead, ServingProcess
 
 __all__ = ["serve_and_reload"]
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("edgeagents.emulator")
 
 
 async def serve_and_reload(
-    process: ServingProcess, options: Options, listener: socket.socket, folders: Iterable[Path]
+    process: ServingProcess, options: Options, listener: socket.socket, folders: Sequence[Path]
 ) -> int:
     """Serve until Control-C or SIGTERM, at first by ``process``; return the exit status.
 
@@ -38,7 +38,7 @@ async def serve_and_reload(
     # Imported while the other process starts.
     from edgeagents_emulator.watching import changes_in
 
-    turns = _Turns(process, replace(options, serves_when_broken=True), listener)
+    turns = _Turns(process, replace(options, serves_when_broken=True), listener, folders)
     changes = changes_in(folders, stop)
     changed = asyncio.ensure_future(anext(changes, None))
     stopped = asyncio.ensure_future(stop.wait())
@@ -67,14 +67,18 @@ async def serve_and_reload(
 class _Turns:
     """The process that serves, and the one that is next."""
 
-    def __init__(self, process: ServingProcess, options: Options, listener: socket.socket) -> None:
+    def __init__(
+        self, process: ServingProcess, options: Options, listener: socket.socket, folders: Sequence[Path]
+    ) -> None:
         self._process, self._options, self._listener = process, options, listener
+        self._folders = [str(folder) for folder in folders]
         self._next: ServingProcess | None = None
 
     async def ended(self) -> int:
         """Return the status with which the one that serves ends. Once it answers, the next one gets ready."""
-        if await self._process.ready() and self._next is None:
-            self._next = ServingProcess()
+        modules = await self._process.ready()
+        if modules is not None and self._next is None:
+            self._next = ServingProcess(Ahead(self._folders, modules))
         return await self._process.wait()
 
     async def next(self) -> None:

@@ -7,22 +7,30 @@ refused. It ends when it is told to, and when the process that started it is gon
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import importlib.util
+import json
 import os
 import signal
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from edgeagents_emulator.serving_process import LINE, READY
+from edgeagents_emulator.serving_process import AHEAD, LINE, Ahead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edgeagents.asgi.types import Message, Receive, Scope, Send
     from edgeagents_emulator.host import EmulatorApp
     from edgeagents_emulator.options import Options
 
-__all__ = ["main"]
+__all__ = ["import_ahead", "main", "modules_of_ours"]
+
+_OURS: Final = frozenset({"edgeagents", "wrangler_compat"})
 
 
 def main() -> None:
@@ -36,6 +44,8 @@ def main() -> None:
     line.set_inheritable(False)
     from edgeagents_emulator.host import EmulatorApp
 
+    importlib.import_module("hypercorn.asyncio")
+    import_ahead(Ahead.from_json(os.environ.pop(AHEAD)))
     told = _told(line)
     if told is None:
         return
@@ -44,6 +54,35 @@ def main() -> None:
         asyncio.run(_serve(EmulatorApp(options, owns_process=True), listener, line))
     except SystemExit as end:
         sys.exit(end.code)
+
+
+def modules_of_ours() -> list[str]:
+    """Return the names of what this process has imported of edgeagents and its plugins, in that order."""
+    return [name for name in sys.modules if name.partition(".")[0] in _OURS or name.startswith("edgeagents_")]
+
+
+def import_ahead(ahead: Ahead) -> None:
+    """Import what another process has imported, but nothing that lies in the projects' own folders.
+
+    That may be what changes next. What can be had no more is left to whoever wants it.
+    """
+    from wrangler_compat.own_environment import OwnEnvironment
+
+    folders = [Path(folder) for folder in ahead.folders]
+    environments = [OwnEnvironment(folder) for folder in reversed(folders)]
+    try:
+        for name in ahead.modules:
+            with contextlib.suppress(Exception):
+                spec = importlib.util.find_spec(name)
+                if spec is not None and not _is_in(folders, spec.origin or ""):
+                    importlib.import_module(name)
+    finally:
+        for environment in environments:
+            environment.close()
+
+
+def _is_in(folders: Iterable[Path], file: str) -> bool:
+    return "site-packages" not in file and any(folder in Path(file).parents for folder in folders)
 
 
 def _told(line: socket.socket) -> tuple[Options, int] | None:
@@ -73,7 +112,7 @@ async def _serve(app: EmulatorApp, listener: int, line: socket.socket) -> None:
         async def tell(message: Message) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
-                line.send(READY)
+                line.sendall(json.dumps(modules_of_ours()).encode() + b"\n")
 
         await app(scope, receive, tell if scope["type"] == "lifespan" else send)
 

@@ -30,6 +30,6 @@ class SourceFilter(DefaultFilter):
 async def changes_in(folders: Iterable[Path], stop: asyncio.Event) -> AsyncIterator[list[str]]:
     """Iterate over the names of files that changed, those of one save together, until ``stop``."""
     async for changes in awatch(
-        *folders, watch_filter=SourceFilter(), stop_event=stop, debounce=400, step=50, raise_interrupt=False
+        *folders, watch_filter=SourceFilter(), stop_event=stop, debounce=400, step=25, raise_interrupt=False
     ):
         yield sorted({Path(path).name for _, path in changes})

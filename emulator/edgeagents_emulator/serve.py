@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def modules_of_ours() -> list[str]:
-    """Return the names of what this process has imported of edgeagents and its plugins, in that order."""
+    """Return the names of what this process has imported of edgeagents and its plugins."""
     return [name for name in sys.modules if name.partition(".")[0] in _OURS or name.startswith("edgeagents_")]
 
 

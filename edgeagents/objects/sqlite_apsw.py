@@ -9,6 +9,7 @@ import apsw
 
 from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
+from edgeagents.objects.row_counts import StatementWork
 from edgeagents.objects.sqlite_driver import PROGRESS_STEPS, DriverCursor, Fault, Parameters, engine_limits
 
 __all__ = ["connect"]
@@ -39,6 +40,7 @@ class ApswDriver:
         self.cursor: Callable[[], DriverCursor] = cast(Any, connection.cursor)
         self._txn_state, self.total_changes = connection.txn_state, connection.total_changes
         self.wal_pages = self.frames = 0
+        self._notes_changes = False
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
         connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
@@ -174,6 +176,30 @@ class ApswDriver:
 
     def watch_progress(self, must_stop: Callable[[], bool]) -> None:
         self._connection.set_progress_handler(must_stop, PROGRESS_STEPS)
+
+    def note_work(self, work: StatementWork | None, *, changed: bool = False) -> bool:
+        connection = self._connection
+        if work is None:
+            connection.trace_v2(0, None)
+            if self._notes_changes:
+                connection.preupdate_hook(None)
+                self._notes_changes = False
+            return True
+
+        def note_end(event: dict[str, Any]) -> None:
+            status = event["stmt_status"]
+            work.steps = status["SQLITE_STMTSTATUS_VM_STEP"]
+            work.passed = status["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
+
+        def note_change(update: apsw.PreUpdate) -> None:
+            if update.op != "DELETE":
+                work.changed[update.table_name, update.op == "UPDATE"] += 1
+
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, note_end)
+        if changed:
+            connection.preupdate_hook(note_change)
+            self._notes_changes = True
+        return True
 
     def close(self) -> None:
         self._connection.authorizer = None

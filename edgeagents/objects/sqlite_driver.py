@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
+from edgeagents.objects.row_counts import StatementWork
 
 __all__ = [
     "PROGRESS_STEPS",
@@ -187,6 +188,13 @@ class Driver(Protocol):
 
     def watch_progress(self, must_stop: Callable[[], bool]) -> None:
         """Ask ``must_stop`` while a statement works for long, and make it fail when that is so."""
+        ...
+
+    def note_work(self, work: StatementWork | None, *, changed: bool = False) -> bool:
+        """Note in ``work`` what statements do that run to their end from now on, until it is None.
+
+        ``changed`` rows are noted only when that is wanted. Return False if the driver cannot tell.
+        """
         ...
 
     def close(self) -> None:

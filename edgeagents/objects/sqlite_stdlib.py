@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
+from edgeagents.objects.row_counts import StatementWork
 from edgeagents.objects.sqlite_driver import PROGRESS_STEPS, DriverCursor, Fault, Parameters, engine_limits
 
 __all__ = ["connect"]
@@ -194,6 +195,9 @@ class StdlibDriver:
 
     def watch_progress(self, must_stop: Callable[[], bool]) -> None:
         self._connection.set_progress_handler(must_stop, PROGRESS_STEPS)
+
+    def note_work(self, work: StatementWork | None, *, changed: bool = False) -> bool:
+        return False
 
     def close(self) -> None:
         self._connection.set_authorizer(None)

@@ -3,7 +3,7 @@
 A step calls what ``do`` names, from an environment on (``KV.put``), with the values of ``with_``; or, without any,
 reads a property. What it gives can be kept under a name and used by later steps.
 
-    python -m tests.bindings.plays          record the answers of workerd (needs Node.js and tests/clients/workerd)
+    python -m tests.bindings.plays [name ...]    record the answers of workerd (Node.js and tests/clients/workerd)
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
+
+from tests.bindings.counted import COUNTED
 
 HERE: Final = Path(__file__).parent
 RECORDED: Final = HERE / "recorded"
@@ -1038,17 +1040,21 @@ PLAYS: Final[dict[str, list[Step]]] = {
     "object_sql": DO_SQL,
     "object_storage": DO_KV,
 }
+D1_ROWS: Final = [call("counted", ref("DB"), *statement) for statement in COUNTED]
+"""Answered by the rows that were read and written, which are alike but not the same; see ``test_counts_of_d1.py``."""
 
 
 def main() -> None:
-    """Record the answers."""
-    done = subprocess.run(["node", HERE / "record.mjs"], input=json.dumps(PLAYS), stdout=subprocess.PIPE, text=True)
+    """Record the answers to the plays that are named, or to all."""
+    plays = {**PLAYS, "d1_rows": D1_ROWS}
+    plays = {name: plays[name] for name in sys.argv[1:] or plays}
+    done = subprocess.run(["node", HERE / "record.mjs"], input=json.dumps(plays), stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.returncode)
     for name, answers in json.loads(done.stdout).items():
         lines = [
             json.dumps({"do": step["do"], "with": step["with"], "answer": answer}, ensure_ascii=False)
-            for step, answer in zip(PLAYS[name], answers, strict=True)
+            for step, answer in zip(plays[name], answers, strict=True)
         ]
         (RECORDED / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -149,6 +149,11 @@ async function until(instance, wanted) {
   return await instance.status();
 }
 
+async function counted(database, sql, ...values) {
+  const { meta } = await database.prepare(sql).bind(...values).run();
+  return [meta.rows_read, meta.rows_written];
+}
+
 // Calls that begin with "storage" are made in an object.
 export class Box extends DurableObject {
   async play(steps) {
@@ -164,7 +169,7 @@ export class Box extends DurableObject {
 export default {
   async fetch(request, env) {
     const { BOX, ...bindings } = env;
-    const named = { ...bindings, handled, until };
+    const named = { ...bindings, counted, handled, until };
     const answers = [];
     const steps = await request.json();
     if (steps[0].do.startsWith("storage")) return new Response(await BOX.get(BOX.idFromName("box")).play(steps));

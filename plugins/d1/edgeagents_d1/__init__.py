@@ -5,6 +5,7 @@
 | see what a binding does | `database.py` |
 | see what a statement does | `statement.py` |
 | see how SQL is run, and its errors | `engine.py` |
+| see how rows are counted | `counting.py` |
 | see how it comes into ``env`` | `plugin.py` |
 """
 

@@ -17,11 +17,11 @@ from edgeagents.group_sync import GroupSync
 from edgeagents.objects import Clock
 from edgeagents.objects.sql_text import first_keyword
 from edgeagents.objects.sqlite import Database
+from edgeagents_d1.counting import DEFINING, Counter
 
 __all__ = ["NO_STATEMENT", "D1Error", "Engine", "Outcome"]
 
 _LARGEST_EXACT = 2**53
-_DEFINING = frozenset({"ALTER", "CREATE", "DROP"})
 NO_STATEMENT = "No SQL statements detected."
 
 
@@ -45,6 +45,7 @@ class Engine:
         self._database = Database.open(path, is_shared=True)
         self._database.accept_double_quoted_text()
         self._database.is_synced = is_synced and path is not None
+        self._counter = Counter(self._database)
         self._clock = clock
         self._sync = GroupSync(self._database.sync, str(path)) if is_synced and path is not None else None
         self.commits = 0
@@ -59,9 +60,14 @@ class Engine:
         try:
             driver = database.driver
             changes = driver.total_changes()
-            schema = self._schema() if first_keyword(sql) in _DEFINING else None
-            result = database.object_sql.run(sql, tuple(parameters))
-            rows = result.rows if result.rows is not None else [] if result.cursor is None else result.cursor.fetchall()
+            schema = self._schema() if first_keyword(sql) in DEFINING else None
+            self._counter.begin(sql, parameters)
+            try:
+                result = database.object_sql.run(sql, tuple(parameters))
+                cursor = result.cursor
+                rows = result.rows if result.rows is not None else [] if cursor is None else cursor.fetchall()
+            finally:
+                self._counter.end()
             changed = driver.total_changes() - changes
             last_row = driver.last_insert_rowid()
             is_changed = changed > 0 or (schema is not None and schema != self._schema())
@@ -71,6 +77,7 @@ class Engine:
             if not database.held:
                 self._end(keep=False)
             raise self._explained(error, sql) from error
+        rows_read, rows_written = self._counter.counts(sql, rows, changed)
         meta = {
             "served_by": "edgeagents.d1",
             "duration": (self._clock.monotonic() - began) * 1000,
@@ -78,8 +85,8 @@ class Engine:
             "last_row_id": last_row,
             "changed_db": is_changed,
             "size_after": database.size,
-            "rows_read": len(rows),
-            "rows_written": changed,
+            "rows_read": rows_read,
+            "rows_written": rows_written,
         }
         self._release_reading()
         return Outcome(result.known.columns, [tuple(map(_as_d1, row)) for row in rows], meta)

@@ -195,3 +195,22 @@ async def test_what_was_written_is_on_the_disk_when_the_answer_comes(tmp_path, m
     await asyncio.gather(*(insert.run() for _ in range(50)))
     assert len(synced) < 20
     engine.close()
+
+
+async def test_entries_of_indexes_and_rows_that_were_passed_are_counted(db):
+    await db.exec("CREATE INDEX t_name ON t (name)")
+    insert = db.prepare("INSERT INTO t (name) VALUES (?)")
+    counts = [(await insert.bind(name).run())["meta"]["rows_written"] for name in ("a", "b", "b")]
+    assert counts == [2, 2, 2]
+    assert (await db.prepare("UPDATE t SET data = 1").run())["meta"]["rows_written"] == 3
+    assert (await db.prepare("UPDATE t SET name = 'c' WHERE id = 1").run())["meta"]["rows_written"] == 2
+    scanned = await db.prepare("SELECT id FROM t WHERE data = 2").all()
+    searched = await db.prepare("SELECT id FROM t WHERE name = 'c'").all()
+    assert (scanned["meta"]["rows_read"], searched["meta"]["rows_read"]) == (3, 1)
+
+
+async def test_rows_are_counted_anew_when_an_index_was_made(db):
+    insert = db.prepare("INSERT INTO t (name) VALUES ('a')")
+    before = (await insert.run())["meta"]["rows_written"]
+    await db.exec("CREATE INDEX t_name ON t (name)")
+    assert (before, (await insert.run())["meta"]["rows_written"]) == (1, 2)

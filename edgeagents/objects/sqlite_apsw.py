@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import apsw
 
 from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
-from edgeagents.objects.row_counts import StatementWork
 from edgeagents.objects.sqlite_driver import PROGRESS_STEPS, DriverCursor, Fault, Parameters, engine_limits
+
+if TYPE_CHECKING:
+    from edgeagents.objects.row_counts import StatementWork
 
 __all__ = ["connect"]
 

@@ -12,11 +12,13 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
-from edgeagents.objects.row_counts import StatementWork
+
+if TYPE_CHECKING:
+    from edgeagents.objects.row_counts import StatementWork
 
 __all__ = [
     "PROGRESS_STEPS",

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 from weakref import WeakSet
 
 from edgeagents.objects.authorizer import Authorizer
 from edgeagents.objects.limits import Limits
-from edgeagents.objects.row_counts import StatementWork
 from edgeagents.objects.sqlite_driver import PROGRESS_STEPS, DriverCursor, Fault, Parameters, engine_limits
+
+if TYPE_CHECKING:
+    from edgeagents.objects.row_counts import StatementWork
 
 __all__ = ["connect"]
 

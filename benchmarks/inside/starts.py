@@ -25,7 +25,7 @@ __all__ = ["measure"]
 
 WORKERS = Path(__file__).parents[1] / "workers"
 INSTALLED = ROOT / "tests" / "clients" / "workerd" / "node_modules" / "wrangler"
-DEV = "from edgeagents_emulator.cli import main; main()"
+DEV = "from edgeagents_emulator.command import run; run()"
 SECONDS = 60.0
 
 

@@ -20,6 +20,7 @@ import click
 from edgeagents_emulator.needed import what_is_missing
 from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
 from edgeagents_emulator.serving_process import ServingProcess
+from edgeagents_emulator.starting import Started
 
 if TYPE_CHECKING:
     from wrangler_compat.config import Config
@@ -56,7 +57,9 @@ DEFAULT_PORT = 8787
 @click.option("--test-scheduled", is_flag=True, help="Nothing to ask for: GET /__scheduled runs scheduled() anyway.")
 @click.option("-l", "--local", is_flag=True, hidden=True)
 @click.option("-r", "--remote", is_flag=True, hidden=True)
+@click.pass_obj
 def dev(
+    started: Started | None,
     script: str | None,
     config: tuple[str, ...],
     env: str | None,
@@ -78,8 +81,7 @@ def dev(
         raise click.UsageError("Everything runs on this machine: there is no --remote.")
     if missing := what_is_missing():
         raise click.ClickException(missing)
-    # What it needs of the host takes longer to import than all that is done here, so it begins first.
-    process = ServingProcess()
+    process = ServingProcess(started)
     try:
         sys.exit(
             _serve(

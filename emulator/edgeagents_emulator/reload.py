@@ -78,7 +78,7 @@ class _Turns:
         """Return the status with which the one that serves ends. Once it answers, the next one gets ready."""
         modules = await self._process.ready()
         if modules is not None and self._next is None:
-            self._next = ServingProcess(Ahead(self._folders, modules))
+            self._next = ServingProcess(ahead=Ahead(self._folders, modules))
         return await self._process.wait()
 
     async def next(self) -> None:

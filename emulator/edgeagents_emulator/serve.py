@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgeagents_emulator.serving_process import AHEAD, LINE, Ahead
+from edgeagents_emulator.starting import AHEAD, LINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgeagents.asgi.types import Message, Receive, Scope, Send
     from edgeagents_emulator.host import EmulatorApp
     from edgeagents_emulator.options import Options
+    from edgeagents_emulator.serving_process import Ahead
 
 __all__ = ["import_ahead", "main", "modules_of_ours"]
 
@@ -45,7 +46,10 @@ def main() -> None:
     from edgeagents_emulator.host import EmulatorApp
 
     importlib.import_module("hypercorn.asyncio")
-    import_ahead(Ahead.from_json(os.environ.pop(AHEAD)))
+    if ahead := os.environ.pop(AHEAD):
+        from edgeagents_emulator.serving_process import Ahead
+
+        import_ahead(Ahead.from_json(ahead))
     told = _told(line)
     if told is None:
         return

@@ -9,26 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import sysconfig
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from edgeagents_emulator.options import Options
+from edgeagents_emulator.starting import Started, start
 
-__all__ = ["AHEAD", "LINE", "STOP_SECONDS", "Ahead", "ServingProcess"]
+__all__ = ["STOP_SECONDS", "Ahead", "ServingProcess"]
 
-LINE: Final = "EDGEAGENTS_DEV_LINE"
-"""The environment variable with the descriptor of the line between the two: the end of either ends it."""
-AHEAD: Final = "EDGEAGENTS_DEV_AHEAD"
-"""The environment variable with an ``Ahead`` for the process."""
 STOP_SECONDS: Final = 10.0
 
 
@@ -51,34 +43,22 @@ class Ahead:
 
 
 class ServingProcess:
-    """One process, which has ready what ``ahead`` says. You must ``stop`` or ``close`` it."""
+    """One process: the one that was ``started``, or a new one, which gets ready what ``ahead`` says.
 
-    def __init__(self, ahead: Ahead | None = None) -> None:
-        self._ahead = ahead = ahead or Ahead()
-        self._began = time.time()
-        self._line, theirs = socket.socketpair()
-        with theirs:
-            environment = {
-                **os.environ,
-                LINE: str(theirs.fileno()),
-                AHEAD: ahead.to_json(),
-                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            }
-            # Control-C reaches every process of the terminal; this one decides what it means, from the other's first
-            # moment on. The other lets it through when it has said that it takes no notice of it.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "edgeagents_emulator.serve"], env=environment, pass_fds=(theirs.fileno(),)
-                )
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    You must ``stop`` or ``close`` it.
+    """
+
+    def __init__(self, started: Started | None = None, *, ahead: Ahead | None = None) -> None:
+        self._folders = ahead.folders if ahead else ()
+        self._started = started or start(ahead.to_json() if ahead else "")
+        self._line, self._process = self._started.line, self._started.process
 
     @property
     def is_outdated(self) -> bool:
         """Whether packages were installed since it began: it may have others of them, or know no place of theirs."""
-        own = (place for folder in self._ahead.folders for place in Path(folder).glob(".venv/[lL]ib*/**/site-packages"))
-        return any(place.stat().st_mtime >= self._began for place in (Path(sysconfig.get_path("purelib")), *own))
+        own = (place for folder in self._folders for place in Path(folder).glob(".venv/lib/python*/site-packages"))
+        places = (Path(sysconfig.get_path("purelib")), *own)
+        return any(place.stat().st_mtime >= self._started.began for place in places)
 
     def serve(self, options: Options, listener: socket.socket) -> None:
         """Let it serve ``listener``."""
@@ -122,7 +102,4 @@ class ServingProcess:
 
     def close(self) -> None:
         """Kill it if it is still there. Harmless when it is not."""
-        self._line.close()
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        self._started.close()

@@ -33,7 +33,7 @@ class Dev:
         probe.close()
         self._output = tempfile.NamedTemporaryFile(suffix=".log")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from edgeagents_emulator.cli import main; main()", "dev", *arguments],
+            [sys.executable, "-c", "from edgeagents_emulator.command import run; run()", "dev", *arguments],
             cwd=folder,
             env=env,
             stdin=subprocess.DEVNULL,

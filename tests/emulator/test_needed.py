@@ -33,7 +33,8 @@ def plain(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return plain(f"from edgeagents_emulator.cli import main; main({list(arguments)!r}, prog_name='edgeagents')", folder)
+    code = f"sys.argv = {['edgeagents', *arguments]!r}; from edgeagents_emulator.command import run; run()"
+    return plain(f"import sys; {code}", folder)
 
 
 def test_dev_says_what_to_install_and_nothing_else(tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
-
-import pathspec
 
 __all__ = ["HtmlHandling", "Leads", "NotFoundHandling", "Serves", "Site"]
 
@@ -35,9 +33,7 @@ class Site:
     def __init__(self, root: Path, html: HtmlHandling = "auto-trailing-slash") -> None:
         self.root = root.resolve()
         self._html: HtmlHandling = html
-        ignore = self.root / ".assetsignore"
-        lines = ignore.read_text().splitlines() if ignore.is_file() else []
-        self._ignored = pathspec.GitIgnoreSpec.from_lines(lines)
+        self._is_ignored = _ignoring(self.root / ".assetsignore")
 
     def text(self, name: str) -> str:
         """Return the text of a file of the configuration, empty when it is not there."""
@@ -103,7 +99,7 @@ class Site:
         parts = path.split("/")[1:]
         if path in CONFIGURATION or "\0" in path or any(part in ("", ".", "..") for part in parts):
             return None
-        if self._ignored.match_file("/".join(parts)):
+        if self._is_ignored("/".join(parts)):
             return None
         try:
             file = self.root.joinpath(*parts).resolve()
@@ -111,3 +107,12 @@ class Site:
             return file if file.is_relative_to(self.root) and file.is_file() else None
         except (OSError, ValueError):
             return None
+
+
+def _ignoring(file: Path) -> Callable[[str], bool]:
+    if not file.is_file():
+        return lambda path: False
+    # Takes long to import, and few sites have something to ignore.
+    import pathspec
+
+    return pathspec.GitIgnoreSpec.from_lines(file.read_text().splitlines()).match_file

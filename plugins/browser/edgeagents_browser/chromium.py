@@ -11,8 +11,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Final
 
@@ -183,6 +181,10 @@ def _signal(process: asyncio.subprocess.Process, number: int) -> None:
 
 
 def _ask(url: str, method: str) -> tuple[int, bytes]:
+    # Takes long to import, and few workers have a browser.
+    import urllib.error
+    import urllib.request
+
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
             return answer.status, answer.read()

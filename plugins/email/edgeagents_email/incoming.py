@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from email import policy
 from email.message import EmailMessage
-from email.parser import BytesHeaderParser, BytesParser
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -32,6 +30,10 @@ class EmailRejected(EdgeAgentsError):
 
 def read_headers(raw: bytes) -> dict[str, str]:
     """Return the headers of a message by their names in lower case. Of several of one name, the first."""
+    # Takes long to import, and most workers get no mail.
+    from email import policy
+    from email.parser import BytesHeaderParser
+
     found: dict[str, str] = {}
     for name, value in BytesHeaderParser(policy=policy.default).parsebytes(raw).items():
         found.setdefault(name.lower(), str(value))
@@ -53,6 +55,9 @@ class _Readable:
 
     def parse(self) -> EmailMessage:
         """Return the message as the standard library reads it: ``parse().get_body().get_content()`` is its text."""
+        from email import policy
+        from email.parser import BytesParser
+
         return BytesParser(policy=policy.default).parsebytes(self.raw)
 
 

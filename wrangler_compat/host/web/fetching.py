@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
-
-import httpx2
 
 from wrangler_compat.host.context import outbound_here
 from wrangler_compat.host.model.errors import DomException, JsException, JsTypeError
@@ -24,6 +22,9 @@ from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
 from wrangler_compat.host.web.streams import stream_of
 from wrangler_compat.host.web.websocket import connect
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = ["close_clients", "fetch", "send"]
 
@@ -72,6 +73,8 @@ async def _send(request: Request) -> Response:
 
 
 async def _answer(request: Request, body: bytes | AsyncIterator[bytes] | None) -> Response:
+    import httpx2
+
     url, method = request.url, request.method
     headers = [(name, value) for name, value in request.headers._fields if name not in _NOT_SENT]
     for _ in range(_HOPS):
@@ -107,7 +110,9 @@ class _Content:
     """The chunks of an answer. What nobody reads to its end is let go of, and its connection with it."""
 
     def __init__(self, answer: httpx2.Response) -> None:
-        self._answer, self._chunks = answer, answer.aiter_bytes()
+        import httpx2
+
+        self._answer, self._chunks, self._faults = answer, answer.aiter_bytes(), httpx2.HTTPError
         self._loop = asyncio.get_running_loop()
 
     def __aiter__(self) -> _Content:
@@ -116,7 +121,7 @@ class _Content:
     async def __anext__(self) -> bytes:
         try:
             return await anext(self._chunks)
-        except httpx2.HTTPError as error:
+        except self._faults as error:
             raise JsTypeError(f"Network connection lost: {error}") from error
 
     async def aclose(self) -> None:
@@ -155,6 +160,9 @@ def _of_data(url: str) -> Response:
 
 
 def _client() -> httpx2.AsyncClient:
+    # Takes long to import, and many a worker asks nobody.
+    import httpx2
+
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:

@@ -64,6 +64,8 @@ class WorkerContext:
     """What answers its ``fetch`` in place of the network: has a method ``fetch``, which may refuse."""
     containers: frozenset[str] = frozenset()
     """The object classes whose objects have a container each."""
+    scope: Any = None
+    """Who listens to events of the worker itself, if anybody does."""
 
 
 _current: ContextVar[WorkerContext | None] = ContextVar("edgeagents_worker", default=None)

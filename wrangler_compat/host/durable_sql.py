@@ -12,9 +12,10 @@ from wrangler_compat.host.model.buffers import JsArrayBuffer, bytes_of
 from wrangler_compat.host.model.convert import number, to_text
 from wrangler_compat.host.model.date import JsBoolean, JsNumber, JsString
 from wrangler_compat.host.model.errors import JsException, JsTypeError
+from wrangler_compat.host.model.iterator import JsIterator, iteration
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull, python
 
-__all__ = ["SqlStorage", "SqlStorageCursor", "iteration"]
+__all__ = ["SqlStorage", "SqlStorageCursor"]
 
 _LARGEST_EXACT = 2**53
 
@@ -122,36 +123,16 @@ class SqlStorageCursor(JsProxy):
         return []
 
 
-class SqlStorageRawIterator(JsProxy):
+class SqlStorageRawIterator(JsIterator):
     """The rows of a cursor as arrays."""
 
     _js_name = "Iterator"
 
     def __init__(self, native: RawIterator) -> None:
-        self._native = native
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
+        super().__init__(native)
 
     def __next__(self) -> JsArray:
-        return JsArray(map(_value, _done(lambda: next(self._native), StopIteration)))
-
-    @python
-    def next(self) -> JsObject:
-        """Return ``{value, done}``."""
-        return iteration(self)
-
-    def toArray(self) -> JsArray:
-        """Return the rows that are left."""
-        return JsArray(JsArray(map(_value, row)) for row in _done(self._native.to_array))
-
-
-def iteration(iterator: Iterator[Any]) -> JsObject:
-    """Return the next step of ``iterator`` as JavaScript has it."""
-    try:
-        return JsObject({"value": next(iterator), "done": False})
-    except StopIteration:
-        return JsObject({"value": None, "done": True})
+        return JsArray(map(_value, _done(lambda: next(self._values), StopIteration)))
 
 
 def _done(work: Callable[[], Any], *passing: type[BaseException]) -> Any:

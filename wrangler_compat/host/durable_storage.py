@@ -343,6 +343,6 @@ class KvIterator(JsProxy):
     @python
     def next(self) -> Any:
         """Return ``{value, done}``."""
-        from wrangler_compat.host.durable_sql import iteration
+        from wrangler_compat.host.model.iterator import iteration
 
         return iteration(self)

@@ -9,10 +9,11 @@ from typing import Any
 
 from wrangler_compat.host.email_message import raw_bytes
 from wrangler_compat.host.facade import js_error, to_js_value
+from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.date import to_milliseconds
 from wrangler_compat.host.model.errors import JsException
-from wrangler_compat.host.model.proxy import JsProxy, is_nullish
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish
 from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.streams import ReadableStream, stream_of
 
@@ -50,7 +51,7 @@ class ForwardableEmailMessage(JsProxy):
         # ``from`` is a keyword of Python's: programs write ``from_``, or getattr(message, "from").
         self.__dict__["from"] = native.from_
         self.to, self.rawSize = native.to, native.raw_size
-        self.headers = Headers(dict(native.headers))
+        self.headers = Headers(JsArray(map(JsArray, native.all_headers)))
         self._raw: ReadableStream | None = None
 
     @property
@@ -64,22 +65,27 @@ class ForwardableEmailMessage(JsProxy):
         """Do not take the email. The sending server is told ``reason``."""
         self._native.set_reject(to_text(reason))
 
-    async def forward(self, to: Any, headers: Any = None) -> None:
+    async def forward(self, to: Any, headers: Any = None) -> Any:
         """Send the email on to ``to``, with further ``headers``."""
         more = None if is_nullish(headers) else dict(Headers(headers)._combined())
-        await _settled(self._native.forward(to_text(to), more))
+        return _receipt(await _settled(self._native.forward(to_text(to), more)))
 
-    async def reply(self, message: Any) -> None:
+    async def reply(self, message: Any) -> Any:
         """Answer with a whole message, an ``EmailMessage``."""
         data = await raw_bytes(message)
         if data is None:
             raise JsException("reply() takes an EmailMessage.")
-        await _settled(self._native.reply(data, from_=getattr(message, "from", None), to=getattr(message, "to", None)))
+        work = self._native.reply(data, from_=getattr(message, "from", None), to=getattr(message, "to", None))
+        return _receipt(await _settled(work))
 
 
-async def _settled(work: Any) -> None:
+def _receipt(sent: Any) -> JsObject | None:
+    return None if sent is None else JsObject({"messageId": sent["message_id"]})
+
+
+async def _settled(work: Any) -> Any:
     try:
-        await work
+        return await work
     except Exception as error:
         raise js_error(error) from error
 

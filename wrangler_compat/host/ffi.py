@@ -26,8 +26,9 @@ class PyProxy(JsProxy):
 
     _js_name = "PyProxy"
 
-    def __init__(self, obj: Any, *, is_once: bool = False) -> None:
+    def __init__(self, obj: Any, *, is_once: bool = False, captures_this: bool = False) -> None:
         self._obj, self._is_once, self._is_destroyed = obj, is_once, False
+        self._captures_this = captures_this
 
     def _alive(self) -> Any:
         if self._is_destroyed:
@@ -41,7 +42,13 @@ class PyProxy(JsProxy):
 
     @python
     def __call__(self, *args: Any, **keywords: Any) -> Any:
+        return self._call_on(None, *args, **keywords)
+
+    def _call_on(self, this: Any, *args: Any, **keywords: Any) -> Any:
+        """Call the function as a method of ``this``, which it is given if it was made to take that."""
         function = self._alive()
+        if self._captures_this:
+            args = (this, *args)
         if self._is_once:
             self._is_destroyed = True
         return call_relaxed(function, *args, **keywords) if callable(function) else function(*args, **keywords)
@@ -88,8 +95,11 @@ class PyProxy(JsProxy):
 
 
 def create_proxy(obj: Any, /, *, capture_this: bool = False, roundtrip: bool = True) -> PyProxy:
-    """Return a handle on ``obj`` that lives until its ``destroy()``."""
-    return PyProxy(obj)
+    """Return a handle on ``obj`` that lives until its ``destroy()``.
+
+    A function that has ``capture_this`` is given what it is called on, before its arguments.
+    """
+    return PyProxy(obj, captures_this=capture_this)
 
 
 def create_once_callable(function: Callable[..., Any], /) -> PyProxy:

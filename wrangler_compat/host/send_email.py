@@ -12,7 +12,7 @@ from wrangler_compat.host.model.proxy import JsObject, JsProxy, properties
 
 __all__ = ["SendEmail"]
 
-_FIELDS = frozenset({"from", "to", "subject", "text", "html", "replyTo", "cc", "bcc", "headers"})
+_FIELDS = frozenset({"from", "to", "subject", "text", "html", "replyTo", "cc", "bcc", "headers", "attachments"})
 
 
 class SendEmail(JsProxy):
@@ -31,7 +31,7 @@ class SendEmail(JsProxy):
             if "from" not in told:
                 raise JsTypeError("send() takes an EmailMessage, or an object with from, to, subject and text or html.")
             given = {"from_": told.pop("from"), **{snake_case(name): value for name, value in told.items()}}
-        for name in ("to", "cc", "bcc"):
+        for name in ("to", "cc", "bcc", "attachments"):
             if isinstance(given.get(name), Sequence) and not isinstance(given[name], str):
                 given[name] = list(given[name])
         try:

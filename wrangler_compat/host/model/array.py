@@ -33,9 +33,23 @@ class JsArray(JsProxy):
                 else JsArray(values)
             )
 
+        async def fromAsync(items: Any = None, change: Any = None) -> JsArray:
+            """Make an array of what comes, one after the other."""
+            from wrangler_compat.host.model.promise import settle_with
+
+            values: list[Any] = []
+            if hasattr(items, "__aiter__"):
+                async for value in items:
+                    values.append(value)  # noqa: PERF401  (what came is kept when the rest fails)
+            else:
+                values.extend([await settle_with(value) for value in items or ()])
+            if callable(change):
+                values = [await settle_with(_call(change, value, n)) for n, value in enumerate(values)]
+            return JsArray(values)
+
         def isArray(value: Any = None) -> bool:
             """Whether ``value`` is an array."""
-            return isinstance(value, JsArray)
+            return isinstance(getattr(value, "_target", value), JsArray)
 
     def __init__(self, items: Any = (), *more: Any) -> None:
         if more:
@@ -203,6 +217,14 @@ class JsArray(JsProxy):
         """Put ``value`` everywhere, or from ``start`` to ``end``."""
         for n in range(*slice(start, end).indices(len(self._items))):
             self._items[n] = value
+        return self
+
+    def copyWithin(self, target: Any, start: Any = None, end: Any = None) -> JsArray:
+        """Put a part of it over what is at ``target``."""
+        part = self._items[slice(start, end)]
+        first = slice(target, None).indices(len(self._items))[0]
+        part = part[: len(self._items) - first]
+        self._items[first : first + len(part)] = part
         return self
 
     def flatMap(self, change: Callable[..., Any]) -> JsArray:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.errors import JsRangeError
-from wrangler_compat.host.model.proxy import JsProxy, is_nullish, python
+from wrangler_compat.host.model.proxy import JsProxy, is_nullish, properties, python
 
 __all__ = [
     "TYPED_ARRAYS",
@@ -87,9 +87,13 @@ class JsArrayBuffer(Buffer):
             """Whether ``value`` is a view of a buffer."""
             return isinstance(value, TypedArray | JsDataView)
 
-    def __init__(self, content: Any = 0) -> None:
+    def __init__(self, content: Any = 0, options: Any = None) -> None:
         self._memory = bytearray(0 if is_nullish(content) else content)
         self._view = memoryview(self._memory)
+        self.detached = False
+        most = properties(options).get("maxByteLength") if options is not None else None
+        if most is not None:
+            raise JsRangeError("An ArrayBuffer cannot be resized here: make another one, of another length.")
 
     def __len__(self) -> int:
         return len(self._memory)
@@ -97,6 +101,24 @@ class JsArrayBuffer(Buffer):
     def slice(self, start: Any, end: Any) -> JsArrayBuffer:
         """Return a copy of a part."""
         return JsArrayBuffer(self._memory[slice(start, end)])
+
+    resizable = False
+
+    @property
+    def maxByteLength(self) -> int:
+        """How many bytes there can be."""
+        return self.byteLength
+
+    def transfer(self, length: Any = None) -> JsArrayBuffer:
+        """Return a buffer with the bytes, as many as ``length`` if given. This one has none from now on."""
+        content = bytes(self._memory)
+        wanted = len(content) if length is None else int(length)
+        self._memory = bytearray()
+        self._view = memoryview(self._memory)
+        self.detached = True
+        return JsArrayBuffer(content[:wanted].ljust(wanted, b"\0"))
+
+    transferToFixedLength = transfer
 
 
 class TypedArray(Buffer):

@@ -9,11 +9,21 @@ from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, python
 
-__all__ = ["JsMap", "JsSet", "JsWeakMap", "JsWeakRef", "JsWeakSet", "LiteralMap"]
+__all__ = ["JsMap", "JsSet", "LiteralMap"]
 
 
 class JsMap(JsProxy):
     """``Map``: pairs in the order of their coming."""
+
+    class Statics(JsProxy.Statics):
+        """Map.groupBy."""
+
+        def groupBy(values: Any, group: Callable[..., Any]) -> JsMap:
+            """Return a map with the values of each group, which ``group`` names."""
+            made = JsMap()
+            for n, value in enumerate(values):
+                made._items.setdefault(call_relaxed(group, value, n), JsArray()).append(value)
+            return made
 
     def __init__(self, entries: Iterable[Any] | None = None) -> None:
         self._items: dict[Any, Any] = {}
@@ -76,6 +86,16 @@ class JsMap(JsProxy):
     def entries(self) -> Iterator[JsArray]:
         """Iterate over pairs."""
         return (JsArray(pair) for pair in self._items.items())
+
+    def getOrInsert(self, key: Any, value: Any) -> Any:
+        """Return the value of ``key``, which is ``value`` from now on if there was none."""
+        return self._items.setdefault(key, value)
+
+    def getOrInsertComputed(self, key: Any, make: Callable[..., Any]) -> Any:
+        """Return the value of ``key``, which ``make`` makes if there was none."""
+        if key not in self._items:
+            self._items[key] = call_relaxed(make, key)
+        return self._items[key]
 
     @python
     def items(self) -> Any:
@@ -194,25 +214,6 @@ class JsSet(JsProxy):
             call_relaxed(fn, value, value, self)
 
 
-class JsWeakMap(JsMap):
-    """``WeakMap``. What is in it is held, as long as the map is."""
-
-
-class JsWeakSet(JsSet):
-    """``WeakSet``. What is in it is held, as long as the set is."""
-
-
-class JsWeakRef(JsProxy):
-    """``WeakRef``. What it refers to is held, as long as it is."""
-
-    def __init__(self, target: Any) -> None:
-        self._target = target
-
-    def deref(self) -> Any:
-        """Return what it refers to."""
-        return self._target
-
-
 class LiteralMap(JsObject):
     """What ``to_js`` makes of a dict: a plain object that can also be read as a Map."""
 
@@ -229,7 +230,7 @@ class LiteralMap(JsObject):
 
     def set(self, key: Any, value: Any) -> LiteralMap:
         """Set a property."""
-        self._props[key] = value
+        setattr(self, key, value)
         return self
 
     def keys(self) -> Iterator[Any]:

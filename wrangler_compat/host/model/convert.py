@@ -5,11 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, jsnull
 
-__all__ = ["ConversionError", "from_json", "json_complaint", "number", "same", "to_js", "to_py", "to_text", "truthy"]
+__all__ = [
+    "ConversionError",
+    "from_json",
+    "json_complaint",
+    "number",
+    "same",
+    "to_js",
+    "to_py",
+    "to_text",
+    "truthy",
+    "utf8",
+]
 
 Converter = Callable[[Any, Callable[[Any], Any], Callable[[Any, Any], None]], Any]
 
@@ -37,6 +49,14 @@ def to_text(value: Any) -> str:
     return str(value)
 
 
+def utf8(text: str) -> bytes:
+    """Return ``text`` in UTF-8. Halves of letters, which JavaScript's texts may have, become U+FFFD."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
 def _number_text(value: float) -> str:
     if math.isnan(value):
         return "NaN"
@@ -44,6 +64,8 @@ def _number_text(value: float) -> str:
         return "Infinity" if value > 0 else "-Infinity"
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))
+    if 1e-6 <= abs(value) < 1e-4:
+        return f"{Decimal(repr(value)):f}"
     mantissa, e, exponent = repr(value).partition("e")
     # JavaScript writes 1e-7 where Python writes 1e-07.
     return f"{mantissa}{e}{exponent[:1]}{exponent[1:].lstrip('0')}" if e else mantissa

@@ -105,6 +105,8 @@ class JsDate(JsProxy):
             return "Invalid Date"
         return self._when().strftime("%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)")
 
+    toGMTString = toUTCString
+
     def toDateString(self) -> str:
         """The day, as text."""
         return self._when().strftime("%a %b %d %Y")
@@ -201,6 +203,10 @@ class JsDate(JsProxy):
     def getMilliseconds(self) -> int:
         """The millisecond."""
         return self._when().microsecond // 1000
+
+    def getYear(self) -> int:
+        """The year after 1900."""
+        return self._when().year - 1900
 
     def getTimezoneOffset(self) -> int:
         """Minutes behind UTC: none."""
@@ -349,7 +355,8 @@ def parse_int(text: Any, radix: Any = None) -> Any:
         return math.nan
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"[:base]
     found = re.match(f"[{digits}]+", written)
-    return sign * int(found[0], base) if found else math.nan
+    whole = sign * int(found[0], base) if found else math.nan
+    return whole if abs(whole) <= 2**53 else float(whole)
 
 
 def parse_float(text: Any) -> Any:
@@ -372,6 +379,8 @@ def to_number(value: Any) -> int | float:
         return to_number(value.valueOf())
     try:
         text = to_text(value).strip()
-        return int(text, 0) if re.fullmatch(r"[+-]?\d+|0[xob]\w+", text, re.I) else number(float(text or "0"))
+        if re.fullmatch(r"[+-]?\d+|0x[\da-f]+|0o[0-7]+|0b[01]+", text, re.ASCII | re.I):
+            return int(text, 0 if text[:1] == "0" and text[1:2].isalpha() else 10)
+        return number(float(text or "0")) if not text or _FLOAT.fullmatch(text) else math.nan
     except ValueError:
         return math.nan

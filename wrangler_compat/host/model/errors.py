@@ -32,6 +32,14 @@ class JsException(Exception, JsProxy):
 
         stackTraceLimit: ClassVar[int] = 10
 
+        def captureStackTrace(target: Any, above: Any = None) -> None:
+            """Set ``stack`` of ``target``."""
+            setattr(target, "stack", target.toString() if isinstance(target, JsProxy) else str(target))  # noqa: B010
+
+        def isError(value: Any = None) -> bool:
+            """Whether ``value`` is an error."""
+            return isinstance(value, BaseException)
+
     def __init__(self, message: Any = None, options: Any = None) -> None:
         self.message = "" if message is None else str(message)
         super().__init__(self.message)
@@ -115,13 +123,15 @@ ERRORS: tuple[type[JsException], ...] = (
 
 def data_clone_error(value: object) -> DomException:
     """Return the error for a value that cannot be sent or kept."""
+    if isinstance(value, JsProxy) and value.typeof == "symbol":
+        return DomException(f"{value} could not be cloned.", "DataCloneError")
     name = value._js_name if isinstance(value, JsProxy) else type(value).__name__
     if name in ("ReadableStream", "WritableStream"):
         message = f"{name} can only be serialized for RPC."
     elif name in ("RpcTarget", "JsRpcStub"):
         message = "Remote RPC references can only be serialized for RPC."
-    elif isinstance(value, JsProxy) and name not in ("Promise", "Function"):
+    elif isinstance(value, JsProxy) and name not in ("Promise", "Function", "Proxy"):
         message = f'Could not serialize object of type "{name}". This type does not support serialization.'
     else:
-        message = f"#<{name}> could not be cloned."
+        message = f"#<{'Object' if name == 'Proxy' else name}> could not be cloned."
     return DomException(message, "DataCloneError")

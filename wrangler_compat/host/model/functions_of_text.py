@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes
@@ -38,6 +39,22 @@ def decodeURI(text: Any = None) -> str:
     """Return what a URL says; what would change its parts stays encoded."""
     kept = re.split(r"(%(?:3B|2F|3F|3A|40|26|3D|2B|24|2C|23))", to_text(text), flags=re.IGNORECASE)
     return "".join(part if n % 2 else _decoded(part) for n, part in enumerate(kept))
+
+
+def escape(text: Any = None) -> str:
+    """Return ``text`` as URLs were written before they had UTF-8."""
+    return re.sub(r"[^A-Za-z0-9@*_+\-./]", lambda letter: _units(letter[0]), to_text(text))
+
+
+def _units(letter: str) -> str:
+    units = struct.iter_unpack("<H", letter.encode("utf-16-le", "surrogatepass"))
+    return "".join(f"%{unit:02X}" if unit < 256 else f"%u{unit:04X}" for (unit,) in units)
+
+
+def unescape(text: Any = None) -> str:
+    """Return what ``escape`` was given."""
+    written = re.sub(r"%u([0-9A-Fa-f]{4})|%([0-9A-Fa-f]{2})", lambda of: chr(int(of[1] or of[2], 16)), to_text(text))
+    return written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _encoded(text: Any, kept: str) -> str:
@@ -79,7 +96,7 @@ def parseFloat(text: Any = None) -> Any:
 FUNCTIONS_OF_TEXT: Final[Mapping[str, Any]] = {
     function.__name__: js_function(function)
     for function in (
-        *(encodeURIComponent, encodeURI, decodeURIComponent, decodeURI),
+        *(encodeURIComponent, encodeURI, decodeURIComponent, decodeURI, escape, unescape),
         *(isNaN, isFinite, parseInt, parseFloat),
     )
 }

@@ -17,6 +17,7 @@ from wrangler_compat.host.model.date import JsBoolean, JsNumber, JsString
 from wrangler_compat.host.model.errors import JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull
+from wrangler_compat.host.model.symbol import JsSymbol
 
 __all__ = ["JsJSON", "JsMath", "stringify"]
 
@@ -75,7 +76,7 @@ def _plain(value: Any, within: list[Any], replace: Callable[[str, Any], Any] | N
         return number(value) if math.isfinite(value) else None
     if value is jsnull:
         return None
-    if value is None or (callable(value) and not isinstance(value, JsObject)):
+    if value is None or isinstance(value, JsSymbol) or (callable(value) and not isinstance(value, JsObject)):
         return _left_out
     if isinstance(value, JsNumber | JsString | JsBoolean):
         return _plain(value.valueOf(), within, replace)
@@ -160,6 +161,19 @@ class JsMath(JsProxy):
     def clz32(self, value: Any) -> int:
         """How many zeros a number of 32 bits begins with."""
         return 32 - (int(value) & 0xFFFFFFFF).bit_length()
+
+    def imul(self, one: Any, other: Any) -> int:
+        """Multiply as numbers of 32 bits."""
+        product = int(one) * int(other) & 0xFFFFFFFF
+        return product - (product >> 31 << 32)
+
+    def f16round(self, value: Any) -> Any:
+        """The nearest number of 16 bits."""
+        return number(struct.unpack("e", struct.pack("e", value))[0])
+
+    def sumPrecise(self, values: Any) -> Any:
+        """The sum, rounded once."""
+        return number(math.fsum(values))
 
     def fround(self, value: Any) -> Any:
         """The nearest number of 32 bits."""

@@ -14,10 +14,21 @@ import functools
 import inspect
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-__all__ = ["JsClass", "JsNull", "JsObject", "JsProxy", "is_nullish", "js_function", "jsnull", "python"]
+__all__ = [
+    "JsClass",
+    "JsNull",
+    "JsObject",
+    "JsPrototype",
+    "JsProxy",
+    "is_nullish",
+    "js_function",
+    "jsnull",
+    "properties",
+    "python",
+]
 
 _ids = itertools.count(1)
 
@@ -92,6 +103,17 @@ def js_function(function: Callable[..., Any], *, has_self: bool = False) -> Call
     return method if has_self else call
 
 
+def _iterating(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def iterate(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        from wrangler_compat.host.model.iterator import JsIterator
+
+        values = method(self, *args, **keywords)
+        return JsIterator(values) if isinstance(values, Iterator) else values
+
+    return iterate
+
+
 def _promise(coroutine: Any) -> Any:
     from wrangler_compat.host.model.promise import JsPromise
 
@@ -104,6 +126,9 @@ class JsProxy:
     _js_name: ClassVar[str] = "Object"
     _callable_without_new: ClassVar[bool] = False
 
+    _is_made_by_host: ClassVar[bool] = False
+    """Whether a program cannot make one with ``new``."""
+
     class Statics:
         """What the class itself has in JavaScript: functions and constants."""
 
@@ -113,7 +138,8 @@ class JsProxy:
             cls._js_name = cls.__name__.removeprefix("Js")
         for name, value in tuple(cls.__dict__.items()):
             if inspect.isfunction(value) and not name.startswith("_") and not hasattr(value, "_is_python"):
-                setattr(cls, name, js_function(value, has_self=True))
+                method = js_function(value, has_self=True)
+                setattr(cls, name, _iterating(method) if name in ("keys", "values", "entries") else method)
 
     @property
     def constructor(self) -> JsClass:
@@ -135,7 +161,7 @@ class JsProxy:
         # ``finally_`` and ``from_`` are how Python writes what it has keywords for.
         if name.endswith("_") and not name.startswith("_"):
             return getattr(self, name[:-1])
-        if not name.startswith("_") and hasattr(type(self), f"{name}_"):
+        if not name.startswith("_") and (hasattr(type(self), f"{name}_") or f"{name}_" in self.__dict__):
             return getattr(self, f"{name}_")
         raise AttributeError(name)
 
@@ -149,6 +175,13 @@ class JsProxy:
     def valueOf(self) -> Any:
         """The value that it stands for: itself."""
         return self
+
+    def hasOwnProperty(self, key: Any) -> bool:
+        """Whether it has a property of its own."""
+        from wrangler_compat.host.model.properties import own
+        from wrangler_compat.host.model.symbol import property_key
+
+        return own(self, property_key(key)) is not None
 
     def _keys(self) -> list[str]:
         return [name for name in vars(self) if not name.startswith("_")] if hasattr(self, "__dict__") else []
@@ -201,13 +234,21 @@ class JsClass(JsProxy):
             known = cls._classes[made] = cls(made)
         return known
 
-    def __init__(self, made: type[JsProxy]) -> None:
+    def __init__(self, made: type[JsProxy], statics: type | None = None) -> None:
         self._made = made
         self.name = made._js_name
-        self.new = js_function(made)
-        for name, value in inspect.getmembers(made.Statics):
+        self.new = _illegal if "_is_made_by_host" in made.__dict__ else js_function(made)
+        for name, value in inspect.getmembers(statics or made.Statics):
             if not name.startswith("_"):
                 setattr(self, name, js_function(value) if inspect.isfunction(value) else value)
+
+    @property
+    def prototype(self) -> JsPrototype:
+        """What its instances have before them: one object for each class."""
+        known = self.__dict__.get("_prototype")
+        if known is None:
+            known = self.__dict__["_prototype"] = JsPrototype(self)
+        return known
 
     @python
     def __call__(self, *args: Any, **keywords: Any) -> Any:
@@ -232,6 +273,29 @@ class JsClass(JsProxy):
         return f"function {self.name}() {{ [native code] }}"
 
 
+def _illegal(*_: Any, **__: Any) -> None:
+    from wrangler_compat.host.model.errors import JsTypeError
+
+    raise JsTypeError("Illegal constructor")
+
+
+class JsPrototype(JsProxy):
+    """``X.prototype``: stands for what instances of a class have in common, and knows the class."""
+
+    _js_name = "Object"
+
+    def __init__(self, of: JsClass) -> None:
+        self._of = of
+
+    @property
+    def constructor(self) -> JsClass:
+        """The class."""
+        return self._of
+
+    def _keys(self) -> list[str]:
+        return []
+
+
 class JsObject(JsProxy):
     """A plain object: named properties and nothing else."""
 
@@ -240,36 +304,6 @@ class JsObject(JsProxy):
     __slots__ = ("_props",)
 
     _props: dict[str, Any]
-
-    class Statics(JsProxy.Statics):
-        """Object.keys and the like."""
-
-        def fromEntries(entries: Any) -> Any:
-            """Make an object of pairs."""
-            return JsObject({_key(key): value for key, value in _pairs(entries)})
-
-        def entries(value: Any) -> Any:
-            """Return an array of pairs."""
-            return value.object_entries()
-
-        def keys(value: Any) -> Any:
-            """Return an array of names."""
-            return value.object_keys()
-
-        def values(value: Any) -> Any:
-            """Return an array of values."""
-            return value.object_values()
-
-        def assign(target: Any, *sources: Any) -> Any:
-            """Copy the properties of ``sources``, which may be dicts, into ``target``."""
-            for source in sources:
-                for key, value in properties(source).items():
-                    setattr(target, key, value)
-            return target
-
-        def freeze(value: Any) -> Any:
-            """Return ``value``. Nothing is frozen."""
-            return value
 
     def __init__(self, properties: Mapping[str, Any] | None = None) -> None:
         object.__setattr__(self, "_props", {} if is_nullish(properties) else dict(properties or {}))
@@ -318,15 +352,3 @@ def properties(value: Any) -> Mapping[str, Any]:
     if hasattr(value, "_items") and isinstance(value._items, dict):
         return value._items
     return {key: getattr(value, key) for key in value._keys()} if isinstance(value, JsProxy) else {}
-
-
-def _pairs(entries: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(entries, Mapping):
-        return entries.items()
-    return (tuple(entry) for entry in entries)
-
-
-def _key(key: Any) -> str:
-    from wrangler_compat.host.model.convert import to_text
-
-    return to_text(key)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import to_text
-from wrangler_compat.host.model.errors import JsSyntaxError
+from wrangler_compat.host.model.errors import JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull
 
 __all__ = ["JsRegExp"]
@@ -29,6 +29,15 @@ class JsRegExp(JsProxy):
     """``RegExp``, on Python's ``re``: what both write alike works."""
 
     _callable_without_new = True
+
+    class Statics(JsProxy.Statics):
+        """RegExp.escape."""
+
+        def escape(text: Any = None) -> str:
+            """Return an expression for ``text`` itself."""
+            if not isinstance(text, str):
+                raise JsTypeError("Input argument must be a string")
+            return "".join(_escaped(letter, n == 0) for n, letter in enumerate(text))
 
     def __init__(self, source: Any = "(?:)", flags: Any = "") -> None:
         if isinstance(source, JsRegExp):
@@ -80,3 +89,16 @@ class JsRegExp(JsProxy):
 
     def _keys(self) -> list[str]:
         return []
+
+
+_CONTROLS: Final = {"\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r"}
+
+
+def _escaped(letter: str, is_first: bool) -> str:
+    if letter in _CONTROLS:
+        return f"\\{_CONTROLS[letter]}"
+    if letter in "^$\\.*+?()[]{}|/":
+        return f"\\{letter}"
+    if letter in ",-=<>#&!%:;@~'`\" " or (is_first and letter.isascii() and letter.isalnum()):
+        return f"\\x{ord(letter):02x}"
+    return letter

@@ -8,7 +8,8 @@ from typing import Any
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import JsArrayBuffer, Uint8Array, bytes_of
-from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.convert import to_text, utf8
+from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.functions import call_relaxed
 from wrangler_compat.host.model.keyed import Keyed
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull, properties
@@ -26,8 +27,13 @@ class Blob(JsProxy):
     """``Blob``: bytes with a type."""
 
     def __init__(self, parts: Any = None, options: Any = None) -> None:
+        if not is_nullish(parts) and (isinstance(parts, str) or not hasattr(parts, "__iter__")):
+            raise JsTypeError(f"Failed to construct '{self._js_name}': constructor parameter 1 is not of type 'Array'.")
+        if _option(options, "endings", None) is not None:
+            raise JsException("The 'endings' field on 'Options' is not implemented.")
         self._content = b"".join(_part(part) for part in (() if is_nullish(parts) else parts))
-        self.type = to_text(_option(options, "type", "")).lower()
+        kind = to_text(_option(options, "type", ""))
+        self.type = kind.lower() if kind.isascii() and kind.isprintable() else ""
 
     @property
     def size(self) -> int:
@@ -74,6 +80,8 @@ class File(Blob):
 
     def __init__(self, parts: Any, name: Any, options: Any = None) -> None:
         super().__init__(parts, options)
+        if name is None:
+            raise JsTypeError("Failed to construct 'File': constructor parameter 2 is not of type 'string'.")
         self.name = to_text(name)
         self.lastModified = _option(options, "lastModified", int(time.time() * 1000))
 
@@ -82,7 +90,7 @@ def _part(part: Any) -> bytes:
     if isinstance(part, Blob):
         return part._content
     data = bytes_of(part)
-    return to_text(part).encode() if data is None else data
+    return utf8(to_text(part)) if data is None else data
 
 
 class FormData(Keyed):
@@ -93,14 +101,14 @@ class FormData(Keyed):
 
     def append(self, name: Any, value: Any, filename: Any = None) -> None:
         """Add a field."""
-        self._fields.append((to_text(name), _field(value, filename)))
+        self._fields.append((to_text(name), _field(to_text(name), value, filename)))
 
     def set(self, name: Any, value: Any, filename: Any = None) -> None:
         """Set a field, in place of those there are."""
         name = to_text(name)
         at = next((n for n, (known, _) in enumerate(self._fields) if known == name), len(self._fields))
         self.delete(name)
-        self._fields.insert(at, (name, _field(value, filename)))
+        self._fields.insert(at, (name, _field(name, value, filename)))
 
     def delete(self, name: Any) -> None:
         """Remove every field of that name."""
@@ -149,7 +157,7 @@ class FormData(Keyed):
                 )
                 lines += (head.encode(), b"\r\n\r\n", value._content, b"\r\n")
             else:
-                lines += (head.encode(), b"\r\n\r\n", value.encode(), b"\r\n")
+                lines += (head.encode(), b"\r\n\r\n", utf8(value), b"\r\n")
         return b"".join((*lines, f"--{boundary}--\r\n".encode()))
 
     def _keys(self) -> list[str]:
@@ -164,12 +172,12 @@ def form_of(fields: Iterable[tuple[str, Any]]) -> FormData:
     return form
 
 
-def _field(value: Any, filename: Any) -> Any:
+def _field(name: str, value: Any, filename: Any) -> Any:
     if not isinstance(value, Blob):
         return to_text(value)
     if isinstance(value, File) and is_nullish(filename):
         return value
-    return File([value], "blob" if is_nullish(filename) else filename, {"type": value.type})
+    return File([value], name if is_nullish(filename) else filename, {"type": value.type})
 
 
 def _quoted(text: str) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from edgeagents.errors import BadRequest
 from edgeagents.http import Request as NativeRequest
 from wrangler_compat.host.model.buffers import JsArrayBuffer, Uint8Array, bytes_of
-from wrangler_compat.host.model.convert import from_json, json_complaint, to_text
-from wrangler_compat.host.model.errors import JsSyntaxError, JsTypeError
+from wrangler_compat.host.model.convert import from_json, json_complaint, to_text, utf8
+from wrangler_compat.host.model.errors import JsException, JsSyntaxError, JsTypeError
+from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull
 from wrangler_compat.host.web.blob import Blob, File, FormData, form_of
 from wrangler_compat.host.web.streams import ReadableStream, bytes_from, stream_of
-from wrangler_compat.host.web.url import URLSearchParams
+from wrangler_compat.host.web.url_search_params import URLSearchParams
 
 __all__ = ["BodyMixin"]
 
@@ -27,6 +28,7 @@ class BodyMixin(JsProxy):
     """What ``Request`` and ``Response`` do with their bodies. Bytes become a stream when one is asked for."""
 
     _js_name = "Body"
+    _is_made_by_host = True
     headers: Any
     _used: bool = False
     _stream: ReadableStream | None = None
@@ -38,7 +40,7 @@ class BodyMixin(JsProxy):
             return
         kind: str | None = None
         if type(body) is str:
-            self._content, kind = body.encode("utf-8", "replace"), _TEXT
+            self._content, kind = utf8(body), _TEXT
         elif isinstance(body, ReadableStream):
             if body.locked or body._disturbed:
                 raise JsTypeError(
@@ -55,7 +57,7 @@ class BodyMixin(JsProxy):
         else:
             self._content = bytes_of(body)
             if self._content is None:
-                self._content, kind = to_text(body).encode("utf-8", "replace"), _TEXT
+                self._content, kind = utf8(to_text(body)), _TEXT
         if kind is not None:
             self.headers._set_default("content-type", kind)
 
@@ -74,48 +76,53 @@ class BodyMixin(JsProxy):
         """Whether it was read."""
         return self._used or (self._stream is not None and self._stream._disturbed)
 
-    async def _bytes(self) -> bytes:
+    def _taken(self) -> bytes | ReadableStream:
+        """Take the body away, so that nobody else can."""
         if self.bodyUsed:
             raise JsTypeError(_USED)
-        if self._stream is None:
-            self._used = self._content is not None
-            return self._content or b""
-        if self._stream.locked:
+        if self._stream is not None and self._stream.locked:
             raise JsTypeError("This ReadableStream is currently locked to a reader.")
-        self._used = True
-        return b"".join([chunk async for chunk in bytes_from(self._stream)])
+        self._used = self._content is not None or self._stream is not None
+        return self._content or b"" if self._stream is None else self._stream
 
-    async def text(self) -> str:
-        """Read it as text."""
-        return (await self._bytes()).decode("utf-8", "replace").removeprefix("\ufeff")
-
-    async def json(self) -> Any:
-        """Read it as JSON."""
-        text = (await self._bytes()).decode("utf-8", "replace").removeprefix("\ufeff")
+    def _read(self, make: Callable[[bytes], Any]) -> JsPromise:
+        """Return the promise of what ``make`` makes of the body, which is used from now on."""
         try:
-            return from_json(text)
-        except ValueError as error:
-            raise JsSyntaxError(json_complaint(error)) from error
+            taken = self._taken()
+            if not isinstance(taken, bytes):
+                return JsPromise.of(_gathered(taken, make))
+            return JsPromise.resolved(make(taken))
+        except JsException as error:
+            return JsPromise.rejected(error)
 
-    async def arrayBuffer(self) -> JsArrayBuffer:
+    def text(self) -> JsPromise:
+        """Read it as text."""
+        return self._read(_text)
+
+    def json(self) -> JsPromise:
+        """Read it as JSON."""
+        return self._read(_json)
+
+    def arrayBuffer(self) -> JsPromise:
         """Read it as an ``ArrayBuffer``."""
-        return JsArrayBuffer(await self._bytes())
+        return self._read(JsArrayBuffer)
 
-    async def bytes(self) -> Any:
+    def bytes(self) -> JsPromise:
         """Read it as a ``Uint8Array``."""
-        return Uint8Array(await self._bytes())
+        return self._read(Uint8Array)
 
-    async def blob(self) -> Blob:
+    def blob(self) -> JsPromise:
         """Read it as a ``Blob`` of its content type."""
         kind = self.headers.get("content-type")
-        return Blob([await self._bytes()], {"type": kind})
+        return self._read(lambda content: Blob([content], {"type": kind}))
 
     async def formData(self) -> FormData:
         """Read it as a form."""
         kind = self.headers.get("content-type")
         if kind is jsnull:
             raise JsTypeError("Parsing a Body as FormData requires a Content-Type header.")
-        reading = NativeRequest("/", method="POST", headers={"content-type": kind}, body=await self._bytes())
+        content = await self._read(lambda content: content)
+        reading = NativeRequest("/", method="POST", headers={"content-type": kind}, body=content)
         try:
             form = await reading.form()
         except BadRequest as error:
@@ -150,6 +157,21 @@ class BodyMixin(JsProxy):
 
     def _keys(self) -> list[str]:
         return []
+
+
+async def _gathered(stream: ReadableStream, make: Callable[[bytes], Any]) -> Any:
+    return make(b"".join([chunk async for chunk in bytes_from(stream)]))
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return from_json(_text(content))
+    except ValueError as error:
+        raise JsSyntaxError(json_complaint(error)) from error
 
 
 async def _whole(content: bytes) -> AsyncIterator[bytes]:

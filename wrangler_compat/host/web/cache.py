@@ -63,7 +63,7 @@ class Cache(JsProxy):
         if "*" in (one.strip() for one in fields.get("vary", "").split(",")):
             raise JsTypeError("Cannot cache response with 'Vary: *' header.")
         store = _store(self._name)
-        body = await response._bytes()
+        body = await response._read(lambda content: content)
         if len(body) > MOST_BYTES:
             raise JsException(f"Cache.put() failed: 413 A response has at most {MOST_BYTES} bytes.")
         fields = without_private_cookie(fields)

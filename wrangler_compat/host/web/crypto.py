@@ -48,6 +48,8 @@ _RANDOM_BYTES: Final = 65_536
 class CryptoKey(JsProxy):
     """``CryptoKey``: a key that this process has; ``extractable`` says whether it can be exported."""
 
+    _is_made_by_host = True
+
     def __init__(self, kind: str, algorithm: dict[str, Any], key: Any, extractable: bool, usages: list[str]) -> None:
         self.type, self.algorithm, self.extractable = kind, JsObject(algorithm), extractable
         self.usages = JsArray(usages)
@@ -75,6 +77,8 @@ class DigestStream(WritableStream):
 class Crypto(JsProxy):
     """``crypto``."""
 
+    _is_made_by_host = True
+
     def __init__(self) -> None:
         self.subtle = SubtleCrypto()
         self.DigestStream = JsClass.of(DigestStream)
@@ -98,6 +102,8 @@ class Crypto(JsProxy):
 
 class SubtleCrypto(JsProxy):
     """``crypto.subtle``."""
+
+    _is_made_by_host = True
 
     def timingSafeEqual(self, one: Any, other: Any) -> bool:
         """Whether two buffers of one length are equal; the time does not tell where they differ."""

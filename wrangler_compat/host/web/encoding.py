@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-import codecs
+import re
 import zlib
 from typing import Any
 
 from wrangler_compat.host.model.buffers import TypedArray, Uint8Array, bytes_of
-from wrangler_compat.host.model.convert import to_text
+from wrangler_compat.host.model.convert import to_text, utf8
 from wrangler_compat.host.model.errors import DomException, JsRangeError, JsTypeError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, js_function, properties
+from wrangler_compat.host.web.encoding_labels import codec_of
 from wrangler_compat.host.web.streams import Controller, TransformStream
 
 __all__ = ["ENCODING_CLASSES", "atob", "btoa"]
@@ -23,13 +24,13 @@ class TextEncoder(JsProxy):
 
     def encode(self, text: Any = "") -> TypedArray:
         """Return ``text`` in UTF-8."""
-        return Uint8Array(_encoded(text))
+        return Uint8Array(b"" if text is None else utf8(to_text(text)))
 
     def encodeInto(self, text: Any, target: TypedArray) -> JsObject:
         """Write ``text`` in UTF-8 into ``target``, as much as it holds."""
         read = written = 0
         for letter in to_text(text):
-            data = _encoded(letter)
+            data = utf8(letter)
             if written + len(data) > len(target):
                 break
             for byte in data:
@@ -45,18 +46,15 @@ class TextDecoder(JsProxy):
     def __init__(self, label: Any = "utf-8", options: Any = None) -> None:
         name = "utf-8" if is_nullish(label) else to_text(label)
         try:
-            # What the web calls latin1 is Windows' code page.
-            found = codecs.lookup("cp1252" if name.lower() in ("latin1", "iso-8859-1", "ascii") else name)
+            self.encoding, self._codec = codec_of(name)
         except LookupError:
             raise JsRangeError(f'"{name}" is not a valid encoding.') from None
         given = properties(options)
-        self.encoding = "windows-1252" if found.name == "cp1252" else found.name
         self.fatal, self.ignoreBOM = bool(given.get("fatal")), bool(given.get("ignoreBOM"))
-        self._codec = found
         self._restart()
 
     def _restart(self) -> None:
-        self._decoder = self._codec.incrementaldecoder("strict" if self.fatal else "replace")
+        self._decoder = self._codec.incrementaldecoder("strict" if self.fatal else "edgeagents-web")
         self._is_start = True
 
     def decode(self, data: Any = None, options: Any = None) -> str:
@@ -64,7 +62,7 @@ class TextDecoder(JsProxy):
         goes_on = bool(properties(options).get("stream"))
         content = b"" if is_nullish(data) else bytes_of(data)
         if content is None:
-            raise JsTypeError("decode() takes a buffer.")
+            raise JsTypeError("Failed to execute 'decode' on 'TextDecoder': parameter 1 is not of type 'Array'.")
         try:
             text = self._decoder.decode(content, not goes_on)
         except UnicodeDecodeError:
@@ -104,7 +102,7 @@ class TextEncoderStream(TransformStream):
     encoding = "utf-8"
 
     def __init__(self) -> None:
-        super().__init__({"transform": lambda chunk, controller: controller.enqueue(Uint8Array(_encoded(chunk)))})
+        super().__init__({"transform": lambda chunk, controller: controller.enqueue(Uint8Array(utf8(to_text(chunk))))})
 
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15, "deflate-raw": -15}
@@ -156,10 +154,6 @@ def _steps(change: Any, end: Any) -> dict[str, Any]:
     return {"transform": transform, "flush": lambda controller: put(controller, end())}
 
 
-def _encoded(text: Any) -> bytes:
-    return to_text(text).encode("utf-8", "replace")
-
-
 @js_function
 def btoa(text: Any) -> str:
     """Return ``text``, letters up to U+00FF, in base64."""
@@ -176,15 +170,19 @@ _NOT_BASE64 = (
     "terminal '=' signs when the input data length is divisible by 4 are allowed.)"
 )
 
+_NO_SPACE = dict.fromkeys(map(ord, "\t\n\f\r "))
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*")
+
 
 @js_function
 def atob(text: Any) -> str:
     """Return what ``text`` says in base64."""
-    letters = "".join(to_text(text).split()).rstrip("=")
-    try:
-        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True).decode("latin-1")
-    except ValueError:  # Of the base64, or of letters that have no place in it.
-        raise DomException(_NOT_BASE64, "InvalidCharacterError") from None
+    letters = to_text(text).translate(_NO_SPACE)
+    if len(letters) % 4 == 0 and letters.endswith("="):
+        letters = letters[:-2] + letters[-2:].rstrip("=")
+    if len(letters) % 4 == 1 or not _BASE64.fullmatch(letters):
+        raise DomException(_NOT_BASE64, "InvalidCharacterError")
+    return base64.b64decode(letters + "=" * (-len(letters) % 4)).decode("latin-1")
 
 
 ENCODING_CLASSES: tuple[type[JsProxy], ...] = (

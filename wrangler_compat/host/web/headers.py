@@ -18,21 +18,27 @@ __all__ = ["Headers", "pairs_of"]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COOKIES = "set-cookie"
+_WRONG_KIND = "Failed to construct 'Headers': constructor parameter 1 is not of type 'Headers or Sequence or object'."
+_WRONG_PAIR = "To initialize a Headers object from a sequence, each inner sequence must have exactly two elements."
 
 
-def pairs_of(init: Any) -> Iterable[tuple[Any, Any]]:
-    """Return the pairs of whatever a constructor takes in place of them."""
+def pairs_of(init: Any, wrong_kind: str, wrong_pair: str) -> Iterable[tuple[Any, Any]]:
+    """Return the pairs of whatever a constructor takes in place of them. Raises ``TypeError`` in the words given."""
     if is_nullish(init):
         return ()
     if isinstance(init, Mapping):
         return tuple(init.items())
     if isinstance(init, JsObject):
         return tuple(init._props.items())
+    if isinstance(init, str) or not hasattr(init, "__iter__"):
+        raise JsTypeError(wrong_kind)
     pairs: list[tuple[Any, Any]] = []
     for pair in init:
+        if isinstance(pair, str) or not hasattr(pair, "__iter__"):
+            raise JsTypeError("Incorrect type: the provided value is not of type 'Sequence'.")
         both = tuple(pair)
         if len(both) != 2:
-            raise JsTypeError("Each pair must be a name and a value.")
+            raise JsTypeError(wrong_pair)
         pairs.append(both)
     return pairs
 
@@ -52,7 +58,7 @@ class Headers(Keyed):
         if isinstance(init, Headers):
             self._fields += init._fields
         elif init is not None:
-            for name, value in pairs_of(init):
+            for name, value in pairs_of(init, _WRONG_KIND, _WRONG_PAIR):
                 self._add(name, value)
 
     @classmethod

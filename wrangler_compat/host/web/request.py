@@ -54,7 +54,7 @@ class Request(BodyMixin):
         redirect = to_text(_given(options, "redirect", other.redirect if other is not None else "follow"))
         if redirect not in ("follow", "manual"):
             raise JsTypeError(
-                f'Invalid redirect value, must be one of "follow" or "manual" ("{redirect}" won\'t be implemented '
+                'Invalid redirect value, must be one of "follow" or "manual" ("error" won\'t be implemented '
                 'since it does not make sense at the edge; use "manual" and check the response status code).'
             )
         self.redirect = redirect

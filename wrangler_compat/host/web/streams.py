@@ -252,6 +252,7 @@ class Controller(JsProxy):
     """What a source is given: ``enqueue``, ``close``, ``error``."""
 
     _js_name = "ReadableStreamDefaultController"
+    _is_made_by_host = True
 
     def __init__(self, stream: ReadableStream) -> None:
         self._stream = stream
@@ -276,6 +277,22 @@ class Controller(JsProxy):
     def terminate(self) -> None:
         """There is no more: what a transformer says."""
         self._stream._close()
+
+
+def _only_by_host(name: str) -> type[JsProxy]:
+    return type(name, (Controller,), {"_js_name": name, "_is_made_by_host": True, "__doc__": f"``{name}``."})
+
+
+CONTROLLERS: tuple[type[JsProxy], ...] = (
+    Controller,
+    *map(
+        _only_by_host,
+        (
+            *("ReadableByteStreamController", "ReadableStreamBYOBRequest"),
+            *("WritableStreamDefaultController", "TransformStreamDefaultController"),
+        ),
+    ),
+)
 
 
 class DefaultReader(JsProxy):

@@ -16,9 +16,9 @@ from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull, properties
 from wrangler_compat.host.web.url import URL
 
-__all__ = ["URLPattern"]
+__all__ = ["PARTS", "URLPattern"]
 
-_PARTS: Final = ("protocol", "username", "password", "hostname", "port", "pathname", "search", "hash")
+PARTS: Final = ("protocol", "username", "password", "hostname", "port", "pathname", "search", "hash")
 _PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}
 _NAME: Final = re.compile(r"[^\W\d]\w*")
 _MODIFIERS: Final = ("?", "*", "+")
@@ -42,7 +42,7 @@ class URLPattern(JsProxy):
         given = _split(to_text(pattern), base) if isinstance(pattern, str) else _of_object(properties(pattern))
         self._parts = {
             name: _compiled(name, given.get(name, "*"), ignores_case=ignores_case and name in ("pathname", "search"))
-            for name in _PARTS
+            for name in PARTS
         }
         for name, part in self._parts.items():
             setattr(self, name, part.pattern)
@@ -80,11 +80,11 @@ def _values(url: Any, base: Any) -> dict[str, str] | None:
         if base is not None:
             of_base = _values(base, None)
             given = {**of_base, **given} if of_base is not None else given
-        return {name: given.get(name, "").removeprefix(_PREFIX.get(name, "")) for name in _PARTS}
+        return {name: given.get(name, "").removeprefix(_PREFIX.get(name, "")) for name in PARTS}
     if not URL.Statics.canParse(to_text(url), base):
         return None
     parsed = URL(to_text(url), base)
-    values = {name: getattr(parsed, name) for name in _PARTS}
+    values = {name: getattr(parsed, name) for name in PARTS}
     values["protocol"] = values["protocol"].removesuffix(":")
     return {name: value.removeprefix(_PREFIX.get(name, "")) for name, value in values.items()}
 
@@ -93,11 +93,11 @@ _PREFIX: Final = {"search": "?", "hash": "#"}
 
 
 def _of_object(given: Any) -> dict[str, str]:
-    made = {name: to_text(value) for name, value in given.items() if name in _PARTS and not is_nullish(value)}
+    made = {name: to_text(value) for name, value in given.items() if name in PARTS and not is_nullish(value)}
     if not is_nullish(given.get("baseURL")):
         of_base = _literal(to_text(given["baseURL"]))
-        first = next((n for n, name in enumerate(_PARTS) if name in made), len(_PARTS))
-        made = {**{name: value for name, value in of_base.items() if _PARTS.index(name) < first}, **made}
+        first = next((n for n, name in enumerate(PARTS) if name in made), len(PARTS))
+        made = {**{name: value for name, value in of_base.items() if PARTS.index(name) < first}, **made}
         if "pathname" in made and not made["pathname"].startswith(("/", "*", "{", ":")):
             made["pathname"] = of_base["pathname"].rpartition("/")[0] + "/" + made["pathname"]
     if made.get("port") and made["port"] == _PORTS.get(made.get("protocol", "")):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Final
 
 from edgeagents import DurableObject, Runtime, WorkerEntrypoint
@@ -13,6 +15,7 @@ from edgeagents.bindings import BindingDeclaration
 from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 from tests.bindings.flow import Flow, until
+from tests.bindings.our_services import SERVICE_BINDINGS, Mailbox, services_of
 from wrangler_compat.host.durable_storage import DurableObjectStorage
 from wrangler_compat.host.environment import binding_of
 from wrangler_compat.host.model.array import JsArray
@@ -42,11 +45,13 @@ BINDINGS: Final = (
     BindingDeclaration("BOX", "durable_object_namespace", {"class_name": "Box"}),
     BindingDeclaration("FLOW", "workflow", {"name": "flow", "class": Flow}),
     BindingDeclaration("LIMIT", "ratelimit", {"namespace_id": "1", "simple": {"limit": 2, "period": 60}}),
+    *SERVICE_BINDINGS,
 )
 # What is not the same twice, by the name of its field; see record.mjs.
 VOLATILE: Final = frozenset(
     [
         *("version", "uploaded", "uploadId", "cursor", "expiration", "metrics", "oldestMessageTimestamp", "timestamp"),
+        "messageId",
         *("duration", "served_by", "served_by_region", "served_by_primary", "size_after", "timings", "total_attempts"),
         # See test_counts_of_d1.py.
         *("rows_read", "rows_written"),
@@ -65,7 +70,7 @@ _FIELDS: Final[Mapping[str, list[str]]] = {
 }
 
 
-class _Handler(WorkerEntrypoint):
+class _Handler(Mailbox, WorkerEntrypoint):
     """Does with each message what it says, as the one in record.mjs."""
 
     log: ClassVar[list[tuple[str, str, int]]] = []
@@ -114,12 +119,21 @@ async def answers_to(steps: list[dict[str, Any]]) -> list[Any]:
         return JsArray([meta.rows_read, meta.rows_written])
 
     worker = Worker("play", classes={"Box": _Box}, bindings=list(BINDINGS), entrypoint=_Handler)
-    async with Runtime(worker, storage=None, clock=clock) as runtime:
-        if steps[0]["do"].startswith("storage"):
-            return json.loads(await runtime.env.BOX.get_by_name("box").play(json.dumps(steps)))
-        named: dict[str, Any] = {name: binding_of(value) for name, value in runtime.env.items()}
-        named |= {"counted": counted, "handled": handled, "until": until}
-        return [await _answer(step, named) for step in steps]
+    # Mail that is sent is kept in a folder.
+    with TemporaryDirectory() as folder:
+        storage = folder if steps[0]["do"] in ("arrive", "sent") else None
+        async with Runtime(worker, storage=storage, clock=clock) as runtime:
+            return await _play(steps, runtime, {"counted": counted, "handled": handled, "until": until})
+
+
+async def _play(steps: list[dict[str, Any]], runtime: Runtime, helpers: dict[str, Any]) -> list[Any]:
+    if steps[0]["do"] == "arrive":
+        return [await Mailbox.arrive(runtime, *step["with"]) for step in steps]
+    if steps[0]["do"].startswith("storage"):
+        return json.loads(await runtime.env.BOX.get_by_name("box").play(json.dumps(steps)))
+    named: dict[str, Any] = {name: binding_of(value) for name, value in runtime.env.items()}
+    named |= {**helpers, **services_of(named)}
+    return [await _answer(step, named) for step in steps]
 
 
 async def _answer(step: dict[str, Any], named: dict[str, Any]) -> Any:
@@ -173,6 +187,8 @@ def _meant(value: Any, named: Mapping[str, Any]) -> Any:
             return float(value["of"])
         case "stream":
             return Response(value["of"]).body
+        case "file":
+            return Response(Uint8Array(JsArrayBuffer(base64.b64decode(value["of"])))).body
         case "headers":
             return Headers(JsObject(value["of"]))
         case "ref":
@@ -229,3 +245,6 @@ def _shown(value: Any, key: str = "") -> Any:
     fields = _FIELDS.get(name) or list(value.object_keys())
     made = {field: _shown(found, field) for field in fields if (found := getattr(value, field)) is not None}
     return {**made, "etag": {"$": "string"}} if "partNumber" in made else made
+
+
+Mailbox.shown = staticmethod(_shown)

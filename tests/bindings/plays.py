@@ -1,7 +1,6 @@
 """Plays: calls of bindings, made to workerd once and kept with its answers, and made to ours by the tests.
 
-A step calls what ``do`` names, from an environment on (``KV.put``), with the values of ``with_``; or, without any,
-reads a property. What it gives can be kept under a name and used by later steps.
+What a step is stands in ``steps.py``; the plays of small services in ``services.py``.
 
     python -m tests.bindings.plays [name ...]    record the answers of workerd (Node.js and tests/clients/workerd)
 """
@@ -15,61 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bindings.counted import COUNTED
+from tests.bindings.services import SERVICES
+from tests.bindings.steps import NAN, UNDEFINED, Step, call, headers, many, raw, read, ref, special, stream, zeros
 
 HERE: Final = Path(__file__).parent
 RECORDED: Final = HERE / "recorded"
-Step = dict[str, Any]
-
-
-def call(do: str, *with_: Any, keep: str | None = None, quiet: bool = False) -> Step:
-    """Call a method. With ``keep`` what it gives has that name; ``quiet`` does not look at it."""
-    return {"do": do, "with": list(with_), "as": keep, "quiet": quiet}
-
-
-def read(do: str, *, keep: str | None = None) -> Step:
-    """Read a property."""
-    return {"do": do, "with": None, "as": keep, "quiet": False}
-
-
-def special(kind: str, **of: Any) -> dict[str, Any]:
-    """Return what JSON has no form for."""
-    return {"$": kind, **of}
-
-
-UNDEFINED: Final = special("undefined")
-NAN: Final = special("number", of="NaN")
-
-
-def raw(*values: int) -> dict[str, Any]:
-    """Return an ArrayBuffer."""
-    return special("bytes", bytes=list(values))
-
-
-def zeros(length: int) -> dict[str, Any]:
-    """Return an ArrayBuffer of zeros."""
-    return special("zeros", length=length)
-
-
-def many(of: str, times: int) -> dict[str, Any]:
-    """Return a text that is repeated."""
-    return special("text", of=of, times=times)
-
-
-def ref(of: str) -> dict[str, Any]:
-    """Return what a step has kept."""
-    return special("ref", of=of)
-
-
-def stream(of: str) -> dict[str, Any]:
-    """Return a ReadableStream of known length."""
-    return special("stream", of=of)
-
-
-def headers(**of: str) -> dict[str, Any]:
-    """Return a Headers."""
-    return special("headers", of={name.replace("_", "-"): value for name, value in of.items()})
-
-
 MIB: Final = 1024 * 1024
 KV: Final = [
     call("KV.put", "text", "é"),
@@ -1039,6 +988,7 @@ PLAYS: Final[dict[str, list[Step]]] = {
     "workflows": FLOWS,
     "object_sql": DO_SQL,
     "object_storage": DO_KV,
+    **SERVICES,
 }
 D1_ROWS: Final = [call("counted", ref("DB"), *statement) for statement in COUNTED]
 """Answered by the rows that were read and written, which are alike but not the same; see ``test_counts_of_d1.py``."""

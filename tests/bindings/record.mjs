@@ -11,13 +11,14 @@ const { Miniflare } = require("miniflare");
 const script = `
 import { DurableObject, WorkflowEntrypoint } from "cloudflare:workers";
 import { NonRetryableError } from "cloudflare:workflows";
+import { EmailMessage } from "cloudflare:email";
 
 const FIELDS = {
   HeadResult: ["key", "size", "etag", "httpEtag", "checksums", "httpMetadata", "customMetadata", "range", "storageClass", "version", "uploaded"],
   R2MultipartUpload: ["key", "uploadId"],
 };
 FIELDS.GetResult = [...FIELDS.HeadResult, "bodyUsed"];
-const VOLATILE = new Set(["version", "uploaded", "uploadId", "duration", "served_by", "served_by_region", "served_by_primary", "size_after", "rows_read", "rows_written", "metrics", "timings", "total_attempts", "cursor", "expiration", "oldestMessageTimestamp", "timestamp"]);
+const VOLATILE = new Set(["version", "uploaded", "uploadId", "duration", "served_by", "served_by_region", "served_by_primary", "size_after", "rows_read", "rows_written", "metrics", "timings", "total_attempts", "messageId", "cursor", "expiration", "oldestMessageTimestamp", "timestamp"]);
 
 function shown(value, key = "") {
   if (value === undefined) return { $: "undefined" };
@@ -60,6 +61,7 @@ function meant(value, named) {
     case "unix": return Math.floor(Date.now() / 1000) + value.seconds;
     case "number": return Number(value.of);
     case "stream": return new Response(value.of).body;
+    case "file": return new Response(Uint8Array.from(atob(value.of), (letter) => letter.charCodeAt(0))).body;
     case "headers": return new Headers(value.of);
     case "ref": return value.of.split(".").reduce((found, part) => found[part], named);
     case "map": return new Map(value.of);
@@ -154,6 +156,47 @@ async function counted(database, sql, ...values) {
   return [meta.rows_read, meta.rows_written];
 }
 
+async function pictured(result) {
+  const { width, height, format } = await bindings.IMAGES.info(result.image());
+  return { contentType: result.contentType(), width, height, format };
+}
+
+async function made(transforms, output, content) {
+  let image = bindings.IMAGES.input(content);
+  for (const transform of transforms) image = image.transform(transform);
+  return await pictured(await image.output(output));
+}
+
+const helpers = {
+  counted,
+  handled,
+  keys: (value) => Object.keys(value),
+  kind: (value) => typeof value,
+  made,
+  pictured,
+  sent: (binding, from, to, raw) => binding.send(new EmailMessage(from, to, raw)),
+  until,
+};
+let bindings;
+
+// What the worker has seen of an email, and what it was told when it did something with it.
+let seen = [];
+let program = [];
+
+async function does(message, op) {
+  switch (op.op) {
+    case "see": {
+      const raw = await new Response(message.raw).text();
+      const { from, to, rawSize } = message;
+      return { from, to, rawSize, length: raw.length, subject: message.headers.get("subject"), two: message.headers.get("X-Two") };
+    }
+    case "reject": return message.setReject(op.reason);
+    case "forward": return await message.forward(op.to, op.headers && new Headers(op.headers));
+    case "reply": return await message.reply(new EmailMessage(op.from, op.to, op.raw));
+    case "throw": throw new Error(op.message);
+  }
+}
+
 // Calls that begin with "storage" are made in an object.
 export class Box extends DurableObject {
   async play(steps) {
@@ -168,13 +211,29 @@ export class Box extends DurableObject {
 
 export default {
   async fetch(request, env) {
-    const { BOX, ...bindings } = env;
-    const named = { ...bindings, counted, handled, until };
+    const { BOX, ...others } = env;
+    bindings = others;
+    const named = { ...others, ...helpers };
     const answers = [];
     const steps = await request.json();
+    if (!Array.isArray(steps)) {
+      [program, seen] = [steps.program, []];
+      return new Response();
+    }
+    if (steps.length === 0) return Response.json(seen);
     if (steps[0].do.startsWith("storage")) return new Response(await BOX.get(BOX.idFromName("box")).play(steps));
     for (const step of steps) answers.push(await answer(step, named));
     return Response.json(answers);
+  },
+  async email(message) {
+    for (const op of program) {
+      try {
+        seen.push(shown(await does(message, op)));
+      } catch (error) {
+        seen.push({ $: "error", name: error.name, message: error.message });
+        if (op.op === "throw") throw error;
+      }
+    }
   },
   async queue(batch) {
     if (batch.queue === "jobs") return;
@@ -192,15 +251,40 @@ export default {
 };
 `;
 
+const post = (miniflare, path, body) => miniflare.dispatchFetch("http://play" + path, { method: "POST", body });
+
+async function arrive(miniflare, [query, message, program]) {
+  await post(miniflare, "/", JSON.stringify({ program }));
+  const response = await post(miniflare, "/cdn-cgi/handler/email?" + query, message);
+  const told = (await response.text()).split("\n")[0];
+  const seen = await (await post(miniflare, "/", "[]")).json();
+  return { status: response.status, text: response.status === 500 ? "" : told, seen };
+}
+
 const plays = JSON.parse(await text(process.stdin));
 const made = {};
 for (const [name, steps] of Object.entries(plays)) {
   const miniflare = new Miniflare({
     compatibilityDate: "2026-04-01",
+    analyticsEngineDatasets: { POINTS: { dataset: "points" } },
     d1Databases: ["DB"],
     durableObjects: { BOX: { className: "Box", useSQLite: true } },
+    email: {
+      send_email: [
+        { name: "MAIL" },
+        { name: "ONE", destination_address: "b@x.com" },
+        { name: "SOME", allowed_destination_addresses: ["b@x.com", "c@x.com"] },
+        { name: "BY", allowed_sender_addresses: ["a@x.com"] },
+      ],
+    },
+    hyperdrives: {
+      MY: "mysql://me:p%40ss%2Fword@db.example.com/shop%20one",
+      PG: "postgres://user:password@localhost:5433/name",
+    },
+    images: { binding: "IMAGES" },
     kvNamespaces: ["KV"],
     modules: true,
+    pipelines: { PIPE: "records" },
     queueConsumers: {
       dead: { maxBatchTimeout: 0 },
       jobs: { maxBatchSize: 100, maxBatchTimeout: 60 },
@@ -208,13 +292,24 @@ for (const [name, steps] of Object.entries(plays)) {
     },
     queueProducers: { QUEUE: "jobs", WORK: "work" },
     r2Buckets: ["R2"],
-    ratelimits: { LIMIT: { simple: { limit: 2, period: 60 } } },
+    ratelimits: { LIMIT: { namespace_id: "1", simple: { limit: 2, period: 60 } } },
     script,
+    secretsStoreSecrets: {
+      NOWHERE: { store_id: "s", secret_name: "nowhere" },
+      SECRET: { store_id: "s", secret_name: "known" },
+    },
+    unsafeTriggerHandlers: true,
+    versionMetadata: "VERSION",
     workflows: { FLOW: { name: "flow", className: "Flow" } },
     handleRuntimeStdio: (out, err) => err.pipe(process.stderr),
   });
-  const response = await miniflare.dispatchFetch("http://play/", { method: "POST", body: JSON.stringify(steps) });
-  made[name] = await response.json();
+  if (steps[0].do === "arrive") {
+    made[name] = [];
+    for (const step of steps) made[name].push(await arrive(miniflare, step.with));
+  } else {
+    if (name === "secrets") await (await miniflare.getSecretsStoreSecretAPI("SECRET"))().create("what nobody knows");
+    made[name] = await (await post(miniflare, "/", JSON.stringify(steps))).json();
+  }
   await miniflare.dispose();
 }
 console.log(JSON.stringify(made));

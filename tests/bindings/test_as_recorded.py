@@ -17,12 +17,34 @@ from typing import Any
 import pytest
 
 from tests.bindings.ours import answers_to
-from tests.bindings.plays import PLAYS, RECORDED, Step, batch
+from tests.bindings.plays import PLAYS, RECORDED, batch
+from tests.bindings.services import (
+    AS_PNG,
+    COPIED,
+    EMPTY,
+    ID,
+    NO_PICTURES,
+    RENAMING,
+    TO_B,
+    arrives,
+    made,
+    mail,
+    sent,
+)
+from tests.bindings.steps import NAN, UNDEFINED, Step, call, raw
 
 pytestmark = [
     pytest.mark.cloudflare("Workers", "KV namespaces", "same"),
     pytest.mark.cloudflare("Workers", "R2 buckets", "same"),
     pytest.mark.cloudflare("Workers", "D1 databases", "same"),
+    pytest.mark.cloudflare(
+        "Email", "`send_email`, `forward`, `reply`, `setReject`: what is sent and what is refused", "same"
+    ),
+    pytest.mark.cloudflare(
+        "Workers",
+        "Images: formats, sizes and fits",
+        "same, and with the options that workerd leaves out locally",
+    ),
 ]
 
 _UNDEFINED = "Python has one None for null and undefined, which means null"
@@ -40,6 +62,16 @@ def _after(reason: str, **does: list[str]) -> dict[str, str]:
     """Return a reason for what a handler of queues has seen after a batch."""
     sent, _ = batch(**does)
     return {f"{sent['do']} {json.dumps(sent['with'])} > handled": reason}
+
+
+def _name(step: Step) -> str:
+    given = json.dumps(step["with"], ensure_ascii=False)
+    return f"{step['do']} {given if len(given) < 400 else f'{given[:40]}...'}"
+
+
+def _at(reason: str, *steps: Step) -> dict[str, str]:
+    """Return a reason for what these calls give."""
+    return dict.fromkeys(map(_name, steps), reason)
 
 
 DIFFERENT: dict[str, dict[str, str]] = {
@@ -123,6 +155,33 @@ DIFFERENT: dict[str, dict[str, str]] = {
         'FLOW.create [{"id": "waits"}]': "an id that is in use is refused, as in production",
         'FLOW.createBatch [[{"id": "b2"}, {"id": "b3"}]]': "so here: it is passed over",
     },
+    "mail": {
+        **_at("what is missing is said", sent("MAIL", "a@x.com", "b@x.com", "")),
+        **_at("so here", sent("MAIL", "a@x.com", "b@x.com", mail(TO_B, ID))),
+        **_at("without text and HTML there is no mail", call("MAIL.send", EMPTY)),
+        **_at("whom a binding may send to holds for copies as well", call("ONE.send", COPIED)),
+    },
+    "arrivals": {
+        **_at("what is missing is said", arrives(message="")),
+        **_at("only headers that begin with X- can be added, as in production", arrives(RENAMING)),
+    },
+    "images": {
+        **_at(
+            "it is said what is wrong, with the number that production has",
+            *[call("IMAGES.info", one) for one in (*NO_PICTURES, "text", UNDEFINED, raw(1, 2, 3))],
+            *[made({name: value}) for name, value in (("width", "4"), ("width", NAN), ("rotate", "90"))],
+            call("t.output", AS_PNG),
+        ),
+        **_at(
+            "a format that is none is refused, as in production", made(output={"format": "image/bmp"}), made(output={})
+        ),
+        **_at("so are a size and a fit", made({"width": 0}), made({"width": 4, "fit": "nothing"})),
+    },
+    "analytics": {},
+    "pipelines": {},
+    "addresses": {},
+    "secrets": {},
+    "version": {},
 }
 
 
@@ -151,8 +210,7 @@ def _names(steps: list[Step]) -> list[str]:
     last = ""
     for step in steps:
         if step["with"]:
-            given = json.dumps(step["with"], ensure_ascii=False)
-            last = f"{step['do']} {given if len(given) < 400 else f'{given[:40]}...'}"
+            last = _name(step)
             names.append(last)
         else:
             names.append(f"{last} > {step['do']}")
@@ -179,8 +237,11 @@ def _plain(value: Any) -> Any:
 def _alike(theirs: Any, ours: Any) -> bool:
     if theirs == ours:
         return True
+    if isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        return all(map(_alike, theirs, ours))
     if not _is_error(theirs, ours):
-        return False
+        is_alike_in = isinstance(theirs, dict) and isinstance(ours, dict) and "$" not in theirs
+        return is_alike_in and theirs.keys() == ours.keys() and all(_alike(theirs[key], ours[key]) for key in theirs)
     if theirs["message"] == "Unknown Internal Error (15000)":
         return True
     if theirs["name"] != ours["name"]:

@@ -7,6 +7,7 @@
 | tell a reply to an agent from a forged one | `signing.py` |
 | answer and send | `capability.py` |
 | say where mail goes | `outbox.py`, `binding.py` |
+| see what is not sent, and what is not answered | `rules.py` |
 """
 
 from edgeagents_email.automatic import is_auto_reply_email
@@ -21,12 +22,14 @@ from edgeagents_email.resolvers import (
     create_secure_reply_email_resolver,
 )
 from edgeagents_email.routing import route_agent_email
+from edgeagents_email.rules import EmailRefused
 from edgeagents_email.signing import sign_agent_headers
 
 __all__ = [
     "AgentEmail",
     "EmailCapability",
     "EmailPlugin",
+    "EmailRefused",
     "EmailRejected",
     "EmailRoute",
     "FolderOutbox",

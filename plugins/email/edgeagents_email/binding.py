@@ -6,14 +6,19 @@ import random
 from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from email.utils import formataddr, parseaddr
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
 from edgeagents.objects import Clock
 from edgeagents_email.outbox import Outbox
+from edgeagents_email.rules import EmailRefused, check_message
 
-__all__ = ["SendEmail", "SendEmailType", "format_address"]
+__all__ = ["Addresses", "SendEmail", "SendEmailType", "format_address"]
+
+Address: TypeAlias = str | Mapping[str, str]
+Addresses: TypeAlias = Address | Sequence[Address]
+"""One address or several: ``ann@example.com``, or ``{"email": ..., "name": ...}``."""
 
 
 def format_address(address: str | Mapping[str, str]) -> str:
@@ -44,19 +49,24 @@ class SendEmail:
         self,
         message: bytes | None = None,
         *,
-        from_: str | Mapping[str, str],
-        to: str | Sequence[str] = (),
+        from_: Address,
+        to: Addresses = (),
         subject: str = "",
         text: str | None = None,
         html: str | None = None,
-        reply_to: str | Mapping[str, str] | None = None,
-        cc: str | Sequence[str] = (),
-        bcc: str | Sequence[str] = (),
+        reply_to: Address | None = None,
+        cc: Addresses = (),
+        bcc: Addresses = (),
         headers: Mapping[str, str] | None = None,
+        attachments: Sequence[Mapping[str, Any]] = (),
     ) -> dict[str, str]:
         """Send a mail made of these fields, or ``message``, a whole one; return ``{"message_id": ...}``.
 
-        Raises ``ValueError`` for addresses that are none or that the binding does not allow.
+        An attachment has a ``filename``, a ``type``, a ``content`` (bytes or text), a ``disposition`` (``attachment``
+        or ``inline``) and, if HTML shows it, a ``contentId``.
+
+        Raises ``ValueError`` for addresses that are none, and ``EmailRefused`` for those that the binding does not
+        allow and for a ``message`` that Cloudflare would not send.
         """
         sender = parseaddr(format_address(from_))[1]
         direct, copies, hidden = (_addresses(group) for group in (to, cc, bcc))
@@ -66,8 +76,12 @@ class SendEmail:
         self._check(sender, recipients)
         number = f"{self._rng.getrandbits(80):020x}"
         message_id = f"<{number}@{sender.rpartition('@')[2]}>"
-        if message is None:
+        if message is not None:
+            check_message(from_ if isinstance(from_, str) else sender, message)
+        else:
             mail = self._mail(text, html)
+            for attachment in attachments:
+                _attach(mail, attachment)
             mail["From"], mail["Subject"] = format_address(from_), subject
             mail["Date"], mail["Message-ID"] = self._clock.now(), message_id
             for field, value in (("To", direct), ("Cc", copies)):
@@ -98,11 +112,13 @@ class SendEmail:
         if not recipients:
             raise ValueError("An email needs a recipient: to=, cc= or bcc=.")
         if self._senders is not None and sender not in self._senders:
-            raise ValueError(f"The binding {self._name!r} does not allow mail from {sender}.")
-        if self._recipients is not None:
-            for recipient in recipients:
-                if recipient not in self._recipients:
-                    raise ValueError(f"The binding {self._name!r} does not allow mail to {recipient}.")
+            raise EmailRefused(f"email from {sender} not allowed: {self._only(self._senders)}")
+        for recipient in recipients:
+            if self._recipients is not None and recipient not in self._recipients:
+                raise EmailRefused(f"email to {recipient} not allowed: {self._only(self._recipients)}")
+
+    def _only(self, allowed: frozenset[str]) -> str:
+        return f"the binding {self._name!r} has {', '.join(sorted(allowed)) or 'nobody'}"
 
 
 class SendEmailType:
@@ -124,5 +140,19 @@ class SendEmailType:
         return SendEmail(declaration.name, options, self._outbox, runtime.clock, runtime.rng)
 
 
-def _addresses(group: str | Sequence[str]) -> list[str]:
-    return [format_address(address) for address in ([group] if isinstance(group, str) else group)]
+def _addresses(group: Addresses) -> list[str]:
+    return [format_address(address) for address in ([group] if isinstance(group, str | Mapping) else group)]
+
+
+def _attach(mail: EmailMessage, attachment: Mapping[str, Any]) -> None:
+    content = attachment.get("content", b"")
+    main, _, sub = str(attachment.get("type") or "application/octet-stream").partition("/")
+    content_id = attachment.get("contentId")
+    mail.add_attachment(
+        content.encode() if isinstance(content, str) else bytes(content),
+        maintype=main,
+        subtype=sub.partition(";")[0].strip() or "octet-stream",
+        filename=attachment.get("filename"),
+        disposition=attachment.get("disposition") or "attachment",
+        cid=None if content_id is None else f"<{content_id}>",
+    )

@@ -76,7 +76,8 @@ class EmailCapability(Capability):
         message["Date"] = self.host.ctx.clock.now()
         message["Message-ID"] = f"<{self.host.ctx.rng.getrandbits(80):020x}@{email.to.rpartition('@')[2]}>"
         if "message-id" in email.headers:
-            message["In-Reply-To"] = message["References"] = email.headers["message-id"]
+            message["In-Reply-To"] = email.headers["message-id"]
+            message["References"] = f"{email.headers.get('references', '')} {email.headers['message-id']}".strip()
         for name, value in {**self._identity(None if secret is _UNSAID else secret), **(headers or {})}.items():
             del message[name]
             message[name] = value

@@ -13,8 +13,10 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from edgeagents.errors import EdgeAgentsError
+from edgeagents_email.headers import header_lines, read_all_headers, read_headers
+from edgeagents_email.rules import checked_reply
 
-__all__ = ["Action", "AgentEmail", "EmailRejected", "IncomingEmail", "read_headers"]
+__all__ = ["Action", "AgentEmail", "EmailRejected", "IncomingEmail"]
 
 Action: TypeAlias = dict[str, Any]
 """``{"do": "reject" | "forward" | "reply", ...}``: what an agent wants done with an email, as data."""
@@ -28,25 +30,18 @@ class EmailRejected(EdgeAgentsError):
         super().__init__(f"The email was rejected: {reason}")
 
 
-def read_headers(raw: bytes) -> dict[str, str]:
-    """Return the headers of a message by their names in lower case. Of several of one name, the first."""
-    # Takes long to import, and most workers get no mail.
-    from email import policy
-    from email.parser import BytesHeaderParser
-
-    found: dict[str, str] = {}
-    for name, value in BytesHeaderParser(policy=policy.default).parsebytes(raw).items():
-        found.setdefault(name.lower(), str(value))
-    return found
-
-
 class _Readable:
     raw: bytes
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
-        """The headers by their names in lower case."""
+        """The headers by their names in lower case. Of several of one name, the first."""
         return read_headers(self.raw)
+
+    @property
+    def all_headers(self) -> list[tuple[str, str]]:
+        """The headers in their order, as often as they are there."""
+        return read_all_headers(self.raw)
 
     @property
     def raw_size(self) -> int:
@@ -61,7 +56,7 @@ class _Readable:
         return BytesParser(policy=policy.default).parsebytes(self.raw)
 
 
-Send: TypeAlias = Callable[[str, str, bytes], Awaitable[None]]
+Send: TypeAlias = Callable[[str, str, bytes], Awaitable[Any]]
 
 
 @dataclass
@@ -72,7 +67,8 @@ class IncomingEmail(_Readable):
     to: str
     raw: bytes
     send: Send | None = field(default=None, repr=False)
-    """What sends a forward or a reply: called with the sender, the recipient and the message."""
+    """What sends a forward or a reply: called with the sender, the recipient and the message. What it returns,
+    ``{"message_id": ...}`` in the emulator, is returned by those."""
     rejected: str | None = None
     """Why the email was rejected, or None."""
 
@@ -80,13 +76,18 @@ class IncomingEmail(_Readable):
         """Do not take the email. The sending server is told ``reason``."""
         self.rejected = reason
 
-    async def forward(self, to: str, headers: Mapping[str, str] | None = None) -> None:
+    async def forward(self, to: str, headers: Mapping[str, str] | None = None) -> Any:
         """Send the email on to ``to``, with further ``headers``, whose names must begin with ``X-``."""
-        await self._sender()(self.from_, to, with_headers(self.raw, headers or {}))
+        return await self._sender()(self.from_, to, with_headers(self.raw, headers or {}))
 
-    async def reply(self, message: bytes, *, from_: str | None = None, to: str | None = None) -> None:
-        """Answer with ``message``, a whole email, by default from this email's recipient to its sender."""
-        await self._sender()(from_ or self.to, to or self.from_, message)
+    async def reply(self, message: bytes, *, from_: str | None = None, to: str | None = None) -> Any:
+        """Answer with ``message``, a whole email, by default from this email's recipient to its sender.
+
+        Raises ``EmailRefused``, as Cloudflare does, unless its ``From`` is that sender, it has a ``Message-ID``, and
+        its ``In-Reply-To`` is this email's; and when this email was written by a machine.
+        """
+        sender = from_ or self.to
+        return await self._sender()(sender, to or self.from_, checked_reply(self.headers, sender, message))
 
     async def perform(self, action: Action) -> None:
         """Do what an agent has decided."""
@@ -139,11 +140,7 @@ class AgentEmail(_Readable):
 
 def with_headers(raw: bytes, headers: Mapping[str, str]) -> bytes:
     """Return the message with ``headers`` before its own. Raises ``ValueError`` for one that may not be added."""
-    lines: list[str] = []
-    for name, value in headers.items():
+    for name in headers:
         if not name.lower().startswith("x-") or not name.isascii() or any(c in name for c in ": \r\n\t"):
             raise ValueError(f"A forwarded email can get headers that begin with X-, not {name!r}.")
-        if "\r" in value or "\n" in value:
-            raise ValueError(f"The header {name!r} of a forwarded email cannot have more than one line.")
-        lines.append(f"{name}: {value}\r\n")
-    return "".join(lines).encode() + raw
+    return header_lines(headers) + raw

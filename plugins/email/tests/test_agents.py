@@ -10,6 +10,7 @@ import pytest
 from edgeagents_email import (
     AgentEmail,
     EmailPlugin,
+    EmailRefused,
     IncomingEmail,
     create_address_based_email_resolver,
     create_catch_all_email_resolver,
@@ -19,7 +20,7 @@ from edgeagents_email import (
 
 from edgeagents import Agent, Request, Runtime, WorkerEntrypoint, get_current_agent
 from edgeagents.bindings import BindingDeclaration
-from edgeagents.errors import ConfigError
+from edgeagents.errors import ConfigError, EdgeAgentsError
 from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 
@@ -282,9 +283,9 @@ async def test_an_agent_sends_through_its_binding(outbox: MemoryOutbox) -> None:
 @pytest.mark.parametrize(
     ("options", "message", "fault"),
     [
-        ({"destination_address": "boss@example.com"}, {"to": "b@example.org"}, "does not allow mail to b@example.org"),
-        ({"allowed_destination_addresses": ["a@b"]}, {"to": "b@example.org"}, "does not allow mail to b@example.org"),
-        ({"allowed_sender_addresses": ["a@b"]}, {"to": "b@c"}, "does not allow mail from support@example.com"),
+        ({"destination_address": "boss@example.com"}, {"to": "b@example.org"}, "email to b@example.org not allowed"),
+        ({"allowed_destination_addresses": ["a@b"]}, {"to": "b@example.org"}, "email to b@example.org not allowed"),
+        ({"allowed_sender_addresses": ["a@b"]}, {"to": "b@c"}, "email from support@example.com not allowed"),
         ({}, {}, "needs a recipient"),
         ({}, {"to": "nobody"}, "'nobody' is no email address"),
         ({}, {"to": "a@b\r\nBcc: c@d"}, "is no email address"),
@@ -296,7 +297,7 @@ async def test_a_mail_that_may_not_go_is_refused(
 ) -> None:
     async with runtime(outbox, options=options) as running:
         stub = running.namespaces["Support"].get_by_name("x")
-        with pytest.raises(ValueError, match=fault):
+        with pytest.raises((ValueError, EdgeAgentsError), match=fault):
             await stub.write(**{"text": "hi", **message})
     assert outbox.sent == []
 
@@ -352,9 +353,9 @@ async def test_a_post_runs_the_workers_handler(path: str, outbox: MemoryOutbox) 
     ("query", "body", "status", "text"),
     [
         ("from=a@b&to=nobody@example.com", RAW, 400, "rejected email with the following reason: no such user"),
-        ("to=a@b", RAW, 400, "needs from and to"),
-        ("from=a@b&to=c@d", b"", 400, "Message-ID"),
-        ("from=a@b&to=c@d", b"Subject: x\r\n\r\nhi", 400, "Message-ID"),
+        ("to=a@b", RAW, 400, "parameters specifying the `from` and `to` addresses"),
+        ("from=a@b&to=c@d", b"", 400, "an email in the body"),
+        ("from=a@b&to=c@d", b"Subject: x\r\n\r\nhi", 400, "no message id provided"),
         ("from=a@b&to=c@d", b"x" * (1024 * 1024 + 1), 400, "larger than"),
     ],
     ids=["rejected", "no sender", "empty", "no id", "large"],
@@ -366,3 +367,40 @@ async def test_what_is_no_mail_is_refused(
         response = await running.fetch(Request(f"/cdn-cgi/handler/email?{query}", method="POST", body=body))
         assert response.status == status
         assert text in await response.text()
+
+
+async def test_an_answer_refers_to_all_of_the_exchange(outbox: MemoryOutbox) -> None:
+    later = RAW.replace(b"\r\n\r\n", b"\r\nIn-Reply-To: <0@example.org>\r\nReferences: <0@example.org>\r\n\r\n", 1)
+    async with runtime(outbox) as running:
+        request = Request("/cdn-cgi/handler/email?from=ann@example.org&to=x@example.com", method="POST", body=later)
+        assert (await running.fetch(request)).status == 200
+    mail = outbox.last
+    assert (mail["In-Reply-To"], mail["References"]) == ("<1@example.org>", "<0@example.org> <1@example.org>")
+
+
+async def test_what_a_machine_has_written_is_not_answered(outbox: MemoryOutbox) -> None:
+    automatic = RAW.replace(b"\r\n\r\n", b"\r\nAuto-Submitted: auto-replied\r\n\r\n", 1)
+    sent: list[tuple[str, str, bytes]] = []
+
+    async def send(from_: str, to: str, message: bytes) -> None:
+        sent.append((from_, to, message))
+
+    email = IncomingEmail("ann@example.org", "x@example.com", automatic, send=send)
+    with pytest.raises(EmailRefused, match="Original email is not replyable: a machine has written it"):
+        await email.reply(b"From: x@example.com\r\nMessage-ID: <2@example.com>\r\n\r\nhi")
+    assert sent == []
+
+
+async def test_an_attachment_goes_with_a_mail(outbox: MemoryOutbox) -> None:
+    async with runtime(outbox) as running:
+        attached = {"filename": "a.txt", "type": "text/plain", "content": b"abc"}
+        await running.env["EMAIL"].send(
+            from_={"email": "a@b.c", "name": "A"}, to={"email": "d@e.f", "name": "D"}, text="hi", attachments=[attached]
+        )
+    (part,) = outbox.last.iter_attachments()
+    assert (part.get_filename(), part.get_content_type(), part.get_payload(decode=True)) == (
+        "a.txt",
+        "text/plain",
+        b"abc",
+    )
+    assert outbox.last["To"] == "D <d@e.f>"

@@ -147,7 +147,7 @@ class ImageTransformer:
     async def _consume(self) -> tuple[Any, list[tuple[Mapping[str, Any], Any]]]:
         """Return the picture and the steps, with those pictures read that are drawn over it."""
         if self._is_consumed:
-            text = "ImageTransformer consumed; you may only call .output() once"
+            text = "ImageTransformer consumed; you may only call .output() or draw a transformer once"
             raise ImagesError("TRANSFORM", 9525, text)
         self._is_consumed = True
         steps: list[tuple[Mapping[str, Any], Any]] = []

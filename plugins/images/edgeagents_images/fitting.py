@@ -40,8 +40,9 @@ def plan_of(size: Size, width: int | None, height: int | None, fit: str) -> Plan
     scales = [scale for scale in (scale_x, scale_y) if scale is not None]
     if not scales:
         return Plan(size, size)
-    if fit == "squeeze" and width and height:
-        return Plan((width, height), (width, height))
+    if fit == "squeeze":
+        squeezed = (width or have_width, height or have_height)
+        return Plan(squeezed, squeezed)
     wanted = (width or max(1, round(have_width * scales[0])), height or max(1, round(have_height * scales[0])))
     match fit:
         case "cover":

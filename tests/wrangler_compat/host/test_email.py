@@ -65,13 +65,37 @@ async def test_mail_is_sent(run: RunWorker, tmp_path: Path, message: str, subjec
 @pytest.mark.parametrize(
     ("message", "fault"),
     [
-        ('EmailMessage.new("a@x.com", "c@x.com", WHOLE)', "does not allow mail to c@x.com"),
+        ('EmailMessage.new("a@x.com", "c@x.com", WHOLE)', "email to c@x.com not allowed"),
         ('js({"to": "b@x.com", "text": "hi"})', "send() takes an EmailMessage, or an object with from"),
         ('js({"from": "a@x.com", "to": "b@x.com"})', "An email needs text=, html= or both."),
         ('EmailMessage.new("a@x.com", "b@x.com", None)', "raw is required"),
+        ('EmailMessage.new("a@x.com", "b@x.com", "From: a@x.com\\r\\n\\r\\nhello")', "invalid message-id"),
     ],
 )
 async def test_what_cannot_be_sent_is_refused(run: RunWorker, tmp_path: Path, message: str, fault: str) -> None:
     state = tmp_path / "state"
     assert fault in await told(run, state, message, allowed_destination_addresses=["b@x.com"])
     assert not (state / "emails").exists()
+
+
+async def test_attachments_go_with_a_mail(run: RunWorker, tmp_path: Path) -> None:
+    message = """js({
+        "from": "a@x.com", "to": {"name": "B", "email": "b@x.com"}, "subject": "s", "text": "hi", "attachments": [
+            {"disposition": "attachment", "filename": "a.txt", "type": "text/plain", "content": "abc"},
+            {"disposition": "inline", "contentId": "c", "filename": "c.png", "type": "image/png", "content": b"123"},
+        ],
+    })"""
+    state = tmp_path / "state"
+    assert await told(run, state, message) == "sent"
+    (mail,) = (state / "emails").glob("*.eml")
+    parsed = BytesParser(policy=policy.default).parsebytes(mail.read_bytes())
+    assert parsed["To"] == "B <b@x.com>"
+    parts = [
+        (part.get_filename(), part.get_content_type(), part.get_content_disposition(), part["Content-ID"])
+        for part in parsed.iter_attachments()
+    ]
+    assert parts == [
+        ("a.txt", "text/plain", "attachment", None),
+        ("c.png", "image/png", "inline", "<c>"),
+    ]
+    assert [part.get_payload(decode=True) for part in parsed.iter_attachments()] == [b"abc", b"123"]

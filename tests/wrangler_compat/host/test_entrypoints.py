@@ -231,7 +231,8 @@ async def test_an_email_is_forwarded_and_answered(run: RunWorker) -> None:
             async def email(self, message):
                 EmailMessage = import_from_javascript("cloudflare:email").EmailMessage
                 await message.forward("c@x.com", Headers.new({"X-Seen": "yes"}.items()))
-                answer = EmailMessage.new("b@x.com", "a@x.com", "Message-ID: <2@x>\\r\\n\\r\\nthanks")
+                headers = ("From: b@x.com", "Message-ID: <2@x>", "In-Reply-To: <1@x>", "References: <1@x>")
+                answer = EmailMessage.new("b@x.com", "a@x.com", "\\r\\n".join((*headers, "", "thanks")))
                 await message.reply(answer)
                 try:
                     await message.forward("c@x.com", Headers.new({"Subject": "other"}.items()))
@@ -246,9 +247,10 @@ async def test_an_email_is_forwarded_and_answered(run: RunWorker) -> None:
     worker = await run(source)
     email = IncomingEmail("a@x.com", "b@x.com", b"Message-ID: <1@x>\r\n\r\nbody", send=send)
     await worker.runtime.run_handler("email", email)
+    answer = b"From: b@x.com\r\nMessage-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nReferences: <1@x>\r\n\r\nthanks"
     assert sent == [
         ("a@x.com", "c@x.com", b"x-seen: yes\r\nMessage-ID: <1@x>\r\n\r\nbody"),
-        ("b@x.com", "a@x.com", b"Message-ID: <2@x>\r\n\r\nthanks"),
+        ("b@x.com", "a@x.com", answer),
     ]
     assert email.rejected == "RangeError: A forwarded email can get headers that begin with X-, not 'subject'."
 

@@ -8,6 +8,7 @@
 | reach a database | `hyperdrive.py` |
 | read a secret of a store | `secrets_store.py` |
 | show a certificate to a server | `mtls.py` |
+| send records away | `pipelines.py` |
 | see what has no local meaning | `cloud_only.py` |
 | see how they come into ``env`` | `plugin.py` |
 """
@@ -17,6 +18,7 @@ from edgeagents_platform.analytics_query import QueryRefused, query
 from edgeagents_platform.cloud_only import NoLocalMeaning
 from edgeagents_platform.hyperdrive import Hyperdrive
 from edgeagents_platform.mtls import MtlsCertificate
+from edgeagents_platform.pipelines import Pipeline
 from edgeagents_platform.ratelimit import RateLimit, RateLimitError
 from edgeagents_platform.secrets_store import SecretNotFound, StoreSecret
 
@@ -25,6 +27,7 @@ __all__ = [
     "Hyperdrive",
     "MtlsCertificate",
     "NoLocalMeaning",
+    "Pipeline",
     "QueryRefused",
     "RateLimit",
     "RateLimitError",

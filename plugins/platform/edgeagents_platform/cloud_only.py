@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, NoReturn
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError, EdgeAgentsError
 
-__all__ = ["REFUSED", "CloudOnlyType", "DispatchNamespace", "NoLocalMeaning", "Pipeline", "RefusedType", "VpcService"]
+__all__ = ["REFUSED", "CloudOnlyType", "DispatchNamespace", "NoLocalMeaning", "RefusedType", "VpcService"]
 
 
 class NoLocalMeaning(EdgeAgentsError):
@@ -29,18 +29,6 @@ class _CloudOnly:
 
     def _refuse(self) -> NoReturn:
         raise NoLocalMeaning(self._name, self.what, self.instead)
-
-
-class Pipeline(_CloudOnly):
-    """A pipeline, or a stream into one."""
-
-    js_name: ClassVar[str] = "Pipeline"
-    what = "a pipeline"
-    instead = "Send records to a queue, or write points of data to Analytics Engine, to see them here."
-
-    async def send(self, records: Any) -> NoReturn:
-        """Raise ``NoLocalMeaning``."""
-        self._refuse()
 
 
 class DispatchNamespace(_CloudOnly):

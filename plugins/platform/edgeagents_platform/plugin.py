@@ -13,12 +13,12 @@ from edgeagents_platform.cloud_only import (
     REFUSED,
     CloudOnlyType,
     DispatchNamespace,
-    Pipeline,
     RefusedType,
     VpcService,
 )
 from edgeagents_platform.hyperdrive import hyperdrive_of
 from edgeagents_platform.mtls import certificate_of
+from edgeagents_platform.pipelines import pipeline_of
 from edgeagents_platform.ratelimit import rate_limit_of
 from edgeagents_platform.secrets_store import StoreSecret
 from edgeagents_platform.version import version_of
@@ -61,7 +61,7 @@ def register_bindings() -> Iterable[BindingType]:
             "mtls_certificate",
             lambda declared, runtime: certificate_of(declared.name, declared.options, runtime.stores),
         ),
-        CloudOnlyType("pipeline", Pipeline),
+        _Kind("pipeline", lambda declared, runtime: pipeline_of(declared, runtime.stores)),
         CloudOnlyType("dispatch_namespace", DispatchNamespace),
         CloudOnlyType("vpc_service", VpcService),
         CloudOnlyType("vpc_network", VpcService),

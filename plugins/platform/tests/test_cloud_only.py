@@ -13,9 +13,7 @@ from edgeagents_platform.cloud_only import REFUSED
 from edgeagents.errors import ConfigError
 
 pytestmark = [
-    pytest.mark.cloudflare(
-        "Workers", "Pipelines, dispatch namespaces, VPC services", "different: an error when they are used"
-    ),
+    pytest.mark.cloudflare("Workers", "Dispatch namespaces, VPC services", "different: an error when they are used"),
     pytest.mark.cloudflare(
         "Workers", "Stream, Media, Flagship, Artifacts, AI Search, log forwarding", "different: refused at the start"
     ),
@@ -26,7 +24,6 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("kind", "use", "text"),
     [
-        ("pipeline", lambda it: it.send([{}]), "IT is a pipeline of Cloudflare's, which has no local meaning. Send"),
         ("dispatch_namespace", lambda it: it.get("customer"), "a namespace of workers .* Use a service binding"),
         ("vpc_service", lambda it: it.fetch("http://a/"), "a private network .* by its own address"),
         ("vpc_network", lambda it: it.connect("a:1"), "a private network"),

@@ -41,7 +41,7 @@ SOURCE = """
                 ],
                 "secret": await env.SECRET.get(),
                 "missing": await failure(env.MISSING.get),
-                "pipeline": await failure(lambda: env.PIPE.send([{"a": 1}])),
+                "sent": await env.PIPE.send([{"a": 1}]),
                 "certificate": callable(env.CERT.fetch),
                 "vpc": await failure(lambda: env.VPC.fetch("http://inside/")),
             })
@@ -77,7 +77,7 @@ async def test_a_worker_finds_them(run: RunWorker) -> None:
     assert answer["db"] == [url, "127.0.0.1", 5432, "me", "pw", "db"]
     assert (answer["secret"], answer["certificate"]) == ("s3cret", True)
     assert 'Secret "other" not found' in answer["missing"]
-    assert "PIPE is a pipeline of Cloudflare's" in answer["pipeline"]
+    assert answer["sent"] is None
     assert "VPC is a private network" in answer["vpc"]
     rows = query(worker.runtime.stores, "SELECT blob1, blob2, double2 FROM visits WHERE index1 = 'i'")
     assert rows == [{"blob1": "/", "blob2": "x", "double2": 2.5}]

@@ -22,7 +22,7 @@ class GroupSync:
     async def __call__(self) -> None:
         """Return when a sync that began after this call has ended.
 
-        Raises ``StorageUnavailable`` when the disk does not do it.
+        Raises ``StorageUnavailable`` when the disk does not do it, and whatever else ``sync`` raises.
         """
         loop = asyncio.get_running_loop()
         if self._next is None:
@@ -40,10 +40,8 @@ class GroupSync:
         async def run() -> None:
             try:
                 await asyncio.to_thread(self._sync)
-            except OSError as error:
-                failed = StorageUnavailable(f"{self._what} cannot be used: {error}")
-                failed.__cause__ = error
-                future.set_exception(failed)
+            except Exception as error:
+                future.set_exception(self._told(error))
                 future.exception()  # Nobody may be waiting any more.
             else:
                 future.set_result(None)
@@ -54,3 +52,10 @@ class GroupSync:
                     self._start(loop)
 
         self._task = loop.create_task(run(), name=f"syncing {self._what}")
+
+    def _told(self, error: Exception) -> Exception:
+        if not isinstance(error, OSError):
+            return error
+        told = StorageUnavailable(f"{self._what} cannot be used: {error}")
+        told.__cause__ = error
+        return told

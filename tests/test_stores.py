@@ -16,6 +16,7 @@ import pytest
 
 from edgeagents import Runtime
 from edgeagents.errors import ConfigError, StorageUnavailable
+from edgeagents.group_sync import GroupSync
 from edgeagents.hookspecs import hookimpl
 from edgeagents.stores import QUICK, Stores
 
@@ -241,3 +242,14 @@ async def test_a_runtime_that_cannot_start_closes_the_stores_that_it_opened(tmp_
         await Runtime(storage=tmp_path, plugins=[Startup()]).start()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].execute("SELECT 1")
+
+
+async def test_what_fails_in_a_sync_is_told_to_all_who_wait_for_it():
+    def sync() -> None:
+        raise ZeroDivisionError
+
+    synced = GroupSync(sync, "a file")
+    assert [type(told) for told in await asyncio.gather(synced(), synced(), return_exceptions=True)] == [
+        ZeroDivisionError,
+        ZeroDivisionError,
+    ]

@@ -14,7 +14,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from edgeagents.objects.disk import sync_folder
+from edgeagents.objects.disk import sync_descriptor, sync_folder
 from edgeagents.objects.history import history_folder
 
 __all__ = ["Base", "HistoryFiles", "Log"]
@@ -110,7 +110,7 @@ class HistoryFiles:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            sync_descriptor(file.fileno())
         os.replace(temporary, path)
         sync_folder(self.folder)
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from edgeagents.errors import StorageError
 from edgeagents.objects.bookmarks import Bookmark
-from edgeagents.objects.disk import sync_folder
+from edgeagents.objects.disk import sync_descriptor, sync_folder
 from edgeagents.objects.history_files import Base, HistoryFiles
 
 __all__ = ["HistoryTimes", "Moment", "is_from"]
@@ -89,7 +89,7 @@ class HistoryTimes:
         try:
             os.write(descriptor, f"{line}\n".encode())
             if is_synced:
-                os.fsync(descriptor)
+                sync_descriptor(descriptor)
             is_long = os.fstat(descriptor).st_size > _BYTES
         finally:
             os.close(descriptor)

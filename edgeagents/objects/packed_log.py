@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from typing import BinaryIO, Final
+
+from edgeagents.objects.disk import sync_descriptor
 
 __all__ = ["pack", "unpack"]
 
@@ -23,7 +24,7 @@ def pack(source: BinaryIO, length: int, target: BinaryIO) -> None:
         target.write(packer.compress(data))
     target.write(packer.flush())
     target.flush()
-    os.fsync(target.fileno())
+    sync_descriptor(target.fileno())
 
 
 def unpack(data: bytes) -> bytes:

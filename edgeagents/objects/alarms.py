@@ -425,5 +425,5 @@ class AlarmScheduler:
 
 
 def _title(namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> str:
-    name = f"{namespace} {object_id.name or object_id.digits}"
+    name = f"{namespace} {object_id.digits if object_id.name is None else repr(object_id.name)}"
     return f"{name}, facet {facets!r}" if facets else name

@@ -11,7 +11,8 @@ import pytest
 
 from edgeagents.errors import ObjectReset, StorageError
 from edgeagents.objects import DurableObject, Limits
-from edgeagents.objects.alarms import retry_delay
+from edgeagents.objects.alarms import AlarmIndex, AlarmScheduler, retry_delay
+from edgeagents.objects.ids import id_from_name
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
 pytestmark = pytest.mark.cloudflare(
@@ -300,3 +301,18 @@ async def test_an_index_that_cannot_be_read_just_now_is_read_again(clockwork, cl
         assert fired == []
     await clock.advance(2)
     assert [name for name, _, _ in fired] == ["a"]
+
+
+async def test_a_name_with_a_line_end_makes_no_line_of_its_own_in_the_log(clock, caplog):
+    async def wake(*_):
+        raise StorageError("disk I/O error")
+
+    index = AlarmIndex.open(None)
+    index.set("Clockwork", id_from_name("Clockwork", "bob\nERROR root: password is x"), clock.now())
+    scheduler = AlarmScheduler(clock, random.Random(1), index, wake)
+    await scheduler.start()
+    await settle()
+    await scheduler.stop()
+    (told,) = caplog.messages
+    assert "bob" in told
+    assert "\n" not in told

@@ -43,7 +43,7 @@ pytestmark = [
     pytest.mark.cloudflare(
         "Workers",
         "Images: formats, sizes and fits",
-        "same, and with the options that workerd leaves out locally",
+        "same; options that workerd leaves out locally work as well",
     ),
 ]
 

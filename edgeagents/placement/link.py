@@ -45,6 +45,10 @@ class Channel(Protocol):
         """The link is gone: nothing comes any more."""
         ...
 
+    def unreadable(self, error: Exception) -> None:
+        """A frame of it came and could not be handled: what it held is missing, so the channel is to end."""
+        ...
+
 
 class Link:
     """One connection. ``on_open`` makes the channel of an event that the other side begins.
@@ -216,9 +220,10 @@ class Link:
 def _hand_over(channel: Channel, kind: str, content: list[Any]) -> None:
     try:
         channel.receive(kind, *content)
-    except Exception:
+    except Exception as error:
         # One channel's fault is not the others'.
         _log.exception("A frame from another process could not be handled")
+        channel.unreadable(error)
 
 
 class Outflow:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from edgeagents.errors import ClientDisconnected, RemoteError
+from edgeagents.errors import ClientDisconnected, ObjectError, RemoteError
 from edgeagents.http import AbortController, Response
 from edgeagents.objects import Address, Event, FetchEvent
 from edgeagents.objects.rpc import crossing_error
@@ -45,6 +45,7 @@ class OwnersEnd:
         self._outflow: Outflow | None = None
         self._granted = 0
         self._socket: Carried | None = None
+        self._is_unwanted = False
         self._task = asyncio.get_running_loop().create_task(self._serve(packed, handle))
 
     async def _serve(self, packed: list[Any], handle: Handle) -> None:
@@ -56,8 +57,12 @@ class OwnersEnd:
                 self._finish("moved")
                 return
             await self._answer(await handled)
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody cancelled this: the object's code waited for something that was.
+            self._finish("error", pack_error(crossing_error(error)))
         except Exception as error:
             if isinstance(error, RemoteError):
                 # The traceback does not cross. A call may well fail on purpose, which its caller deals with.
@@ -67,20 +72,25 @@ class OwnersEnd:
                 _log.log(level, "%s: what another process asked for failed", whose, exc_info=as_raised(error))
             self._finish("error", pack_error(error))
 
+    @property
+    def _is_nobodys(self) -> bool:
+        """Whether nobody will read what is answered."""
+        return self._is_unwanted or self._link.is_lost
+
     async def _answer(self, result: Any) -> None:
         if isinstance(result, Response):
             await self._link.send_large(self._number, "response", pack_response(result))
             if result.websocket is not None:
                 self._socket = Carried(self._link, self._number, result.websocket)
-                if self._link.is_lost:
+                if self._is_nobodys:
                     self._closed(_LOST, "", False)
-            elif self._link.is_lost:
+            elif self._is_nobodys:
                 await result.aclose()
             elif result.is_streaming:
                 await self._stream(result)
             else:
                 self._link.forget(self._number)
-        elif isinstance(result, AsyncIterator) and self._link.is_lost:
+        elif isinstance(result, AsyncIterator) and self._is_nobodys:
             await _close(result)
         elif isinstance(result, AsyncIterator):
             self._link.send(self._number, "items")
@@ -141,6 +151,11 @@ class OwnersEnd:
         """See ``Channel``."""
         self._gone()
 
+    def unreadable(self, error: Exception) -> None:
+        """See ``Channel``. The event goes on, as it does when its caller leaves; nobody reads what it answers."""
+        self._gone()
+        self._finish("error", pack_error(ObjectError(f"What was sent to the object cannot be read: {error}")))
+
     def _closed(self, code: int, reason: str, was_clean: bool) -> None:
         socket, self._socket = self._socket, None
         self._link.forget(self._number)
@@ -153,13 +168,14 @@ class OwnersEnd:
 
     def _gone(self) -> None:
         """Nobody wants the answer any more."""
+        self._is_unwanted = True
         self._abort_request()
         if self._socket is not None:
             self._closed(_LOST, "", False)
         if self._outflow is not None:
             # What is streamed has a reader less; the source closes with the stream.
             self._task.cancel()
-            self._link.forget(self._number)
+        self._link.forget(self._number)
 
 
 async def _encoded(items: AsyncIterator[Any]) -> AsyncIterator[bytes]:

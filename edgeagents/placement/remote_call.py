@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
-from edgeagents.errors import OwnershipLost, WebSocketError
+from edgeagents.errors import ObjectError, OwnershipLost, WebSocketError
 from edgeagents.http import Request
 from edgeagents.objects import Address, Event, FetchEvent, WebSocket, web_socket_pair
 from edgeagents.objects.values import decode
@@ -20,6 +20,7 @@ from edgeagents.placement.wire import pack_event, unpack_error, unpack_response
 __all__ = ["Moved", "call"]
 
 _RESTARTING: Final = 1012
+_INTERNAL_ERROR: Final = 1011
 
 
 class Moved(Exception):
@@ -109,6 +110,15 @@ class _CallersEnd:
         if self._forwarded is not None:
             self._forwarded.lost()
         self._fail(error)
+
+    def unreadable(self, error: Exception) -> None:
+        """See ``Channel``. What the object did is done, but what it answered is not to be had."""
+        self._link.send(self.number, "gone")
+        if self._socket is not None:
+            _close(self._socket, _INTERNAL_ERROR, "Internal error")
+        if self._forwarded is not None:
+            self._forwarded.lost()
+        self._fail(ObjectError(f"What the object answered in another process cannot be read in this one: {error}"))
 
     def _take_response(self, packed: list[Any]) -> None:
         _, _, whole, has_socket = packed

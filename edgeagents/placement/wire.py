@@ -160,7 +160,8 @@ def pack_error(error: BaseException) -> list[Any]:
     """Return an error that leaves an object."""
     if isinstance(error, RemoteError):
         kinds = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
-        return ["RemoteError", kinds[0], str(error), error.type_name]
+        # All of them, since the other process may be of a Python that has not the first.
+        return ["RemoteError", kinds[0], str(error), error.type_name, kinds[1:]]
     known = next((kind for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind), None)
     if known is None:
         return ["ObjectReset", "", str(error), ""]
@@ -174,7 +175,8 @@ def unpack_error(packed: list[Any]) -> BaseException:
     """Return the error for the caller."""
     name, kind, text, type_name, *more = packed
     if name == "RemoteError":
-        return remote_error(getattr(builtins, kind), text, type_name)
+        kinds = [kind, *(more[0] if more else ())]
+        return remote_error(next(filter(None, map(_builtin_error, kinds)), Exception), text, type_name)
     cls = getattr(errors, name, None)
     if not (isinstance(cls, type) and issubclass(cls, EdgeAgentsError)) or not more:
         return ObjectReset(text)
@@ -184,6 +186,11 @@ def unpack_error(packed: list[Any]) -> BaseException:
     error.args = tuple(args)
     vars(error).update(attributes)
     return error
+
+
+def _builtin_error(name: str) -> type[Exception] | None:
+    kind = getattr(builtins, name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, Exception) else None
 
 
 def dump(frame: list[Any]) -> bytes:

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from edgeagents import Agent, Limits, Request, Response, Runtime
-from edgeagents.errors import DataCloneError, ObjectReset
+from edgeagents.errors import DataCloneError, ObjectError, ObjectReset
+from edgeagents.objects.rpc import crossing_error
 from edgeagents.placement import link as links
+from edgeagents.placement import wire
 from edgeagents.testing import TestSocket, agent_runtime
 
 LARGE = 70 * 1024 * 1024
@@ -64,6 +66,18 @@ class Desk(Agent):
                 yield number
 
         return numbers()
+
+    async def cancelled(self) -> AsyncIterator[int]:
+        async def numbers() -> AsyncIterator[int]:
+            yield 1
+            await self._of_a_cancelled_task()
+
+        return numbers()
+
+    async def _of_a_cancelled_task(self) -> None:
+        task = asyncio.ensure_future(asyncio.sleep(3600))
+        task.cancel()
+        await task
 
     async def on_connect(self, connection: Any, context: Any) -> None:
         if "wait" in context.request.query:
@@ -226,6 +240,50 @@ async def test_what_cannot_be_read_ends_the_link_and_is_told(two, caplog):
             await calling
     assert "What another process sent cannot be read" in caplog.text
     events.go_on.set()
+
+
+@pytest.mark.parametrize("kind", ["result", "response", "error", "a kind of a later release"])
+async def test_an_answer_that_cannot_be_read_is_an_error_of_its_call_alone(two, kind):
+    calling = asyncio.ensure_future(desk(two[1]).items())
+    await events.begun.wait()
+    (there,) = two[0].placement._incoming
+    (number,) = there._channels
+    there.send(number, kind, b"\xff")
+    with pytest.raises(ObjectError, match="cannot be read in this one"):
+        await asyncio.wait_for(calling, 10)
+    assert await desk(two[1]).copy(b"x") == b"x"
+    events.go_on.set()
+    await until(lambda: channels(two) == 0)
+
+
+async def test_a_frame_that_an_owner_cannot_read_ends_the_call(two):
+    calling = asyncio.ensure_future(desk(two[1]).items())
+    await events.begun.wait()
+    (here,) = two[1].placement._outgoing
+    (number,) = here._channels
+    here.send(number, "a kind of a later release")
+    with pytest.raises(ObjectError, match="What was sent to the object cannot be read"):
+        await asyncio.wait_for(calling, 10)
+    (there,) = two[0].placement._incoming
+    assert not there._channels
+    events.go_on.set()
+    assert await desk(two[1]).copy(b"x") == b"x"
+
+
+def test_an_error_that_this_python_does_not_have_is_of_the_nearest_kind_that_it_has():
+    packed = wire.pack_error(crossing_error(RuntimeError("the end")))
+    newer = [packed[0], "PythonFinalizationError", packed[2], "PythonFinalizationError", [packed[1], *packed[4]]]
+    error = wire.unpack_error(newer)
+    assert (isinstance(error, RuntimeError), str(error)) == (True, "the end")
+    assert str(wire.unpack_error([*packed[:1], "SystemExit", *packed[2:4]])) == "the end"
+
+
+async def test_a_source_that_ends_in_a_cancellation_is_an_error_for_its_reader(two):
+    items = await desk(two[1]).cancelled()
+    assert await anext(items) == 1
+    with pytest.raises(ObjectError):
+        await asyncio.wait_for(anext(items), 10)
+    await until(lambda: channels(two) == 0)
 
 
 async def test_a_frozen_process_does_not_hold_up_one_that_stops(two):

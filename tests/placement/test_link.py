@@ -29,6 +29,9 @@ async def test_a_process_that_takes_nothing_loses_its_link(tmp_path: Path, caplo
         def lost(self) -> None:
             lost.append(True)
 
+        def unreadable(self, error: Exception) -> None:
+            raise error
+
     number = link.open(Channel())
     sent = 0
     while not link.is_lost:

@@ -51,7 +51,7 @@ def get_current_agent() -> CurrentAgent:
 
 
 async def _carry_async(items: AsyncIterator[Any], current: CurrentAgent) -> AsyncIterator[Any]:
-    take = items.__anext__
+    take = aiter(items).__anext__
     try:
         while True:
             token = current_agent.set(current)

@@ -26,26 +26,26 @@ class Silence:
         self.is_over = False
         """Whether a chunk is being sent."""
         self._send = send
-        self._clock = clock
+        self._sleep, self._now = clock.sleep, clock.monotonic
         self._interval = interval
-        self._since = clock.monotonic()
+        self._since = self._now()
         self._last = b"\n\n"
 
     def begins_after(self, chunk: bytes) -> None:
         """Take note that ``chunk`` has been sent."""
         self.is_over = False
         self._last = chunk if len(chunk) >= 3 else self._last[-3:] + chunk
-        self._since = self._clock.monotonic()
+        self._since = self._now()
 
     async def keep_alive(self) -> None:
         """Send comments, until this is cancelled."""
         while True:
-            silent_for = self._clock.monotonic() - self._since
+            silent_for = self._now() - self._since
             if silent_for < self._interval:
-                await self._clock.sleep(self._interval - silent_for)
+                await self._sleep(self._interval - silent_for)
             elif self.is_over or not self._last.endswith(EVENT_ENDS):
                 # A reader that is slow is not silent, and half an event must be followed by its other half.
-                await self._clock.sleep(self._interval)
+                await self._sleep(self._interval)
             else:
                 self.comment = asyncio.Event()
                 try:
@@ -53,4 +53,4 @@ class Silence:
                 finally:
                     self.comment.set()
                     self.comment = None
-                self._since = self._clock.monotonic()
+                self._since = self._now()

@@ -8,12 +8,14 @@ kept when it was read whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from edgeagents.errors import BodyTooLarge
 
 if TYPE_CHECKING:
+    from types import AsyncGeneratorType
+
     from edgeagents.http.forms import FormData
 
 __all__ = ["DEFAULT_BUFFER_LIMIT", "Body", "BodySource", "ByteStream", "encode_text"]
@@ -39,62 +41,75 @@ class ByteStream(AsyncIterator[bytes]):
     The items of an iterator that is not asynchronous are made in a thread, because making one may block.
     """
 
-    __slots__ = ("_in_thread", "_iterator", "_next")
+    __slots__ = ("_chunks", "_source")
 
     def __init__(self, source: AsyncIterable[bytes | str] | Iterable[bytes | str]) -> None:
-        self._iterator: AsyncIterator[bytes | str] | None
-        self._in_thread: Iterator[bytes | str] | None = None
+        self._source: AsyncIterator[bytes | str]
         if isinstance(source, AsyncIterable):
-            self._iterator = aiter(source)
+            self._source = aiter(source)
         elif isinstance(source, list | tuple):
-            self._iterator = _from_sequence(source)
+            self._source = _from_sequence(source)
         else:
-            self._iterator = None
-            self._in_thread = iter(source)
-        self._next = self._next_in_thread if self._iterator is None else self._iterator.__anext__
+            self._source = _InThread(iter(source))
+        self._chunks = cast("AsyncGeneratorType[bytes, None]", _as_bytes(self._source))
 
-    def __aiter__(self) -> ByteStream:
-        return self
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._chunks
 
-    async def __anext__(self) -> bytes:
-        while True:
-            chunk = await self._next()
-            if type(chunk) is bytes:
-                data = chunk
-            elif isinstance(chunk, str):
-                data = encode_text(chunk)
-            elif isinstance(chunk, bytes | bytearray | memoryview):
-                data = bytes(chunk)
-            else:
-                raise TypeError(f"A streamed body is made of bytes or str, not {type(chunk).__name__}.")
-            if data:
-                return data
-
-    async def _next_in_thread(self) -> bytes | str:
-        chunk = await asyncio.to_thread(next, cast("Iterator[bytes | str]", self._in_thread), _END)
-        if chunk is _END:
-            raise StopAsyncIteration
-        return cast("bytes | str", chunk)
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._chunks.__anext__()
 
     async def aclose(self) -> None:
         """Stop: the source's own cleaning up runs."""
-        if self._iterator is not None:
-            aclose = getattr(self._iterator, "aclose", None)
-            if aclose is not None:
-                await aclose()
-            return
-        close = getattr(self._in_thread, "close", None)
+        if not self._chunks.ag_running:
+            await self._chunks.aclose()
+        # It is not the chunks' to do: where none was taken, they close nothing.
+        close = getattr(self._source, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _as_bytes(source: AsyncIterator[bytes | str]) -> AsyncGenerator[bytes, None]:
+    async for chunk in source:
+        if type(chunk) is bytes:
+            data = chunk
+        elif isinstance(chunk, str):
+            data = encode_text(chunk)
+        elif isinstance(chunk, bytes | bytearray | memoryview):
+            data = bytes(chunk)
+        else:
+            raise TypeError(f"A streamed body is made of bytes or str, not {type(chunk).__name__}.")
+        if data:
+            yield data
+
+
+async def _from_sequence(chunks: Iterable[bytes | str]) -> AsyncIterator[bytes | str]:
+    for chunk in chunks:
+        yield chunk
+
+
+class _InThread(AsyncIterator["bytes | str"]):
+    """The items of ``iterator``, each made in a thread."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, iterator: Iterator[bytes | str]) -> None:
+        self._iterator = iterator
+
+    async def __anext__(self) -> bytes | str:
+        item = await asyncio.to_thread(next, self._iterator, _END)
+        if item is _END:
+            raise StopAsyncIteration
+        return cast("bytes | str", item)
+
+    async def aclose(self) -> None:
+        close = getattr(self._iterator, "close", None)
         if close is not None:
             try:
                 await asyncio.to_thread(close)
             except ValueError:
                 # "generator already executing": its thread is still making the chunk that nobody waits for.
                 pass
-
-
-async def _from_sequence(chunks: Iterable[bytes | str]) -> AsyncIterator[bytes | str]:
-    for chunk in chunks:
-        yield chunk
 
 
 class Body:

@@ -9,9 +9,7 @@ from tests.wrangler_compat.recorded.record import recorded
 
 pytestmark = [
     pytest.mark.cloudflare("Workers", "Python: `URL`, `URLSearchParams`, `URLPattern`", "same"),
-    pytest.mark.cloudflare(
-        "Workers", "Python: `Headers`, `Response`, `Blob`, `FormData` in odd cases", "same"
-    ),
+    pytest.mark.cloudflare("Workers", "Python: `Headers`, `Response`, `Blob`, `FormData` in odd cases", "same"),
     pytest.mark.cloudflare("Workers", "Python: `TextDecoder` of all encodings, `atob`, numbers from texts", "same"),
 ]
 
@@ -19,6 +17,7 @@ _MISSING = "an argument that is missing is undefined, which Python writes None a
 _NULL = "null is as good as absent, since Python's libraries pass it for None"
 _PYTHONS = "a dict or list of Python is no object of JavaScript, and reads as Python writes it"
 _NAME = "a name that HTTP has not is refused"
+_INPUTS = "what was matched is told as it was given, and not copied with what it lacks"
 DIFFERENT = {
     "encoding": {
         "btoa({'a': 1})": _PYTHONS,
@@ -47,7 +46,10 @@ DIFFERENT = {
         "p = new URLSearchParams(); p.append('a'); p.toString()": _MISSING,
         "p = new URLSearchParams('a=1'); p.get()": _MISSING,
     },
-    "url_pattern": {},
+    "url_pattern": {
+        "new URLPattern({'pathname': '/x'}).exec({'pathname': '/x', 'baseURL': 'https://a/b'})": _INPUTS,
+        "new URLPattern({'pathname': '/:x'}).exec(new URL('https://a/1'))": _INPUTS,
+    },
 }
 
 

@@ -1,35 +1,28 @@
 """``URLPattern``: URLs of one shape, such as ``/books/:id``, and what stands in their places.
 
-Names, groups in braces, wildcards, expressions and their modifiers, for each part of a URL.
+The parts of a pattern are read by ``url_pattern_parts``; ``url_pattern_text`` finds them in one that is written as a
+URL, and ``url_pattern_normal`` writes what is fixed in them as URLs do.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsTypeError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, jsnull, properties
+from wrangler_compat.host.web import url_pattern_normal as normal
 from wrangler_compat.host.web.url import URL
+from wrangler_compat.host.web.url_pattern_parts import Part, Rules, compiled, escaped, refuse
+from wrangler_compat.host.web.url_pattern_text import parts_of_text
 
 __all__ = ["PARTS", "URLPattern"]
 
 PARTS: Final = ("protocol", "username", "password", "hostname", "port", "pathname", "search", "hash")
-_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}
-_NAME: Final = re.compile(r"[^\W\d]\w*")
-_MODIFIERS: Final = ("?", "*", "+")
-
-
-@dataclass(frozen=True)
-class _Part:
-    pattern: str
-    expression: re.Pattern[str]
-    names: tuple[str, ...]
-    has_expressions: bool
+# Where one of these is given, it and what follows are not the base's.
+_ORDER: Final = ("protocol", "hostname", "port", "pathname", "search", "hash")
 
 
 class URLPattern(JsProxy):
@@ -38,205 +31,151 @@ class URLPattern(JsProxy):
     def __init__(self, pattern: Any = None, base: Any = None, options: Any = None) -> None:
         if isinstance(base, JsObject | dict):
             base, options = None, base
-        ignores_case = properties(options).get("ignoreCase") is True
-        given = _split(to_text(pattern), base) if isinstance(pattern, str) else _of_object(properties(pattern))
-        self._parts = {
-            name: _compiled(name, given.get(name, "*"), ignores_case=ignores_case and name in ("pathname", "search"))
-            for name in PARTS
-        }
+        given = _given(pattern, base)
+        made = _completed(given, is_pattern=True)
+        self._parts = _compiled(made, ignores_case=properties(options).get("ignoreCase") is True)
         for name, part in self._parts.items():
             setattr(self, name, part.pattern)
         self.hasRegExpGroups = any(part.has_expressions for part in self._parts.values())
 
     def test(self, url: Any = None, base: Any = None) -> bool:
         """Whether ``url`` has this shape."""
-        return self.exec(url, base) is not jsnull
+        return self._matched(url, base, "test") is not None
 
     def exec(self, url: Any = None, base: Any = None) -> Any:
         """Return what stands in the places of ``url``, for each of its parts, or null."""
-        inputs = JsArray([url] if is_nullish(base) else [url, base])
-        values = _values(url, base)
-        if values is None:
+        found = self._matched(url, base, "exec")
+        if found is None:
             return jsnull
-        found: dict[str, Any] = {"inputs": inputs}
+        return JsObject({"inputs": JsArray([url] if is_nullish(base) else [url, base]), **found})
+
+    def _matched(self, url: Any, base: Any, what: str) -> dict[str, JsObject] | None:
+        values = _values(url, base, what)
+        if values is None:
+            return None
+        found: dict[str, JsObject] = {}
         for name, part in self._parts.items():
             match = part.expression.fullmatch(values[name])
             if match is None:
-                return jsnull
+                return None
             groups = {key: match[n + 1] for n, key in enumerate(part.names)}
             found[name] = JsObject({"input": values[name], "groups": JsObject(groups)})
-        return JsObject(found)
+        return found
 
     def _keys(self) -> list[str]:
         return []
 
 
-def _values(url: Any, base: Any) -> dict[str, str] | None:
-    if not isinstance(url, str | JsProxy | dict):
-        url = {}
-    if isinstance(url, JsObject | dict):
-        given = {name: to_text(value) for name, value in properties(url).items()}
-        base = given.pop("baseURL", None)
-        if base is not None:
-            of_base = _values(base, None)
-            given = {**of_base, **given} if of_base is not None else given
-        return {name: given.get(name, "").removeprefix(_PREFIX.get(name, "")) for name in PARTS}
-    if not URL.Statics.canParse(to_text(url), base):
-        return None
-    parsed = URL(to_text(url), base)
-    values = {name: getattr(parsed, name) for name in PARTS}
-    values["protocol"] = values["protocol"].removesuffix(":")
-    return {name: value.removeprefix(_PREFIX.get(name, "")) for name, value in values.items()}
+def _given(pattern: Any, base: Any) -> dict[str, str]:
+    """Return the parts that a pattern names, and its base, as they are written."""
+    if isinstance(pattern, str):
+        given = parts_of_text(pattern, _is_special)
+        if not is_nullish(base):
+            given["baseURL"] = to_text(base)
+        elif "protocol" not in given:
+            raise refuse()
+        return given
+    if not is_nullish(base) or not (is_nullish(pattern) or isinstance(pattern, JsProxy | Mapping)):
+        raise refuse()
+    return {} if is_nullish(pattern) else _texts(pattern)
 
 
-_PREFIX: Final = {"search": "?", "hash": "#"}
+def _texts(given: Any) -> dict[str, str]:
+    named = given if isinstance(given, JsObject | Mapping | None) else {name: getattr(given, name) for name in PARTS}
+    wanted = (*PARTS, "baseURL")
+    return {name: to_text(value) for name, value in properties(named).items() if name in wanted and value is not None}
 
 
-def _of_object(given: Any) -> dict[str, str]:
-    made = {name: to_text(value) for name, value in given.items() if name in PARTS and not is_nullish(value)}
-    if not is_nullish(given.get("baseURL")):
-        of_base = _literal(to_text(given["baseURL"]))
-        first = next((n for n, name in enumerate(PARTS) if name in made), len(PARTS))
-        made = {**{name: value for name, value in of_base.items() if PARTS.index(name) < first}, **made}
-        if "pathname" in made and not made["pathname"].startswith(("/", "*", "{", ":")):
-            made["pathname"] = of_base["pathname"].rpartition("/")[0] + "/" + made["pathname"]
-    if made.get("port") and made["port"] == _PORTS.get(made.get("protocol", "")):
-        made["port"] = ""
-    return {name: value.removeprefix(_PREFIX.get(name, "")) for name, value in made.items()}
+def _is_special(protocol: str) -> bool:
+    part = compiled(protocol, Rules(), normal.normal_protocol)
+    return any(map(part.matches, normal.DEFAULT_PORTS))
 
 
-def _literal(url: str) -> dict[str, str]:
-    values = _values(url, None)
-    if values is None:
-        raise JsTypeError("Failed to construct URLPattern")
-    return {
-        name: re.sub(r"([+*?:{}()\\])", r"\\\1", value) for name, value in values.items() if value or name == "port"
-    }
-
-
-def _split(text: str, base: Any) -> dict[str, str]:
-    """Return the parts of a pattern that is written as a URL. What comes before its first part is the base's."""
-    found = re.match(r"(?P<protocol>[A-Za-z][\w+.-]*|\*|\{[^}]*\}[?*+]?|[\w+.-]*[({].*?[)}][?*+]?)(?=://)", text)
-    made: dict[str, str] = {}
-    rest = text
-    if found is not None:
-        made["protocol"] = re.sub(r"\{(\w+)\}", r"{\1}", found["protocol"])
-        rest = text[found.end() + 3 :]
-        at = _first(rest, "/?#")
-        place, rest = rest[:at], rest[at:]
-        user, has_user, place = place.rpartition("@")
-        # A colon with a letter behind it begins a name.
-        made["username"], *more = re.split(r":(?![^\W\d])", user, maxsplit=1) if has_user else "*"
-        made["password"] = more[0] if more else "*"
-        host = re.match(r"((?:\[[^\]]*\]|\{[^}]*\}|\([^)]*\)|:[^\W\d]\w*|[^:])*)(?::(.*))?", place)
-        made["hostname"], made["port"] = (host[1], host[2] or "") if host else (place, "")
-        if made["port"] == _PORTS.get(made["protocol"]):
-            made["port"] = ""
-    elif is_nullish(base):
-        raise JsTypeError("Failed to construct URLPattern")
-    else:
-        of_base = _literal(to_text(base))
-        made = {name: of_base.get(name, "") for name in ("protocol", "hostname", "port")}
-        if rest and not rest.startswith(("/", "?", "#")):
-            rest = of_base.get("pathname", "/").rpartition("/")[0] + "/" + rest
-        elif rest.startswith(("?", "#")):
-            rest = of_base.get("pathname", "/") + rest
-    at = _first(rest, "?#")
-    path, rest = rest[:at], rest[at:]
-    made["pathname"] = path.removesuffix("\\") or ("*" if found is not None and not rest else "/")
-    if rest.startswith("?"):
-        at = _first(rest, "#")
-        made["search"], rest = rest[1:at], rest[at:]
-    elif rest.startswith("#"):
-        made["search"] = ""
-    if rest.startswith("#"):
-        made["hash"] = rest[1:]
+def _completed(given: Mapping[str, str], *, is_pattern: bool) -> dict[str, str]:
+    """Return the parts that are given, and those of the base before them. Those of a URL are made normal."""
+    made: dict[str, str] = {} if is_pattern else dict.fromkeys(PARTS, "")
+    of_base: dict[str, str] = {}
+    is_opaque = False
+    if "baseURL" in given:
+        base = URL.Statics.parse(given["baseURL"])
+        if base is jsnull:
+            raise refuse()
+        is_opaque = not base.pathname.startswith("/")
+        of_base = _split(base)
+        for n, name in enumerate(_ORDER):
+            if not any(before in given for before in _ORDER[: n + 1]):
+                made[name] = escaped(of_base[name]) if is_pattern else of_base[name]
+        if not is_pattern and not any(name in given for name in ("protocol", "hostname", "port", "username")):
+            made["username"] = of_base["username"]
+            if "password" not in given:
+                made["password"] = of_base["password"]
+    for name in PARTS:
+        if name not in given:
+            continue
+        value = given[name]
+        if name == "protocol":
+            value = value.removesuffix(":")
+        elif name in ("search", "hash"):
+            value = value.removeprefix("?" if name == "search" else "#")
+        elif name == "pathname" and of_base and not is_opaque and not _is_absolute(value, is_pattern=is_pattern):
+            path = escaped(of_base["pathname"]) if is_pattern else of_base["pathname"]
+            value = path[: path.rfind("/") + 1] + value
+        made[name] = value if is_pattern else _normal(name, made)(value)
     return made
 
 
-def _first(text: str, letters: str) -> int:
-    """Return where one of ``letters`` stands that belongs to no group, and is no modifier, or the length."""
-    depth = 0
-    for n, letter in enumerate(text):
-        if letter in "({" and text[n - 1 : n] != "\\":
-            depth += 1
-        elif letter in ")}" and text[n - 1 : n] != "\\":
-            depth -= 1
-        elif letter in letters and not depth and not (letter == "?" and _is_modifier(text, n)):
-            return n
-    return len(text)
+def _is_absolute(path: str, *, is_pattern: bool) -> bool:
+    return path.startswith(("/", "\\/", "{/") if is_pattern else "/")
 
 
-def _is_modifier(text: str, at: int) -> bool:
-    before = text[:at]
-    return before.endswith((")", "}", "*")) or re.search(r":[^\W\d]\w*$", before) is not None
+def _split(url: Any) -> dict[str, str]:
+    """Return the parts of a URL."""
+    values = {name: getattr(url, name) for name in PARTS}
+    values["protocol"] = values["protocol"].removesuffix(":")
+    return values | {"search": values["search"].removeprefix("?"), "hash": values["hash"].removeprefix("#")}
 
 
-def _compiled(part: str, pattern: str, *, ignores_case: bool) -> _Part:
-    if part in ("pathname", "search", "hash"):
-        pattern = re.sub(r"[^\x00-\x7f]+", lambda letters: quote(letters[0]), pattern)
-    separator = {"pathname": "/", "hostname": "."}.get(part, "")
-    segment = f"[^{re.escape(separator)}]+?" if separator else ".+?"
-    names: list[str] = []
-    has_expressions = False
-
-    def group(text: str, at: int, *, within: bool) -> tuple[str, int]:
-        nonlocal has_expressions
-        made: list[str] = []
-        while at < len(text) and not (within and text[at] == "}"):
-            letter = text[at]
-            if letter == "\\":
-                made.append(re.escape(text[at + 1 : at + 2]))
-                at += 2
-                continue
-            if letter == "{":
-                inside, at = group(text, at + 1, within=True)
-                modifier = text[at] if at < len(text) and text[at] in _MODIFIERS else ""
-                at += len(modifier)
-                made.append(f"(?:{inside}){modifier}")
-                continue
-            name, matched = "", ""
-            if letter == ":" and (written := _NAME.match(text, at + 1)):
-                name, at, matched = written[0], written.end(), segment
-            elif letter == "*":
-                at, matched = at + 1, ".*"
-            if at < len(text) and text[at] == "(" and matched != ".*":
-                end = _closing(text, at)
-                matched, at = text[at + 1 : end], end + 1
-                has_expressions = has_expressions or matched != ".*"
-            if not matched:
-                made.append(re.escape(letter))
-                at += 1
-                continue
-            names.append(name or str(sum(one.isdecimal() for one in names)))
-            modifier = text[at] if at < len(text) and text[at] in _MODIFIERS else ""
-            at += len(modifier)
-            made.append(_repeated(made, matched, modifier, separator if part == "pathname" else ""))
-        return "".join(made), at + within
-
-    source, _ = group(pattern, 0, within=False)
-    try:
-        return _Part(pattern, re.compile(source, re.I if ignores_case else 0), tuple(names), has_expressions)
-    except re.error as error:
-        raise JsTypeError("Failed to construct URLPattern") from error
+def _normal(name: str, made: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what writes a part as it stands in URLs; what was ``made`` before says of which kind the URL is."""
+    protocol = made.get("protocol", "")
+    if name == "port":
+        return lambda value: normal.normal_port(value, protocol)
+    if name == "pathname" and protocol and protocol not in normal.DEFAULT_PORTS:
+        return normal.normal_opaque_path
+    return getattr(normal, f"normal_{name}")
 
 
-def _repeated(made: list[str], matched: str, modifier: str, separator: str) -> str:
-    """Return a place with its modifier, which takes the separator before it along."""
-    if not modifier:
-        return f"({matched})"
-    prefix = made.pop() if separator and made and made[-1] == re.escape(separator) else ""
-    if modifier == "?":
-        return f"(?:{prefix}({matched}))?"
-    many = f"((?:{matched})(?:{prefix}(?:{matched}))*)"
-    return f"(?:{prefix}{many})?" if modifier == "*" else f"{prefix}{many}"
+def _compiled(made: Mapping[str, str], *, ignores_case: bool) -> dict[str, Part]:
+    given = {name: made.get(name, "*") for name in PARTS}
+    if given["port"] and normal.DEFAULT_PORTS.get(given["protocol"]) == given["port"]:
+        given["port"] = ""
+    plain = Rules()
+    parts = {
+        name: compiled(given[name], plain, getattr(normal, f"normal_{name}"))
+        for name in ("protocol", "username", "password", "port")
+    }
+    is_address = given["hostname"].startswith(("[", "{[", "\\["))
+    parts["hostname"] = compiled(
+        given["hostname"], Rules("."), normal.normal_address if is_address else normal.normal_hostname
+    )
+    protocol = parts["protocol"]
+    if protocol.pattern == "" or any(map(protocol.matches, normal.DEFAULT_PORTS)):
+        parts["pathname"] = compiled(given["pathname"], Rules("/", "/", ignores_case), normal.normal_pathname)
+    else:
+        parts["pathname"] = compiled(given["pathname"], Rules("", "", ignores_case), normal.normal_opaque_path)
+    for name in ("search", "hash"):
+        parts[name] = compiled(given[name], Rules("", "", ignores_case), getattr(normal, f"normal_{name}"))
+    return {name: parts[name] for name in PARTS}
 
 
-def _closing(text: str, at: int) -> int:
-    depth = 0
-    for n in range(at, len(text)):
-        if text[n - 1] != "\\":
-            depth += {"(": 1, ")": -1}.get(text[n], 0)
-        if not depth:
-            return n
-    raise JsTypeError("Failed to construct URLPattern")
+def _values(url: Any, base: Any, what: str) -> dict[str, str] | None:
+    """Return the parts of what is matched, or None for what is no URL."""
+    if isinstance(url, JsObject | Mapping | None):
+        if not is_nullish(base):
+            raise JsTypeError(f"Failed to {what} URLPattern")
+        try:
+            return _completed(_texts(url), is_pattern=False)
+        except JsTypeError:
+            return None
+    parsed = URL.Statics.parse(to_text(url), base)
+    return None if parsed is jsnull else _split(parsed)

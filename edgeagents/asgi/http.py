@@ -28,8 +28,7 @@ __all__ = ["serve_http"]
 
 _log = logging.getLogger("edgeagents.asgi")
 CHUNKS_IN_A_ROW = 32
-_LENGTH = frozenset({"content-length"})
-_NOTHING: frozenset[str] = frozenset()
+_LENGTH = frozenset({b"content-length"})
 
 
 async def serve_http(scope: Scope, receive: Receive, send: Send, handle: Handle, settings: Settings) -> bool:
@@ -72,37 +71,66 @@ async def serve_http(scope: Scope, receive: Receive, send: Send, handle: Handle,
 async def _send_response(
     response: Response, request: Request, channel: RequestChannel, send: Send, settings: Settings
 ) -> None:
-    status = response.status
-    has_body = request.method != "HEAD" and status not in (204, 304)
+    try:
+        fields = _head(response, request)
+    except ValueError as error:
+        await response.aclose()
+        response = answer_failure(error, request, debug=settings.debug)
+        fields = _head(response, request)
+    has_body = _may_have_body(response, request)
     if response.is_streaming and has_body:
-        await _Stream(response, request, channel, send, settings).run()
+        await _Stream(response, fields, request, channel, send, settings).run()
         return
-    if response.is_streaming or status in (204, 304):
-        fields = head_fields(response, _LENGTH if status == 204 else _NOTHING)
+    if has_body:
+        body = await response.bytes()
+    else:
         body = b""
         await response.aclose()
-    else:
-        body = await response.bytes()
-        if has_body or body:
-            fields = head_fields(response, _LENGTH)
-            fields.append((b"content-length", str(len(body)).encode()))
-        else:
-            # The answer to HEAD may tell the length of a body that was never made.
-            fields = head_fields(response)
     try:
-        await send({"type": "http.response.start", "status": status, "headers": fields})
-        await send({"type": "http.response.body", "body": body if has_body else b""})
+        await send({"type": "http.response.start", "status": response.status, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
     except OSError:
         _log.debug("%s %s: the client left before it was answered", request.method, request.path)
+
+
+def _may_have_body(response: Response, request: Request) -> bool:
+    return request.method != "HEAD" and response.status not in (204, 304)
+
+
+def _head(response: Response, request: Request) -> list[tuple[bytes, bytes]]:
+    if response.status in (204, 304):
+        # A server that counts what it sends would wait for a body of this length.
+        return head_fields(response, _LENGTH)
+    if not response.is_streaming:
+        body = response.body
+        assert body is None or isinstance(body, bytes)
+        if request.method == "HEAD" and not body:
+            # This may tell the length of a body that was never made.
+            return head_fields(response)
+        fields = head_fields(response, _LENGTH)
+        fields.append((b"content-length", str(len(body or b"")).encode()))
+        return fields
+    if _is_event_stream(response):
+        response.headers.setdefault("cache-control", "no-cache")
+        response.headers.setdefault("x-accel-buffering", "no")
+        # Comments would make a length untrue that was right for the events alone.
+        return head_fields(response, _LENGTH)
+    return head_fields(response)
 
 
 class _Stream:
     """A response that is made while it is sent."""
 
     def __init__(
-        self, response: Response, request: Request, channel: RequestChannel, send: Send, settings: Settings
+        self,
+        response: Response,
+        fields: list[tuple[bytes, bytes]],
+        request: Request,
+        channel: RequestChannel,
+        send: Send,
+        settings: Settings,
     ) -> None:
-        self._response, self._request, self._channel = response, request, channel
+        self._response, self._fields, self._request, self._channel = response, fields, request, channel
         self._server_send = send
         self._settings = settings
         self._is_events = _is_event_stream(response)
@@ -203,13 +231,7 @@ class _Stream:
             await _close(stream)
 
     async def _start(self) -> None:
-        headers = self._response.headers
-        if self._is_events:
-            headers.setdefault("cache-control", "no-cache")
-            headers.setdefault("x-accel-buffering", "no")
-        # Comments would make a length untrue that was right for the events alone.
-        fields = head_fields(self._response, _LENGTH if self._is_events else _NOTHING)
-        await self._send({"type": "http.response.start", "status": self._response.status, "headers": fields})
+        await self._send({"type": "http.response.start", "status": self._response.status, "headers": self._fields})
         # Some servers and middlewares hold the head back until there is a body.
         await self._send_chunk(b"")
 

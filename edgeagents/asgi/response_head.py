@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from edgeagents.http import Response
+from edgeagents.http.header_fields import FIELD_NAMES, check_value
 
 __all__ = ["head_fields"]
 
@@ -13,28 +14,34 @@ _log = logging.getLogger("edgeagents.asgi")
 # Framing and the connection belong to the server: set twice, they would contradict each other.
 SERVER_FIELDS = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "sec-websocket-accept",
-        "sec-websocket-extensions",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"sec-websocket-accept",
+        b"sec-websocket-extensions",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 
 
-def head_fields(response: Response, drop: frozenset[str] = frozenset()) -> list[tuple[bytes, bytes]]:
-    """Return the header fields to send, without those of the server and those in ``drop``."""
+def head_fields(response: Response, drop: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
+    """Return the header fields to send, without those of the server and those in ``drop``.
+
+    Raises ``ValueError`` for a name or value that no header can have.
+    """
     fields: list[tuple[bytes, bytes]] = []
     for name, value in response.headers:
-        name = name.lower()
-        if name in SERVER_FIELDS:
+        field = FIELD_NAMES[name]
+        if field in SERVER_FIELDS:
             _log.debug("The header %r (%r) of a response is dropped: the server owns it.", name, value)
-        elif name not in drop:
-            fields.append((name.encode("latin-1", "replace"), _encode(value)))
+        elif field not in drop:
+            if not value.isprintable():
+                check_value(name, value)
+            # Some servers end the connection over a blank at either end.
+            fields.append((field, _encode(value).strip()))
     return fields
 
 

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["serve_websocket"]
 
 _log = logging.getLogger("edgeagents.asgi")
-_NOT_OF_ACCEPT = frozenset({"content-length", "content-type", "sec-websocket-protocol"})
-_LENGTH = frozenset({"content-length"})
-_NOTHING: frozenset[str] = frozenset()
+_NOT_OF_ACCEPT = frozenset({b"content-length", b"content-type", b"sec-websocket-protocol"})
+_LENGTH = frozenset({b"content-length"})
 
 
 async def serve_websocket(scope: Scope, receive: Receive, send: Send, handle: Handle, settings: Settings) -> bool:
@@ -47,7 +46,7 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send, handle: Ha
     if not connections.take_place(address, limit):
         refusal = answer_failure(TooManySockets("sockets_per_address", limit), request, debug=settings.debug)
         await receive()
-        await _deny(refusal, scope, send)
+        await _deny(refusal, head_fields(refusal, _LENGTH), scope, send)
         return True
     try:
         return await _serve(scope, receive, send, handle, settings, channel, request)
@@ -73,9 +72,7 @@ async def _serve(
     message = await receive()
     socket = response.websocket
     if message["type"] == "websocket.disconnect":
-        if socket is not None:
-            socket.feed_close(LOST, "", was_clean=False)
-        await response.aclose()
+        await _let_go(response)
         channel.lost()
         return True
     if (response.status == 101) != (socket is not None):
@@ -85,22 +82,38 @@ async def _serve(
             response.status,
             "no" if socket is None else "a",
         )
-        if socket is not None:
-            socket.feed_close(LOST, "", was_clean=False)
-        await response.aclose()
+        await _let_go(response)
         response, socket = Response("Internal Server Error", status=500), None
     try:
+        fields = head_fields(response, _LENGTH if socket is None else _NOT_OF_ACCEPT)
+    except ValueError as error:
+        await _let_go(response)
+        response, socket = answer_failure(error, request, debug=settings.debug), None
+        fields = head_fields(response, _LENGTH)
+    try:
         if socket is None:
-            await _deny(response, scope, send)
+            await _deny(response, fields, scope, send)
         else:
-            await _accept(response, socket, request, receive, send, settings)
+            await _accept(response, fields, socket, request, receive, send, settings)
     finally:
         channel.lost()
     return True
 
 
+async def _let_go(response: Response) -> None:
+    if response.websocket is not None:
+        response.websocket.feed_close(LOST, "", was_clean=False)
+    await response.aclose()
+
+
 async def _accept(
-    response: Response, socket: WebSocket, request: Request, receive: Receive, send: Send, settings: Settings
+    response: Response,
+    fields: list[tuple[bytes, bytes]],
+    socket: WebSocket,
+    request: Request,
+    receive: Receive,
+    send: Send,
+    settings: Settings,
 ) -> None:
     chosen = response.headers.get("sec-websocket-protocol")
     if chosen is not None and chosen not in request.subprotocols:
@@ -108,7 +121,6 @@ async def _accept(
             "%s: the WebSocket subprotocol %r is not chosen, because the client did not offer it.", request.path, chosen
         )
         chosen = None
-    fields = head_fields(response, _NOT_OF_ACCEPT)
     decline_compression()
     try:
         # Not every server sends the fields: nothing may depend on them.
@@ -125,15 +137,16 @@ async def _accept(
             await send({"type": "websocket.close", "code": INTERNAL_ERROR, "reason": "Internal error"})
 
 
-async def _deny(response: Response, scope: Scope, send: Send) -> None:
+async def _deny(response: Response, fields: list[tuple[bytes, bytes]], scope: Scope, send: Send) -> None:
     with contextlib.suppress(OSError):
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             await response.aclose()
             # The server makes 403 of it.
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return
+        start: Message = {"type": "websocket.http.response.start", "status": response.status, "headers": fields}
         if response.is_streaming:
-            await _send_denial(send, response, _NOTHING, [])
+            await send(start)
             stream = response.stream()
             try:
                 async for chunk in stream:
@@ -143,13 +156,9 @@ async def _deny(response: Response, scope: Scope, send: Send) -> None:
             await send({"type": "websocket.http.response.body", "body": b""})
         else:
             body = await response.bytes()
-            await _send_denial(send, response, _LENGTH, [(b"content-length", str(len(body)).encode())])
+            fields.append((b"content-length", str(len(body)).encode()))
+            await send(start)
             await send({"type": "websocket.http.response.body", "body": body})
-
-
-async def _send_denial(send: Send, response: Response, drop: frozenset[str], more: list[tuple[bytes, bytes]]) -> None:
-    fields = head_fields(response, drop) + more
-    await send({"type": "websocket.http.response.start", "status": response.status, "headers": fields})
 
 
 async def _no_body() -> Message:

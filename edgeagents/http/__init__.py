@@ -4,6 +4,7 @@
 |---|---|
 | read a request: URL, headers, query, cookies, body | `request.py` |
 | make a response: text, JSON, a stream, cookies, ranges | `response.py` |
+| see what a header may hold | `header_fields.py` |
 | see what else a handler may return | `answers.py` |
 | read and write Server-Sent Events | `server_sent_events.py` |
 | read uploads and forms | `forms.py` |

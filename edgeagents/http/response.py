@@ -13,6 +13,7 @@ from werkzeug.http import dump_cookie, generate_etag, parse_range_header, quote_
 from werkzeug.sansio.http import is_resource_modified
 
 from edgeagents.http.body import BodySource, ByteStream, encode_text, gather
+from edgeagents.http.header_fields import FIELD_NAMES, check_value
 from edgeagents.http.json_values import write_json
 from edgeagents.http.request import HeadersInit, Request
 from edgeagents.http.server_sent_events import ServerSentEvent
@@ -277,6 +278,10 @@ def _headers(init: HeadersInit) -> Headers:
     headers = Headers()
     for name, value in pairs:
         if type(value) is str:
+            # Those that are added later are looked at when they are sent; here the traceback shows who did it.
+            FIELD_NAMES[name]
+            if not value.isprintable():
+                check_value(name, value)
             headers.add(name, value)
         else:
             headers.extend([(name, value)] if type(init) is list else {name: value})

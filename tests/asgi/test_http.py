@@ -431,6 +431,62 @@ class TestStreams:
         dropped = [record.getMessage() for record in caplog.records if "server owns it" in record.getMessage()]
         assert len(dropped) == 4
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("x\r\nset-cookie: a=b", "1"),
+            ("x y", "1"),
+            ("x:", "1"),
+            ("", "1"),
+            ("é", "1"),
+            ("x", "a\0b"),
+            ("x", "\x1b[2J"),
+        ],
+    )
+    @pytest.mark.parametrize("is_streamed", [False, True])
+    async def test_a_header_that_is_none_is_sent_to_nobody(
+        self, exchange, caplog, name: str, value: str, is_streamed: bool
+    ):
+        body = Body()
+
+        async def handle(request: Request) -> Response:
+            response = Response(aiter(body) if is_streamed else "secret")
+            response.headers[name] = value
+            return response
+
+        call = await exchange(handle).send()
+
+        status, headers = await call.start()
+        assert (status, set(headers)) == (500, {"content-type", "content-length"})
+        assert await call.rest() == b"Internal Server Error"
+        await call.done()
+        assert caplog.records[0].exc_info
+        assert repr(name) in str(caplog.records[0].exc_info[1])
+
+    async def test_values_are_sent_without_blanks_around_them_and_in_utf_8_when_they_must(self, exchange):
+        async def handle(request: Request) -> Response:
+            return Response(headers={"x-blank": " a\tb ", "x-latin": "é", "x-far": "日本", "x-empty": ""})
+
+        call = await exchange(handle).send()
+
+        assert (await call.message())["headers"] == [
+            (b"x-blank", b"a\tb"),
+            (b"x-latin", b"\xe9"),
+            (b"x-far", "日本".encode()),
+            (b"x-empty", b""),
+            (b"content-length", b"0"),
+        ]
+
+    async def test_not_modified_tells_no_length_that_a_server_would_wait_for(self, exchange):
+        async def handle(request: Request) -> Response:
+            return Response("hello", headers={"etag": '"1"', "content-length": "5"}).make_conditional(request)
+
+        call = await exchange(handle, headers={"if-none-match": '"1"'}).send()
+
+        status, headers = await call.start()
+        assert status == 304
+        assert "content-length" not in headers
+
     async def test_a_length_that_is_wrong_is_mended(self, exchange):
         async def handle(request: Request) -> Response:
             return Response("hello", headers={"content-length": "99"})

@@ -72,6 +72,22 @@ class TestHandshake:
         assert room.request.url == "http://testserver/a?b=1"
         assert room.request.headers["upgrade"] == "websocket"
 
+    async def test_a_header_that_is_none_refuses_it(self, exchange, caplog):
+        room = Room()
+
+        async def handle(request: Request) -> Response:
+            response = await room(request)
+            response.headers["x\r\nset-cookie: a=b"] = "1"
+            return response
+
+        call = Call(exchange, handle)
+        start = await call.open()
+
+        assert start["status"] == 500
+        assert {name for name, _ in start["headers"]} == {b"content-type", b"content-length"}
+        assert await room.closed() == (1006, "", False)
+        assert "ValueError" in caplog.text
+
     async def test_the_subprotocol_is_one_that_was_offered(self, exchange):
         room = Room({"sec-websocket-protocol": "b"})
         call = Call(exchange, room, subprotocols=["a", "b"])

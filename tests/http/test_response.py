@@ -63,6 +63,14 @@ async def test_json_makes_a_response_on_the_class_and_reads_one_on_an_instance()
     assert await made.json() == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    "headers", [{"x\r\nset-cookie: a=b": "1"}, {"x y": "1"}, [("x", "a\0b")], {"x": "a\r\nset-cookie: a=b"}]
+)
+def test_a_header_that_is_none_is_refused_where_it_is_given(headers: Any):
+    with pytest.raises(ValueError, match=r"[Hh]eader"):
+        Response(headers=headers)
+
+
 @pytest.mark.parametrize("status", [0, 99, 100, 103, 1000, "200", None, 200.5], ids=repr)
 def test_a_status_that_no_response_has_is_refused(status: Any):
     with pytest.raises(ValueError, match=rf"Response\(status={status!r}\): it is a number from 200 on"):

@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -38,6 +37,7 @@ from edgeagents.objects.kv import KeyValueTable
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.whole_files import WholeFiles
 from edgeagents.placement import FolderClaim
+from edgeagents.workshop import workshop_in
 
 __all__ = ["StateFolder", "StoredAgent"]
 
@@ -184,7 +184,7 @@ class StateFolder:
 
     def export(self, agent: StoredAgent, file: str | os.PathLike[str]) -> None:
         """Write ``agent`` into one file, a zip archive, in place of one that is there."""
-        with self._workshop() as workshop:
+        with workshop_in(self.path) as workshop:
             self._copy_tree(agent.path, workshop / "agent.sqlite", None)
             made = Path(f"{os.fspath(file)}.new")
             with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -208,7 +208,7 @@ class StateFolder:
         With ``replace`` it takes the place of one that is there; then nobody may use the folder meanwhile. What that
         one held can be had again with ``rewind``, if it has a past.
         """
-        with self._workshop() as workshop:
+        with workshop_in(self.path) as workshop:
             about = _unpack(Path(file), workshop)
             namespace: str = about["namespace"]
             if class_name is not None:
@@ -288,7 +288,7 @@ class StateFolder:
         for path in source._others():
             target = self.path / path.relative_to(source.path)
             if _is_database(path):
-                with source._workshop() as workshop:
+                with workshop_in(source.path) as workshop:
                     self._take_database(path, target, HeldFiles(path, workshop))
             elif database_of(path.parent) is None:  # What a database names was copied with it.
                 _copy_file(path, target)
@@ -340,7 +340,7 @@ class StateFolder:
         target = self._storage.path(namespace, object_id)
         if not replace:
             self._refuse_existing(target, object_id, namespace)
-        with self._workshop() as workshop:
+        with workshop_in(self.path) as workshop:
             made = workshop / target.name
             self._copy_tree(source, made, object_id.name)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -534,13 +534,6 @@ class StateFolder:
             yield
         finally:
             claim.release()
-
-    @contextmanager
-    def _workshop(self) -> Generator[Path]:
-        """A folder on the same disk, so that what is made there can be moved into its place."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=self.path) as folder:
-            yield Path(folder)
 
 
 def _facets(path: Path) -> list[Path]:

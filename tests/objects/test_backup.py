@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import sqlite3
+import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -389,6 +391,22 @@ async def test_nothing_is_left_of_the_work(state):
         await outside(StateFolder(state).fork, find(state), "bob")
     assert not list(state.glob(".making-*"))
     assert not list(state.rglob("*.new"))
+
+
+@pytest.mark.parametrize(("age", "is_held", "stays"), [(120, False, False), (120, True, True), (5, False, True)])
+async def test_what_a_killed_process_was_making_is_cleared(state, age, is_held, stays):
+    async with serving(state) as runtime:
+        await write_a_book(runtime)
+    left = state / ".making-left"
+    left.mkdir()
+    (left / "half.sqlite").write_bytes(b"half")
+    claim = FolderClaim(left)
+    if is_held:
+        claim.take_whole()
+    os.utime(left, (time.time() - age,) * 2)
+    await outside(StateFolder(state).fork, find(state), "bob")
+    claim.release()
+    assert left.exists() == stays
 
 
 async def replace_a_book(state, tmp_path):

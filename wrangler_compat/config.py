@@ -7,7 +7,7 @@ mean for a running worker is decided by ``worker_loader`` and by the plugins tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,17 @@ class Config:
         return self.path.name if self.path else "the configuration"
 
 
-def read_config(path: Path | None, *, environment: str | None = None, directory: Path | None = None) -> Config:
+def read_config(
+    path: Path | None,
+    *,
+    environment: str | None = None,
+    directory: Path | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> Config:
     """Return what the file at ``path`` says for ``environment``. Without a file all is default.
 
-    ``directory`` is what relative paths start from when there is no file.
+    ``directory`` is what relative paths start from when there is no file. ``given`` are values of keys that stand in
+    place of the file's, whatever the environment.
     """
     diagnostics = Diagnostics()
     directory = path.resolve().parent if path else (directory or Path()).resolve()
@@ -81,6 +88,8 @@ def read_config(path: Path | None, *, environment: str | None = None, directory:
         except SyntaxFault as fault:
             diagnostics.error("parse", str(fault), line=fault.line, column=fault.column)
     resolved = resolve(raw, environment, diagnostics)
+    if given:
+        resolved = replace(resolved, values={**resolved.values, **given})
     here = diagnostics.at(*resolved.own_path)
     storage = _storage(resolved.values)
     _check_across(raw, resolved, here)

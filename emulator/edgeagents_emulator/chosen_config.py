@@ -22,7 +22,7 @@ def config_of(options: Options, process: Mapping[str, str]) -> Config:
             f"There is no wrangler.json, wrangler.jsonc or wrangler.toml in {directory} or above it. "
             "Go to your project's folder, or name the file with --config or EDGEAGENTS_CONFIG."
         )
-    return read_config(path, environment=options.chosen_environment(process), directory=directory)
+    return read_config(path, environment=options.chosen_environment(process), directory=directory, given=options.given)
 
 
 def script_of(options: Options) -> Path | None:

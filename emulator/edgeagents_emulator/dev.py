@@ -10,8 +10,11 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,7 @@ from edgeagents_emulator.needed import what_is_missing
 from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
 from edgeagents_emulator.serving_process import ServingProcess
 from edgeagents_emulator.starting import Started
+from edgeagents_emulator.wrangler_flags import with_cwd, with_idle_flags
 
 if TYPE_CHECKING:
     from wrangler_compat.config import Config
@@ -28,6 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["dev"]
 
 DEFAULT_PORT = 8787
+CERTIFICATE_FOLDER = Path(".edgeagents") / "https"
+
+
+def _date(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no date such as 2026-01-31.") from None
 
 
 @click.command()
@@ -42,6 +54,16 @@ DEFAULT_PORT = 8787
 @click.option("-e", "--env", metavar="NAME", help="The environment of the configuration; default: CLOUDFLARE_ENV.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Default: 8787, or the next one that is free.")
 @click.option("--ip", metavar="ADDRESS", help="The address to listen on; default: localhost. '*' is all.")
+@click.option("--local-protocol", type=click.Choice(["http", "https"]), help="Default: http.")
+@click.option("--https-cert-path", metavar="PATH", help="A certificate for https; default: one that is made here.")
+@click.option("--https-key-path", metavar="PATH", help="The key of that certificate.")
+@click.option("--name", help="The worker's name, in place of the configuration's.")
+@click.option(
+    "--compatibility-date", callback=_date, metavar="DATE", help="In place of the configuration's: yyyy-mm-dd."
+)
+@click.option("--compatibility-flag", "--compatibility-flags", multiple=True, metavar="FLAG", help="Repeatable.")
+@click.option("--assets", metavar="DIR", help="A folder of static files, in place of the configuration's.")
+@with_cwd
 @click.option("--env-file", multiple=True, metavar="PATH", help="A file of secrets in place of .env. Repeatable.")
 @click.option("--var", multiple=True, metavar="KEY:VALUE", help="A variable that replaces all others. Repeatable.")
 @click.option("--persist-to", metavar="DIR", help="The state folder; default: .edgeagents/state beside the config.")
@@ -57,6 +79,7 @@ DEFAULT_PORT = 8787
 @click.option("--test-scheduled", is_flag=True, help="Nothing to ask for: GET /__scheduled runs scheduled() anyway.")
 @click.option("-l", "--local", is_flag=True, hidden=True)
 @click.option("-r", "--remote", is_flag=True, hidden=True)
+@with_idle_flags
 @click.pass_obj
 def dev(
     started: Started | None,
@@ -65,6 +88,13 @@ def dev(
     env: str | None,
     port: int | None,
     ip: str | None,
+    local_protocol: str | None,
+    https_cert_path: str | None,
+    https_key_path: str | None,
+    name: str | None,
+    compatibility_date: str | None,
+    compatibility_flag: tuple[str, ...],
+    assets: str | None,
     env_file: tuple[str, ...],
     var: tuple[str, ...],
     persist_to: str | None,
@@ -79,33 +109,28 @@ def dev(
     """Serve the project of this folder, and start it anew when a file changes."""
     if remote:
         raise click.UsageError("Everything runs on this machine: there is no --remote.")
+    if (https_cert_path is None) != (https_key_path is None):
+        raise click.UsageError("--https-cert-path and --https-key-path belong together.")
     if missing := what_is_missing():
         raise click.ClickException(missing)
-    process = ServingProcess(started)
-    try:
-        sys.exit(
-            _serve(
-                process,
-                Options(
-                    directory=str(Path.cwd()),
-                    **_configs(config),
-                    script=script,
-                    environment=env,
-                    persist_to=persist_to or os.environ.get("EDGEAGENTS_PERSIST_TO") or None,
-                    env_files=env_file,
-                    variables=dict(_variable(text) for text in var),
-                    log_level=log_level,
-                    shows_errors=True,
-                    allowed_hosts=(*allow_host, *hosts_in(os.environ)),
-                    limits={**limits_in(os.environ), **limits_in({"EDGEAGENTS_LIMITS": ",".join(limit)})},
-                    history=history or os.environ.get("EDGEAGENTS_HISTORY") or None,
-                ),
-                ip,
-                port,
-            )
-        )
-    finally:
-        process.close()
+    options = Options(
+        directory=str(Path.cwd()),
+        **_configs(config),
+        script=script,
+        environment=env,
+        persist_to=persist_to or os.environ.get("EDGEAGENTS_PERSIST_TO") or None,
+        env_files=env_file,
+        variables=dict(_variable(text) for text in var),
+        log_level=log_level,
+        shows_errors=True,
+        allowed_hosts=(*allow_host, *hosts_in(os.environ)),
+        given=_given(name, compatibility_date, compatibility_flag, assets),
+        certificate=_certificate(https_cert_path, https_key_path),
+        limits={**limits_in(os.environ), **limits_in({"EDGEAGENTS_LIMITS": ",".join(limit)})},
+        history=history or os.environ.get("EDGEAGENTS_HISTORY") or None,
+    )
+    with contextlib.closing(ServingProcess(started)) as process:
+        sys.exit(_serve(process, options, ip, port, local_protocol))
 
 
 def _configs(given: Sequence[str]) -> dict[str, Any]:
@@ -113,19 +138,48 @@ def _configs(given: Sequence[str]) -> dict[str, Any]:
     return {"config": first, "others": tuple(others)}
 
 
-def _serve(process: ServingProcess, options: Options, ip: str | None, port: int | None) -> int:
+def _given(name: str | None, day: str | None, flags: Sequence[str], assets: str | None) -> dict[str, Any]:
+    """Return the keys that stand in place of the configuration's."""
+    keys = {
+        "name": name,
+        "compatibility_date": day,
+        "compatibility_flags": list(flags) or None,
+        "assets": None if assets is None else {"directory": str(Path(assets).resolve())},
+    }
+    return {key: value for key, value in keys.items() if value is not None}
+
+
+def _certificate(certificate: str | None, key: str | None) -> tuple[str, str] | None:
+    if certificate is None or key is None:
+        return None
+    files = str(Path(certificate).resolve()), str(Path(key).resolve())
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files)
+    except (OSError, ssl.SSLError) as error:
+        raise click.ClickException(f"The certificate {certificate} with the key {key} is of no use: {error}") from error
+    return files
+
+
+def _serve(process: ServingProcess, options: Options, ip: str | None, port: int | None, protocol: str | None) -> int:
     from edgeagents_emulator.log import configure_logging
     from edgeagents_emulator.reload import serve_and_reload
 
     configure_logging(options.log_level)
-    folders, wished_port, wished_ip = _wishes(options)
+    wishes = _wishes(options)
+    protocol = protocol or ("https" if options.certificate else wishes.protocol)
+    if protocol == "http":
+        options = replace(options, certificate=None)
+    elif options.certificate is None:
+        from edgeagents_emulator.local_certificate import local_certificate
+
+        options = replace(options, certificate=local_certificate(wishes.folders[0] / CERTIFICATE_FOLDER))
     # An explicit port must be free; one that nobody asked for may be the next.
-    listener = _listen(ip or wished_ip, port if port is not None else wished_port)
+    listener = _listen(ip or wishes.ip, port if port is not None else wishes.port)
     with contextlib.closing(listener):
         host, bound_port = listener.getsockname()[:2]
         shown = "localhost" if host in ("127.0.0.1", "::1") else f"[{host}]" if ":" in host else host
-        click.echo(f"Listening on http://{shown}:{bound_port}", err=True)
-        return asyncio.run(serve_and_reload(process, options, listener, folders))
+        click.echo(f"Listening on {protocol}://{shown}:{bound_port}", err=True)
+        return asyncio.run(serve_and_reload(process, options, listener, wishes.folders))
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -135,8 +189,17 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _wishes(options: Options) -> tuple[list[Path], int | None, str]:
-    """Return the folders to watch, and the port and address that the configuration asks for."""
+@dataclass(frozen=True)
+class _Wishes:
+    """What the configurations ask for: where to listen, and which folders are theirs. The first is the project's."""
+
+    folders: list[Path]
+    port: int | None
+    ip: str
+    protocol: str
+
+
+def _wishes(options: Options) -> _Wishes:
     from edgeagents.errors import ConfigError
     from edgeagents_emulator.chosen_config import config_of
     from wrangler_compat.config import read_config
@@ -153,7 +216,12 @@ def _wishes(options: Options) -> tuple[list[Path], int | None, str]:
         folders += [folder for folder in _folders(others_config) if folder not in folders]
     wishes = config.values["dev"]
     port = wishes.get("port")
-    return [folder for folder in folders if folder.is_dir()], None if port is None else int(port), wishes["ip"]
+    return _Wishes(
+        [folder for folder in folders if folder.is_dir()],
+        None if port is None else int(port),
+        wishes["ip"],
+        wishes["local_protocol"],
+    )
 
 
 def _folders(config: Config, script: Path | None = None) -> list[Path]:

@@ -19,6 +19,8 @@ class Options:
     ``others`` are the configurations of workers beside the first one, which has the traffic.
     ``allowed_hosts`` are names beside this machine's own that the worker answers to when it is reached over loopback.
     ``environment`` is None when nobody said; an empty one is the top level, whatever ``CLOUDFLARE_ENV`` says.
+    ``given`` are keys of the configuration that stand in place of the first one's own.
+    ``certificate`` are the files of a certificate and its key, where the server speaks TLS.
     ``limits`` are fields of ``edgeagents.Limits`` as text.
     ``history`` is for how many days each object's past is kept, as text; 0 for none of it.
     ``shows_errors`` has the answer to a request that failed tell this machine why, as the log does.
@@ -35,6 +37,8 @@ class Options:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     log_level: str = "info"
     allowed_hosts: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    certificate: tuple[str, str] | None = None
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     history: str | None = None
     serves_when_broken: bool = False
@@ -61,6 +65,8 @@ class Options:
         handed: dict[str, Any] = json.loads(text)
         for name in ("env_files", "allowed_hosts", "others"):
             handed[name] = tuple(handed[name])
+        if handed["certificate"]:
+            handed["certificate"] = tuple(handed["certificate"])
         return cls(**handed)
 
     def to_json(self) -> str:

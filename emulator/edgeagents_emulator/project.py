@@ -49,7 +49,10 @@ def load_projects(options: Options, process: Mapping[str, str], known_kinds: Ite
     faults: list[str] = []
     try:
         for config in (options.config, *options.others):
-            alone = replace(options, config=config, others=(), script=None if projects or faults else options.script)
+            is_first = not projects and not faults
+            alone = replace(options, config=config, others=())
+            if not is_first:
+                alone = replace(alone, script=None, given={})
             names = [project.worker.name for project in projects]
             try:
                 projects.append(load_project(alone, process, known_kinds, beside=names))

@@ -19,6 +19,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edgeagents_emulator.debugging import use_pdb
 from edgeagents_emulator.starting import AHEAD, LINE
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ def main() -> None:
     if told is None:
         return
     options, listener = told
+    os.chdir(options.directory)
+    use_pdb()
     try:
-        asyncio.run(_serve(EmulatorApp(options, owns_process=True), listener, line))
+        asyncio.run(_serve(EmulatorApp(options, owns_process=True), options, listener, line))
     except SystemExit as end:
         sys.exit(end.code)
 
@@ -100,7 +103,7 @@ def _told(line: socket.socket) -> tuple[Options, int] | None:
     return (Options.from_json(text.decode()), descriptors[0]) if text else None
 
 
-async def _serve(app: EmulatorApp, listener: int, line: socket.socket) -> None:
+async def _serve(app: EmulatorApp, options: Options, listener: int, line: socket.socket) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
@@ -123,6 +126,8 @@ async def _serve(app: EmulatorApp, listener: int, line: socket.socket) -> None:
     threading.Thread(target=wait_for_the_end, name="lifeline", daemon=True).start()
     config = Config()
     config.bind = [f"fd://{listener}"]
+    if options.certificate is not None:
+        config.certfile, config.keyfile = options.certificate
     config.errorlog = None
     config.graceful_timeout = 3.0
     await serve(telling, config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgeagents.errors import EdgeAgentsError
-from edgeagents.redaction import hide
+from edgeagents.redaction import hide_named
 
 if TYPE_CHECKING:
     from edgeagents.stores import Stores
@@ -40,7 +40,7 @@ class StoreSecret:
             path = self._stores.path("secrets_store", self._store, ".json")
             place = "" if path is None else f', or in {path} as {{"{self._name}": "..."}}'
             raise SecretNotFound(f'Secret "{self._name}" not found. Set {self._name} in .dev.vars{place}.')
-        hide([value])
+        hide_named({self._name: value})
         return value
 
     def _kept(self) -> Any:

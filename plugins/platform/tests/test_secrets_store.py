@@ -33,3 +33,12 @@ async def test_a_secret_stands_in_the_file_of_its_store(start, tmp_path):
     file.write_text("kept")
     with pytest.raises(SecretNotFound, match="are not JSON"):
         await runtime.env.IT.get()
+
+
+async def test_a_secret_too_weak_to_be_hidden_is_told(start, caplog):
+    options = {"store_id": "a1", "secret_name": "weak_key"}
+    runtime = await start("secrets_store_secret", options, env={"weak_key": "short"})
+    assert (await runtime.env.IT.get(), await runtime.env.IT.get()) == ("short", "short")
+    assert [record.getMessage() for record in caplog.records].count(
+        "The secret weak_key is shorter than 6 characters: logs and error pages may show it. Give it a longer value."
+    ) == 1

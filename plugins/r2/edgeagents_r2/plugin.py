@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from edgeagents.bindings import BindingDeclaration, BindingType
 from edgeagents.errors import ConfigError
 from edgeagents.hookspecs import hookimpl
-from edgeagents.redaction import hide
+from edgeagents.redaction import hide_named
 from edgeagents_r2.bucket import R2Bucket
 from edgeagents_r2.s3_signing import Keys
 from edgeagents_r2.store import BucketStore
@@ -71,7 +71,7 @@ def keys_of(environment: Mapping[str, str]) -> Keys:
         raise ConfigError(
             "A bucket at an S3 endpoint needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment."
         )
-    hide([secret])
+    hide_named({"AWS_SECRET_ACCESS_KEY": secret})
     return Keys(key_id, secret, environment.get("AWS_REGION") or "auto")
 
 

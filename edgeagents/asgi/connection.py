@@ -144,7 +144,7 @@ class WebSocketConnection:
             rest.then(self._write_on())
             self._writing = rest
             self._wake()
-        self._queued_bytes += len(message)
+        self._queued_bytes += _size(message)
         limits = self._settings.limits
         if self._queued_bytes > limits.send_queue_bytes or len(self._queue) > limits.send_queue_frames:
             self._drop_stalled()
@@ -174,14 +174,14 @@ class WebSocketConnection:
 
     async def _write_on(self) -> None:
         """The first of the queue has been sent: write the others."""
-        self._queued_bytes -= len(self._queue.popleft())
+        self._queued_bytes -= _size(self._queue.popleft())
         await self._write()
 
     async def _write(self) -> None:
         queue = self._queue
         while queue:
             await self._send(_event(queue[0]))
-            self._queued_bytes -= len(queue.popleft())
+            self._queued_bytes -= _size(queue.popleft())
         if self._close_frame is not None:
             await self._send_close(*self._close_frame)
         # At once and not when this is seen to have ended: what is queued in between is written anew.
@@ -306,6 +306,13 @@ class WebSocketConnection:
         if not self._is_broken_off:
             self._is_broken_off = True
             self._standby.interrupt()
+
+
+def _size(message: str | bytes) -> int:
+    """Return how many bytes ``message`` has on its way."""
+    if isinstance(message, bytes) or message.isascii():
+        return len(message)
+    return len(message.encode("utf-8", "surrogatepass"))
 
 
 def _event(message: str | bytes) -> Message:

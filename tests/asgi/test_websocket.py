@@ -370,13 +370,14 @@ class Stuck:
     def __init__(self, exchange: Fixture, room: Room) -> None:
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.is_stuck = True
-        never = asyncio.Event()
+        self._taken = asyncio.Event()
 
         async def app(scope: Any, receive: Any, send: Any) -> bool:
             async def stuck_send(message: Any) -> None:
                 self.sent.put_nowait(message)
                 if message["type"] == "websocket.send" and self.is_stuck:
-                    await never.wait()
+                    await self._taken.wait()
+                    self._taken.clear()
 
             return await serve_websocket(scope, receive, stuck_send, room, exchange.settings)
 
@@ -385,6 +386,10 @@ class Stuck:
     async def next(self) -> dict[str, Any]:
         async with asyncio.timeout(5):
             return await self.sent.get()
+
+    def take(self) -> None:
+        """Let the send() that does not return do so."""
+        self._taken.set()
 
 
 class TestSlowReaders:
@@ -407,6 +412,37 @@ class TestSlowReaders:
         assert (close["type"], close["code"]) == ("websocket.close", 1013)
         assert await room.closed() == (1013, "The client reads too slowly", False)
         assert "reads too slowly" in caplog.text
+
+    async def test_what_waits_for_a_reader_is_counted_as_it_is_sent(self, exchange):
+        exchange.settings = replace(exchange.settings, limits=Limits(send_queue_bytes=1000))
+        room = Room()
+        stuck = Stuck(exchange, room)
+        await stuck.exchange.put({"type": "websocket.connect"})
+        await stuck.next()
+
+        for _ in range(3):
+            room.socket.send("\N{GRINNING FACE}" * 100)
+
+        assert await room.closed() == (1013, "The client reads too slowly", False)
+
+    async def test_what_a_reader_has_taken_does_not_count_any_more(self, exchange):
+        exchange.settings = replace(exchange.settings, limits=Limits(send_queue_bytes=1000))
+        room = Room()
+        slow = Stuck(exchange, room)
+        await slow.exchange.put({"type": "websocket.connect"})
+        await slow.next()
+
+        for _ in range(20):
+            room.socket.send("日本" * 50)
+            assert (await slow.next())["text"] == "日本" * 50
+            room.socket.send("é" * 50)
+            slow.take()
+            assert (await slow.next())["text"] == "é" * 50
+            slow.take()
+            await asyncio.sleep(0)
+
+        assert room.socket.buffered_messages == 0
+        assert room.socket.ready_state == WebSocket.OPEN
 
     async def test_a_stalled_reader_that_is_gone_for_good_is_let_go(self, exchange, clock):
         exchange.settings = replace(exchange.settings, limits=Limits(send_queue_frames=1), clock=clock)

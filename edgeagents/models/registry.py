@@ -133,7 +133,8 @@ class ModelRegistry:
         if provider is None:
             raise ModelError(
                 f"No installed plugin provides the models of {prefix!r}, needed for {model!r}. "
-                f"Installed: {', '.join(self.names)}. Try: pip install edgeagents-{prefix.split('.', 1)[0]}"
+                f"Installed: {', '.join(self.names)}. Install one that does; those of edgeagents are folders of its "
+                f"repository: pip install /path/to/checkout/plugins/{prefix.split('.', 1)[0]}"
             )
         return provider, model_id
 

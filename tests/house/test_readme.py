@@ -130,3 +130,20 @@ def test_the_two_pasted_lines_are_one_line_each():
     for mark in ("run-command", "test-command"):
         (line,) = re.findall(rf"<!-- {mark} -->\n```bash\n(.*?)```", README, re.DOTALL)
         assert line.count("\n") == 1
+
+
+def test_no_page_and_no_error_installs_from_an_index_what_is_on_none():
+    root = Path(__file__).parents[2]
+    pages = [
+        path
+        for folder in ("docs", "edgeagents", "emulator", "examples", "plugins")
+        for path in root.glob(f"{folder}/**/*")
+    ]
+    told = [
+        str(path.relative_to(root))
+        for path in (root / "README.md", *pages)
+        if path.suffix in (".md", ".py")
+        and "node_modules" not in path.parts
+        and re.search(r"pip install '?edgeagents-(?!r2\[)", path.read_text())
+    ]
+    assert told == []

@@ -27,7 +27,7 @@ def test_a_name_finds_its_provider() -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("acme:m", "of 'acme'.*Installed: offline, scripted. Try: pip install edgeagents-acme"),
+        ("acme:m", "of 'acme'.*Installed: offline, scripted. Install one that does.*pip install /path/to/checkout/plugins/acme"),
         ("gpt-4o", "does not say which provider.*'openai:gpt-4o'"),
         ("", "does not say which provider"),
         ("offline:", "does not say which provider"),

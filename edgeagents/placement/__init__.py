@@ -6,6 +6,7 @@
 | have all objects in one process | `single_process.py`, `folder_claim.py` |
 | share a state folder among processes | `shared_folder.py` |
 | know who is alive, who owns which shard | `members.py`, `registry.py` |
+| lock a file so that a forked child has not the lock | `lock_files.py` |
 | open a SQLite file that several processes have | `shared_file.py` |
 | carry events between processes | `link.py`, `wire.py`, `remote_call.py`, `owners_end.py`, `carried_socket.py` |
 

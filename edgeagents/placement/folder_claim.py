@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgeagents.errors import ConfigError
+from edgeagents.placement.lock_files import close_lock_file, open_lock_file
 
 __all__ = ["FolderClaim", "wait_for_lock"]
 
@@ -33,11 +34,15 @@ class FolderClaim:
             shared=False,
             advice="stop all processes that do, since this needs the folder for itself, or choose another folder.",
         )
-        written = os.read(fd, 64).split()
-        number = int(written[1]) + 1 if len(written) == 2 and written[1].isdigit() else 1
-        os.lseek(fd, 0, os.SEEK_SET)
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()} {number}\n".encode())
+        try:
+            written = os.read(fd, 64).split()
+            number = int(written[1]) + 1 if len(written) == 2 and written[1].isdigit() else 1
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{os.getpid()} {number}\n".encode())
+        except BaseException:
+            self.release()
+            raise
         return number
 
     def share(self) -> None:
@@ -47,14 +52,14 @@ class FolderClaim:
     def _lock(self, *, shared: bool, advice: str) -> int:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            fd = open_lock_file(self._path)
         except OSError as error:
             raise ConfigError(f"The state folder {self._folder} cannot be used: {error}") from error
         try:
             _lock(fd, shared)
         except OSError as error:
             owner = os.read(fd, 64).decode("ascii", "replace").split()
-            os.close(fd)
+            close_lock_file(fd)
             who = f"Another process (pid {owner[0]})" if owner and not shared else "Another process"
             raise ConfigError(f"{who} already uses the state folder {self._folder}: {advice}") from error
         self._fd = fd
@@ -63,19 +68,19 @@ class FolderClaim:
     def release(self) -> None:
         """Give the folder back. Harmless when it is not held."""
         if self._fd is not None:
-            os.close(self._fd)
+            close_lock_file(self._fd)
             self._fd = None
 
 
 @contextmanager
 def wait_for_lock(path: Path) -> Generator[None]:
     """Have the lock on the file ``path``, which is made if need be, for a ``with`` block, after all who came before."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    fd = open_lock_file(path)
     try:
         _wait(fd)
         yield
     finally:
-        os.close(fd)
+        close_lock_file(fd)
 
 
 if sys.platform == "win32":

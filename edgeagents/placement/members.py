@@ -20,12 +20,14 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
+
+from edgeagents.placement.lock_files import close_lock_file, open_lock_file
 
 __all__ = ["Member", "Peer", "Standing", "find", "owners_folder", "peers"]
 
@@ -44,10 +46,14 @@ class Member:
         path = _file(folder, number)
         # What is there was left by a process that was killed while it joined: its number was never given to it.
         path.unlink(missing_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        about = json.dumps({"pid": os.getpid(), "pids": _pid_namespace(), "socket": socket}).encode()
-        os.pwrite(self._fd, _TIME.pack(self.holds_until) + about, 0)
+        self._fd = open_lock_file(path, os.O_EXCL)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            about = json.dumps({"pid": os.getpid(), "pids": _pid_namespace(), "socket": socket}).encode()
+            os.pwrite(self._fd, _TIME.pack(self.holds_until) + about, 0)
+        except BaseException:
+            self.drop()
+            raise
         self._path, self._mark = path, _mark(folder, number)
 
     def renew(self) -> bool:
@@ -64,14 +70,14 @@ class Member:
 
     def drop(self) -> None:
         """Give up a membership of which nobody was told: its number may be another's already, and so its file."""
-        os.close(self._fd)
+        close_lock_file(self._fd)
 
     def leave(self) -> None:
         """End the membership. Nothing of what it owned is in use any more."""
         self.holds_until = 0.0
         self._path.unlink(missing_ok=True)
         self._mark.unlink(missing_ok=True)
-        os.close(self._fd)
+        close_lock_file(self._fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +127,11 @@ class Peer:
 
     def end(self) -> None:
         """Kill the process, if it is one of this machine and still lapsed. For one that is frozen with a lock."""
-        if self.is_within_reach and self.standing == "lapsed":
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        if self.is_within_reach:
+            with _killing(self.pid) as kill:
+                # Looked at while the process is held: if it lives, it is the one that has the lock.
+                if self.standing == "lapsed":
+                    kill()
 
 
 def peers(folder: Path) -> Iterator[Peer]:
@@ -141,6 +149,31 @@ def find(folder: Path, number: int) -> Peer | None:
     except (FileNotFoundError, ValueError):
         return None
     return Peer(folder, number, about["pid"], about["socket"], about["pids"] == _pid_namespace())
+
+
+@contextmanager
+def _killing(pid: int) -> Generator[Callable[[], None]]:
+    """Give what kills the process that has ``pid`` now, and no later one that is given its number."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield lambda: None
+        return
+    except (AttributeError, OSError):  # It is not Linux, or an old one.
+        fd = None
+
+    def kill() -> None:
+        with suppress(ProcessLookupError):
+            if fd is None:
+                os.kill(pid, signal.SIGKILL)
+            else:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+
+    try:
+        yield kill
+    finally:
+        if fd is not None:
+            os.close(fd)
 
 
 def owners_folder(state: Path, worker: str) -> Path:

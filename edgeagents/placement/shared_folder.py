@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,26 +70,36 @@ class SharedFolder:
 
     async def start(self, local: Local) -> None:
         """See ``Placement``."""
-        self._claim.share()
         self._local = local
         self._loop = asyncio.get_running_loop()
-        self._socket_folder: str | None = None
-        self._socket = self._socket_path()
-        self._server = await asyncio.start_unix_server(self._connected, self._socket)
-        os.chmod(self._socket, 0o600)
-        self._registry = Registry(self._owners_folder)
-        self._member = self._join()
-        self._beat = threading.Thread(target=self._renew, name="edgeagents leases", daemon=True)
-        self._beat.start()
+        async with AsyncExitStack() as begun:
+            self._claim.share()
+            begun.callback(self._claim.release)
+            self._socket = self._socket_path(begun)
+            self._server = await asyncio.start_unix_server(self._connected, self._socket)
+            begun.callback(_unlink_socket, self._socket)
+            begun.callback(self._server.close)
+            os.chmod(self._socket, 0o600)
+            self._registry = Registry(self._owners_folder)
+            begun.callback(self._registry.close)
+            self._member = self._join()
+            begun.callback(self._leave)
+            begun.push_async_callback(self._end_links)
+            self._beat = threading.Thread(target=self._renew, name="edgeagents leases", daemon=True)
+            self._beat.start()
+            begun.callback(self._beat.join)
+            begun.callback(self._stopped.set)
+            self._begun = begun.pop_all()
 
-    def _socket_path(self) -> str:
+    def _socket_path(self, begun: AsyncExitStack) -> str:
         name = f"{os.getpid()}-{secrets.token_hex(4)}.sock"
         folder = self._owners_folder.absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if len(os.fsencode(folder / name)) > _SOCKET_PATH_BYTES:
             # The operating system bounds the path of a socket.
-            self._socket_folder = tempfile.mkdtemp(prefix="edgeagents-")
-            return f"{self._socket_folder}/{name}"
+            made = tempfile.mkdtemp(prefix="edgeagents-")
+            begun.callback(shutil.rmtree, made, ignore_errors=True)
+            return f"{made}/{name}"
         return str(folder / name)
 
     def _join(self) -> Member:
@@ -114,22 +124,20 @@ class SharedFolder:
 
     async def stop(self) -> None:
         """See ``Placement``."""
-        self._stopped.set()
-        self._beat.join()
+        await self._begun.aclose()
+
+    async def _end_links(self) -> None:
         await asyncio.gather(*(link.ended(self._seconds) for link in (*self._incoming, *self._outgoing)))
-        with suppress(FileNotFoundError):
-            os.unlink(self._socket)
-        if self._socket_folder is not None:
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
+
+    def _leave(self) -> None:
         try:
             owned = (shard for shard, lease in enumerate(self._leases) if lease is not None)
             self._registry.release(self._member, owned)
         except StorageError as error:
             # That the member has left is enough: others take what it had.
             _log.warning("%s", error)
-        self._member.leave()
-        self._registry.close()
-        self._claim.release()
+        finally:
+            self._member.leave()
 
     # Leases
 
@@ -327,6 +335,11 @@ class SharedFolder:
             self._hand_over(address.id.shard)
             return None
         return self._local.deliver(address, event, props)
+
+
+def _unlink_socket(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 class _OwnersUnknown(Exception):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from edgeagents import Agent, Runtime
 from edgeagents.errors import StorageUnavailable
 from edgeagents.hookspecs import hookimpl
 from edgeagents.objects import Lease
-from edgeagents.placement import members
+from edgeagents.placement import FolderClaim, members
 from edgeagents.placement.members import Member, Peer
 from edgeagents.placement.registry import Registry
 from edgeagents.placement.shared_folder import SharedFolder
@@ -170,3 +171,41 @@ def test_joining_that_is_not_kept_leaves_nobody(tmp_path, monkeypatch):
         registry.join(socket, 60)
     assert registry.count_members() == 0
     registry.close()
+
+
+async def test_a_start_that_fails_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
+    folder = tmp_path / ("a name that is too long for a socket beside the registry" * 2)
+    made: list[str] = []
+    make = tempfile.mkdtemp
+
+    def noted(**options: Any) -> str:
+        made.append(make(**options))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", noted)
+    in_the_way = folder / "owners" / "registry.db"
+    in_the_way.mkdir(parents=True)
+    async with agent_runtime(Desk, storage=tmp_path / "another") as runtime:
+        placement = SharedFolder(folder)
+        with pytest.raises(StorageUnavailable, match="registry"):
+            await placement.start(runtime)
+        assert list((folder / "owners").iterdir()) == [in_the_way]
+        assert [Path(each).exists() for each in made] == [False]
+        whole = FolderClaim(folder)
+        whole.take_whole()
+        whole.release()
+        in_the_way.rmdir()
+        await placement.start(runtime)
+        await placement.stop()
+
+
+def test_only_a_process_that_has_the_lock_is_killed(tmp_path):
+    """The process that had the pid may have ended, and another one have it."""
+    member = Member(tmp_path, 1, "/nowhere.sock", 0.0)
+    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with stranger:
+        peer = members.find(tmp_path, 1)
+        assert isinstance(peer, Peer)
+        member.drop()
+        replace(peer, pid=stranger.pid).end()
+        assert stranger.poll() is None

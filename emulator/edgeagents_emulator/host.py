@@ -43,6 +43,7 @@ from wrangler_compat.own_environment import OwnEnvironment
 __all__ = ["BootFailed", "EmulatorApp"]
 
 _log = logging.getLogger("edgeagents.emulator")
+_UPDATED = "Local server updated and ready"
 _HINT = "It is shown to this machine alone, by edgeagents dev."
 
 
@@ -71,6 +72,11 @@ class EmulatorApp:
             await self._lifespan(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
+
+    @property
+    def banner(self) -> str:
+        """What a session begins with, empty while nothing runs."""
+        return "" if self._session is None else self._session.banner
 
     async def stop(self) -> None:
         """Stop the project, where no lifespan does it. Harmless when it does not run."""
@@ -154,6 +160,7 @@ class _Session:
     ) -> None:
         self._projects, self._runtimes, self._environments = projects, runtimes, environments
         self._shows_errors = options.shows_errors
+        self.banner = "\n".join(map(banner, projects))
         self.runtime = runtime = runtimes[0]
         self.app = with_own_hosts(WorkerApp(runtime, fetch=self._fetch), Hosts(options.allowed_hosts))
 
@@ -239,8 +246,8 @@ async def _boot_in(
         raise BootFailed(str(error)) from error
     for fault in filter(None, (environment.fault for environment in environments)):
         _log.warning("%s", fault)
+    _log.info("%s", _UPDATED if session.banner == options.known_banner else session.banner)
     for project in projects:
-        _log.info("%s", banner(project))
         if project.config.diagnostics.warnings:
             _log.warning("%s", project.config.diagnostics.render(project.config.title))
     return session

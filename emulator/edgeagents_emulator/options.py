@@ -24,6 +24,7 @@ class Options:
     ``limits`` are fields of ``edgeagents.Limits`` as text.
     ``history`` is for how many days each object's past is kept, as text; 0 for none of it.
     ``shows_errors`` has the answer to a request that failed tell this machine why, as the log does.
+    ``known_banner`` is what somebody has read already, so that it is not shown again.
     ``serves_when_broken`` has a worker that cannot start answer with what is wrong, for a session that reloads.
     """
 
@@ -41,6 +42,7 @@ class Options:
     certificate: tuple[str, str] | None = None
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     history: str | None = None
+    known_banner: str = ""
     serves_when_broken: bool = False
     shows_errors: bool = False
 

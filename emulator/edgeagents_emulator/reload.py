@@ -32,13 +32,19 @@ async def serve_and_reload(
     the next change.
     """
     stop = asyncio.Event()
+    turns = _Turns(process, replace(options, serves_when_broken=True), listener, folders)
+
+    def end() -> None:
+        if stop.is_set():
+            turns.kill()  # Somebody has no patience.
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     process.serve(options, listener)
     # Imported while the other process starts.
     from edgeagents_emulator.watching import changes_in
 
-    turns = _Turns(process, replace(options, serves_when_broken=True), listener, folders)
     changes = changes_in(folders, stop)
     changed = asyncio.ensure_future(anext(changes, None))
     stopped = asyncio.ensure_future(stop.wait())
@@ -76,9 +82,10 @@ class _Turns:
 
     async def ended(self) -> int:
         """Return the status with which the one that serves ends. Once it answers, the next one gets ready."""
-        modules = await self._process.ready()
-        if modules is not None and self._next is None:
-            self._next = ServingProcess(ahead=Ahead(self._folders, modules))
+        ready = await self._process.ready()
+        if ready is not None and self._next is None:
+            self._options = replace(self._options, known_banner=ready.banner or self._options.known_banner)
+            self._next = ServingProcess(ahead=Ahead(self._folders, ready.modules))
         return await self._process.wait()
 
     async def next(self) -> None:
@@ -89,6 +96,10 @@ class _Turns:
             self._next = None
         self._process, self._next = self._next or ServingProcess(), None
         self._process.serve(self._options, self._listener)
+
+    def kill(self) -> None:
+        """End the one that serves at once."""
+        self._process.kill()
 
     async def stop(self) -> None:
         """End both."""

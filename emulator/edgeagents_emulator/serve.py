@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import gc
 import importlib.util
-import json
 import os
 import signal
 import socket
@@ -107,19 +106,20 @@ async def _serve(app: EmulatorApp, options: Options, listener: int, line: socket
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    from edgeagents_emulator.serving_process import Ready
+    from edgeagents_emulator.stopping import Stopping
+
+    stopping = Stopping()
 
     def wait_for_the_end() -> None:
         line.recv(1)
-        loop.call_soon_threadsafe(stop.set)
+        stopping.stop()
 
     async def telling(scope: Scope, receive: Receive, send: Send) -> None:
         async def tell(message: Message) -> None:
             await send(message)
             if message["type"] == "lifespan.startup.complete":
-                line.sendall(json.dumps(modules_of_ours()).encode() + b"\n")
+                line.sendall(Ready(app.banner, modules_of_ours()).to_json().encode() + b"\n")
 
         await app(scope, receive, tell if scope["type"] == "lifespan" else send)
 
@@ -130,7 +130,7 @@ async def _serve(app: EmulatorApp, options: Options, listener: int, line: socket
         config.certfile, config.keyfile = options.certificate
     config.errorlog = None
     config.graceful_timeout = 3.0
-    await serve(telling, config, shutdown_trigger=stop.wait)  # pyright: ignore[reportArgumentType]
+    await serve(telling, config, shutdown_trigger=stopping.wait)  # pyright: ignore[reportArgumentType]
 
 
 if __name__ == "__main__":

@@ -14,32 +14,44 @@ import sysconfig
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.starting import Started, start
 
-__all__ = ["STOP_SECONDS", "Ahead", "ServingProcess"]
+__all__ = ["STOP_SECONDS", "Ahead", "Ready", "ServingProcess"]
 
 STOP_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """What a process may do before it is told to serve: import ``modules``, which the one before it had, from where
-    the projects in ``folders`` find them."""
-
-    folders: Sequence[str] = ()
-    modules: Sequence[str] = ()
-
+class _Told:
     @classmethod
-    def from_json(cls, text: str | bytes) -> Ahead:
+    def from_json(cls, text: str | bytes) -> Self:
         """Return what ``to_json`` has written."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
         """Return a line for another process."""
         return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class Ready(_Told):
+    """What a process says when it answers requests: its banner, empty for a worker that is broken, and which modules
+    the next one had better have."""
+
+    banner: str
+    modules: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Ahead(_Told):
+    """What a process may do before it is told to serve: import ``modules``, which the one before it had, from where
+    the projects in ``folders`` find them."""
+
+    folders: Sequence[str] = ()
+    modules: Sequence[str] = ()
 
 
 class ServingProcess:
@@ -67,15 +79,15 @@ class ServingProcess:
             socket.send_fds(self._line, [options.to_json().encode(), b"\n"], [listener.fileno()])
         self._line.setblocking(False)
 
-    async def ready(self) -> list[str] | None:
-        """Wait until it answers requests; return which modules the next one had better have. None when it ended."""
+    async def ready(self) -> Ready | None:
+        """Wait until it answers requests and return what it says. None when it ended before."""
         told = b""
         while not told.endswith(b"\n"):
             more = await self._read()
             if not more:
                 return None
             told += more
-        return json.loads(told)
+        return Ready.from_json(told)
 
     async def wait(self) -> int:
         """Wait for its end and return its status."""
@@ -99,6 +111,10 @@ class ServingProcess:
         finally:
             self.close()
         return True
+
+    def kill(self) -> None:
+        """End it at once; somebody waits for its end."""
+        self._process.kill()
 
     def close(self) -> None:
         """Kill it if it is still there. Harmless when it is not."""

@@ -323,3 +323,63 @@ def test_a_variable_without_a_value_is_told(project: MakeProject, monkeypatch: p
 
 def test_the_root_of_the_checkout_is_no_project() -> None:
     assert not any((ROOT / name).exists() for name in ("wrangler.json", "wrangler.jsonc", "wrangler.toml"))
+
+
+BUSY = """
+import asyncio, threading
+from edgeagents import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if request.path == "/wait":
+            print("waits", flush=True)
+            await asyncio.Event().wait()
+        if request.path == "/block":
+            print("blocks", flush=True)
+            threading.Event().wait()
+        return Response("one")
+"""
+
+
+@contextmanager
+def asked(running: Dev, path: str, says: str) -> Iterator[None]:
+    """Have a request open that is not answered."""
+    host, _, port = running.address.partition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        until(lambda: says in running.log, "the worker to be asked")
+        yield
+
+
+@pytest.mark.server
+def test_a_worker_that_keeps_the_event_loop_does_not_keep_its_successor_waiting(project: MakeProject) -> None:
+    folder = project(BUSY, durable_objects=None, migrations=None)
+    with dev(folder) as running, asked(running, "/block", "blocks"):
+        (folder / "src" / "entry.py").write_text(BUSY.replace('"one"', '"two"'))
+        until(lambda: "kept the event loop for itself and was ended" in running.log, "its end", seconds=8)
+        assert running.get() == (200, "two")
+
+
+@pytest.mark.server
+def test_a_second_control_c_ends_it_at_once(project: MakeProject) -> None:
+    with dev(project(BUSY, durable_objects=None, migrations=None)) as running, asked(running, "/wait", "waits"):
+        running.process.send_signal(signal.SIGINT)
+        until(lambda: "Shutting down" in running.log, "the first one to be taken")
+        assert running.process.poll() is None
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(1.5) == 0
+
+
+@pytest.mark.server
+def test_the_bindings_are_shown_again_only_when_they_are_others(project: MakeProject) -> None:
+    folder = project()
+    entry = folder / "src" / "entry.py"
+    with dev(folder) as running:
+        assert running.get() == (200, "hello")
+        entry.write_text(entry.read_text().replace('"hello"', '"hello again"'))
+        until(lambda: "Local server updated and ready" in running.log, "the new code")
+        assert running.log.count("env.GREETING") == 1
+        (folder / ".dev.vars").write_text("KEY=open\nMORE=yes")
+        until(lambda: "env.MORE" in running.log, "the new variable")
+        assert running.log.count("env.GREETING") == 2

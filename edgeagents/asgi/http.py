@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
 
 from edgeagents.asgi.broken_off import BrokenOff, CutOff
 from edgeagents.asgi.channel import RequestChannel
@@ -22,6 +21,7 @@ from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Handle, Message, Receive, Scope, Send
 from edgeagents.errors import BodyTooLarge, ClientDisconnected
 from edgeagents.http import Request, Response
+from edgeagents.http.closing import close
 from edgeagents.objects.clock import TimerHandle
 
 __all__ = ["serve_http"]
@@ -228,7 +228,7 @@ class _Stream:
         finally:
             if beat is not None:
                 beat.cancel()
-            await _close(stream)
+            await close(stream)
 
     async def _start(self) -> None:
         await self._send({"type": "http.response.start", "status": self._response.status, "headers": self._fields})
@@ -244,12 +244,6 @@ class _Stream:
         except OSError as error:
             self._channel.lost()
             raise ClientDisconnected from error
-
-
-async def _close(stream: AsyncIterator[bytes]) -> None:
-    aclose = getattr(stream, "aclose", None)
-    if aclose is not None:
-        await aclose()
 
 
 def _is_event_stream(response: Response) -> bool:

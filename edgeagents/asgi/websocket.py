@@ -21,6 +21,7 @@ from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Handle, Message, Receive, Scope, Send
 from edgeagents.errors import TooManySockets
 from edgeagents.http import Request, Response
+from edgeagents.http.closing import close
 
 if TYPE_CHECKING:
     from edgeagents.objects.websocket import WebSocket
@@ -152,7 +153,7 @@ async def _deny(response: Response, fields: list[tuple[bytes, bytes]], scope: Sc
                 async for chunk in stream:
                     await send({"type": "websocket.http.response.body", "body": chunk, "more_body": True})
             finally:
-                await response.aclose()
+                await close(stream)
             await send({"type": "websocket.http.response.body", "body": b""})
         else:
             body = await response.bytes()

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaita
 from typing import TYPE_CHECKING, cast
 
 from edgeagents.errors import BodyTooLarge
+from edgeagents.http.closing import close
 
 if TYPE_CHECKING:
     from types import AsyncGeneratorType
@@ -64,9 +65,7 @@ class ByteStream(AsyncIterator[bytes]):
         if not self._chunks.ag_running:
             await self._chunks.aclose()
         # It is not the chunks' to do: where none was taken, they close nothing.
-        close = getattr(self._source, "aclose", None)
-        if close is not None:
-            await close()
+        await close(self._source)
 
 
 async def _as_bytes(source: AsyncIterator[bytes | str]) -> AsyncGenerator[bytes, None]:
@@ -103,10 +102,10 @@ class _InThread(AsyncIterator["bytes | str"]):
         return cast("bytes | str", item)
 
     async def aclose(self) -> None:
-        close = getattr(self._iterator, "close", None)
-        if close is not None:
+        end = getattr(self._iterator, "close", None)
+        if end is not None:
             try:
-                await asyncio.to_thread(close)
+                await asyncio.to_thread(end)
             except ValueError:
                 # "generator already executing": its thread is still making the chunk that nobody waits for.
                 pass
@@ -173,7 +172,5 @@ async def gather(stream: AsyncIterator[bytes], limit: int | None, setting: str |
                 raise BodyTooLarge(limit, setting)
             chunks.append(chunk)
     finally:
-        aclose = getattr(stream, "aclose", None)
-        if aclose is not None:
-            await aclose()
+        await close(stream)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -18,6 +18,7 @@ from werkzeug.sansio import multipart
 
 from edgeagents.errors import BadRequest, BodyTooLarge
 from edgeagents.http.body import gather
+from edgeagents.http.closing import close
 
 __all__ = ["FormData", "read_form"]
 
@@ -102,9 +103,7 @@ class _MultipartReader:
             self._form.close()
             raise
         finally:
-            aclose = getattr(stream, "aclose", None)
-            if aclose is not None:
-                await aclose()
+            await close(stream)
         return self._form
 
     def _without_cut_delimiter(self, data: bytes) -> bytes:

@@ -13,6 +13,7 @@ from werkzeug.http import dump_cookie, generate_etag, parse_range_header, quote_
 from werkzeug.sansio.http import is_resource_modified
 
 from edgeagents.http.body import BodySource, ByteStream, encode_text, gather
+from edgeagents.http.closing import close
 from edgeagents.http.header_fields import FIELD_NAMES, check_value
 from edgeagents.http.json_values import write_json
 from edgeagents.http.request import HeadersInit, Request
@@ -150,9 +151,7 @@ class Response:
         # A generator that never ran does not close what it was given, so the source is closed by itself too.
         streams = (self.stream(), ByteStream(self._body)) if self._maps else (self.stream(),)
         for stream in streams:
-            aclose = getattr(stream, "aclose", None)
-            if aclose is not None:
-                await aclose()
+            await close(stream)
 
     async def bytes(self) -> builtins.bytes:
         """Return the body, all of it."""
@@ -299,6 +298,4 @@ class _EncodedEvents(AsyncIterator[bytes]):
         return event.encode()
 
     async def aclose(self) -> None:
-        aclose = getattr(self._events, "aclose", None)
-        if aclose is not None:
-            await aclose()
+        await close(self._events)

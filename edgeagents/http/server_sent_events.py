@@ -11,11 +11,14 @@ import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
-from edgeagents.http.body import encode_text
+from edgeagents.http.body import DEFAULT_BUFFER_LIMIT, encode_text
+from edgeagents.http.closing import close
 
 __all__ = ["EventStreamParser", "ServerSentEvent", "parse_event_stream"]
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+# No browser waits for longer, and int() refuses thousands of digits.
+_RETRY_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +63,18 @@ class EventStreamParser:
 
     As a browser does, it reports an event only when it has data and its blank line has come. Each event has
     the id that was last sent, so that a reader may resume from any of them. With ``comments``, comments are
-    reported as events of their own.
+    reported as events of their own. An event of more than ``limit`` characters raises ValueError.
     """
 
-    def __init__(self, *, comments: bool = False) -> None:
+    def __init__(self, *, comments: bool = False, limit: int = DEFAULT_BUFFER_LIMIT) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._comments = comments
-        self._text = ""
+        self._comments, self._limit = comments, limit
+        self._begun: list[str] = []
+        """The pieces of a line that has not ended."""
+        self._begun_size = self._data_size = 0
         self._at_start = True
+        self._is_half_ended = False
+        """Whether the last line ended with CR, of which LF may be the other half."""
         self._data: list[str] = []
         self._event = ""
         self._retry: int | None = None
@@ -75,20 +82,35 @@ class EventStreamParser:
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
         """Return the events that ``chunk`` completes."""
-        text = self._text + self._decode(chunk)
-        if self._at_start and text:
+        text = self._decode(chunk)
+        events: list[ServerSentEvent] = []
+        if not text:
+            return events
+        if self._at_start:
             text = text.removeprefix("\ufeff")
             self._at_start = False
-        events: list[ServerSentEvent] = []
+        if self._is_half_ended:
+            text = text.removeprefix("\n")
+        self._is_half_ended = text.endswith("\r")
         start = 0
         for end in _LINE_END.finditer(text):
-            if end.group() == "\r" and end.end() == len(text):
-                # Half of a CRLF, perhaps.
-                break
-            self._line(text[start : end.start()], events)
+            line = text[start : end.start()]
+            if self._begun:
+                line = "".join([*self._begun, line])
+                self._begun, self._begun_size = [], 0
+            self._line(line, events)
             start = end.end()
-        self._text = text[start:]
+        if start < len(text):
+            self._begun.append(text[start:])
+            self._begun_size += len(text) - start
+            self._check_size()
         return events
+
+    def _check_size(self) -> None:
+        if self._begun_size + self._data_size > self._limit:
+            raise ValueError(
+                f"A server-sent event is longer than {self._limit} characters: EventStreamParser(limit=...)"
+            )
 
     def _line(self, line: str, events: list[ServerSentEvent]) -> None:
         if not line:
@@ -101,7 +123,7 @@ class EventStreamParser:
                         retry=self._retry,
                     )
                 )
-            self._data, self._event, self._retry = [], "", None
+            self._data, self._event, self._retry, self._data_size = [], "", None, 0
             return
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
@@ -111,11 +133,13 @@ class EventStreamParser:
                     events.append(ServerSentEvent(comment=value))
             case "data":
                 self._data.append(value)
+                self._data_size += len(value) + 1
+                self._check_size()
             case "event":
                 self._event = value
             case "id" if "\0" not in value:
                 self.last_event_id = value
-            case "retry" if value.isascii() and value.isdigit():
+            case "retry" if value.isascii() and value.isdigit() and len(value) <= _RETRY_DIGITS:
                 self._retry = int(value)
             case _:
                 pass
@@ -124,6 +148,9 @@ class EventStreamParser:
 async def parse_event_stream(chunks: AsyncIterable[bytes], *, comments: bool = False) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of a stream of bytes, as each one is complete."""
     parser = EventStreamParser(comments=comments)
-    async for chunk in chunks:
-        for event in parser.feed(chunk):
-            yield event
+    try:
+        async for chunk in chunks:
+            for event in parser.feed(chunk):
+                yield event
+    finally:
+        await close(chunks)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from time import process_time
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -51,6 +54,7 @@ def parse(wire: bytes, *, cut: int = 0, comments: bool = False) -> list[ServerSe
         pytest.param(b"event: x\n\ndata: a\n\n", [ServerSentEvent(data="a")], id="nothing without data"),
         pytest.param(b"data: a\n", [], id="unfinished"),
         pytest.param(b"retry: 5\ndata: a\n\n", [ServerSentEvent(data="a", retry=5)], id="retry"),
+        pytest.param(b"retry: " + b"9" * 5000 + b"\ndata: a\n\n", [ServerSentEvent(data="a")], id="retry without end"),
         pytest.param(b"retry: x\nid: \0\nnope: 1\ndata: a\n\n", [ServerSentEvent(data="a")], id="ignored fields"),
         pytest.param("data: ü€\n\n".encode(), [ServerSentEvent(data="ü€")], id="characters are cut"),
         pytest.param(b": c\n\ndata: a\n\n", [ServerSentEvent(data="a")], id="comment"),
@@ -70,6 +74,65 @@ async def test_parse_event_stream_yields_as_it_comes():
         yield b"\ndata: b\n\n"
 
     assert [event.data async for event in parse_event_stream(chunks())] == ["a", "b"]
+
+
+async def test_a_stream_that_is_not_read_to_its_end_is_closed():
+    closed: list[bool] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"data: a\n\n"
+        finally:
+            closed.append(True)
+
+    async with aclosing(cast("AsyncGenerator[ServerSentEvent]", parse_event_stream(chunks()))) as events:
+        assert (await anext(events)).data == "a"
+
+    assert closed == [True]
+
+
+def test_an_event_is_reported_when_its_blank_line_begins_to_end():
+    parser = EventStreamParser()
+
+    assert parser.feed(b"data: a\r\n\r") == [ServerSentEvent(data="a")]
+    assert parser.feed(b"\ndata: b\r\r") == [ServerSentEvent(data="b")]
+    assert parser.feed(b"\n") == []
+
+
+def test_a_long_line_that_comes_in_many_pieces_takes_no_longer_than_its_pieces():
+    parser = EventStreamParser()
+    began = process_time()
+
+    parser.feed(b"data: ")
+    for _ in range(1024):
+        parser.feed(b"x" * 4096)
+    events = parser.feed(b"\n\n")
+
+    # Ten seconds, if each piece were looked through with all that came before it.
+    assert process_time() - began < 2
+    assert events == [ServerSentEvent(data="x" * 4096 * 1024)]
+
+
+@pytest.mark.parametrize(
+    "wire", [b"data: 12345678901", b"data: 12345\ndata: 67890\n", b"data\n" * 11, b": 12345678901"], ids=str
+)
+@pytest.mark.parametrize("cut", [0, 1])
+def test_an_event_that_is_longer_than_the_limit_is_refused(wire: bytes, cut: int):
+    parser = EventStreamParser(limit=10)
+    pieces = [wire[i : i + cut] for i in range(0, len(wire), cut)] if cut else [wire]
+
+    with pytest.raises(ValueError, match="longer than 10 characters"):
+        for piece in pieces:
+            parser.feed(piece)
+
+
+def test_the_limit_is_for_each_event_and_comments_that_are_over_do_not_count():
+    parser = EventStreamParser(limit=10)
+
+    events = [event for _ in range(5) for event in parser.feed(b": 12345\ndata: 123\n: 12345\n\n")]
+
+    assert [event.data for event in events] == ["123"] * 5
 
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

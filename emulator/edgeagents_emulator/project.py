@@ -157,7 +157,18 @@ def _with_code(
         code.unload()
         raise
     warn_of_deployment(config, worker.classes)
+    if is_alone:
+        _warn_of_silence(config, worker)
     return Project(config, code, worker, state_folder_of(options, config), secret_files)
+
+
+def _warn_of_silence(config: Config, worker: Worker) -> None:
+    """Warn of a worker that answers nothing: most often its class has another name."""
+    if worker.entrypoint is None and not worker.classes and not config.values.get("assets"):
+        named = f", and {' and '.join(worker.entrypoints)} is not asked" if worker.entrypoints else ""
+        config.at("main").warning(
+            "class", f"has neither a class Default(WorkerEntrypoint) nor an agent{named}: all requests are answered 404"
+        )
 
 
 def _look_closer(config: Config, known_kinds: frozenset[str]) -> None:

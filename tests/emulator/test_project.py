@@ -92,6 +92,18 @@ def test_a_worker_may_have_agents_alone(project: MakeProject) -> None:
         assert made.worker.entrypoint is None
 
 
+@pytest.mark.parametrize(
+    ("worker", "words"),
+    [
+        ("x = 1\n", "main: has neither a class Default(WorkerEntrypoint) nor an agent: all requests are answered 404"),
+        ("from edgeagents import WorkerEntrypoint\nclass Site(WorkerEntrypoint): pass\n", ", and Site is not asked: "),
+    ],
+)
+def test_a_worker_that_answers_nothing_is_warned_of(project: MakeProject, worker: str, words: str) -> None:
+    with loaded(project(worker, durable_objects=None, migrations=None)) as made:
+        assert words in made.config.diagnostics.render("it")
+
+
 def test_what_cloudflare_would_refuse_is_a_warning(project: MakeProject) -> None:
     steps = [{"tag": "v1", "new_sqlite_classes": ["Countr"]}]
     with loaded(project(AGENT, migrations=steps, compatibility_date="2999-01-01")) as made:

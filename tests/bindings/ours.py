@@ -52,6 +52,7 @@ VOLATILE: Final = frozenset(
     [
         *("version", "uploaded", "uploadId", "cursor", "expiration", "metrics", "oldestMessageTimestamp", "timestamp"),
         "messageId",
+        "variants",
         *("duration", "served_by", "served_by_region", "served_by_primary", "size_after", "timings", "total_attempts"),
         # See test_counts_of_d1.py.
         *("rows_read", "rows_written"),

@@ -18,7 +18,7 @@ const FIELDS = {
   R2MultipartUpload: ["key", "uploadId"],
 };
 FIELDS.GetResult = [...FIELDS.HeadResult, "bodyUsed"];
-const VOLATILE = new Set(["version", "uploaded", "uploadId", "duration", "served_by", "served_by_region", "served_by_primary", "size_after", "rows_read", "rows_written", "metrics", "timings", "total_attempts", "messageId", "cursor", "expiration", "oldestMessageTimestamp", "timestamp"]);
+const VOLATILE = new Set(["version", "uploaded", "uploadId", "duration", "served_by", "served_by_region", "served_by_primary", "size_after", "rows_read", "rows_written", "metrics", "timings", "total_attempts", "messageId", "variants", "cursor", "expiration", "oldestMessageTimestamp", "timestamp"]);
 
 function shown(value, key = "") {
   if (value === undefined) return { $: "undefined" };

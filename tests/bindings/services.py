@@ -278,6 +278,41 @@ IMAGES: Final = [
     call("pictured", ref("made")),
 ]
 
+HOSTED: Final = [
+    call(
+        "IMAGES.hosted.upload", file(PNG), {"id": "a", "filename": "a.png", "metadata": {"of": "a"}, "creator": "ann"}
+    ),
+    call("IMAGES.hosted.upload", file(JPEG), {"id": "b", "requireSignedURLs": True}),
+    call("IMAGES.hosted.upload", stream(PNG), {"id": "c", "encoding": "base64"}),
+    call("IMAGES.hosted.upload", raw(1, 2, 3), {"id": "d", "creator": "ann"}),
+    call("IMAGES.hosted.list"),
+    call("IMAGES.hosted.list", {"limit": 2}),
+    call("IMAGES.hosted.list", {"limit": 2, "cursor": "b"}),
+    call("IMAGES.hosted.list", {"limit": 2, "cursor": "nowhere"}),
+    call("IMAGES.hosted.list", {"sortOrder": "desc", "limit": 3}),
+    call("IMAGES.hosted.list", {"creator": "ann"}),
+    call("IMAGES.hosted.list", {"creator": "nobody"}),
+    call("IMAGES.hosted.list", {"limit": 0}),
+    call("IMAGES.hosted.image", "a", keep="a", quiet=True),
+    call("a.details"),
+    call("a.bytes", keep="bytes", quiet=True),
+    call("IMAGES.info", ref("bytes")),
+    call("a.update", {"metadata": {"new": 1}, "requireSignedURLs": True}),
+    call("a.update", {"creator": "bob"}),
+    call("a.update", {}),
+    call("a.details"),
+    call("a.delete"),
+    call("a.delete"),
+    call("a.details"),
+    call("a.bytes"),
+    call("a.update", {"creator": "bob"}),
+    call("IMAGES.hosted.list", {"limit": 1}),
+    call("IMAGES.hosted.upload", file(PNG), {"id": "b"}),
+    call("IMAGES.hosted.image", "c", keep="c", quiet=True),
+    call("c.bytes", keep="bytes", quiet=True),
+    call("IMAGES.info", ref("bytes")),
+]
+
 # As much as there may be of everything, and more.
 ANALYTICS: Final = [
     call("POINTS.writeDataPoint", {"indexes": ["i"], "blobs": ["a", "b"], "doubles": [1, 2.5]}),
@@ -318,6 +353,7 @@ SERVICES: Final[dict[str, list[Step]]] = {
     "mail": MAIL,
     "arrivals": ARRIVALS,
     "images": IMAGES,
+    "hosted": HOSTED,
     "analytics": ANALYTICS,
     "pipelines": PIPELINES,
     "addresses": ADDRESSES,

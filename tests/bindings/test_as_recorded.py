@@ -177,6 +177,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
         ),
         **_at("so are a size and a fit", made({"width": 0}), made({"width": 4, "fit": "nothing"})),
     },
+    "hosted": {},
     "analytics": {},
     "pipelines": {},
     "addresses": {},

@@ -50,6 +50,8 @@ __all__ = ["camel_case", "from_js", "js_error", "snake_case", "to_js_value"]
 @functools.cache
 def snake_case(name: str) -> str:
     """Return ``expirationTtl`` as ``expiration_ttl``."""
+    # The plural of what is written in capitals, as in ``requireSignedURLs``.
+    name = re.sub(r"(?<=[A-Z])s(?=[A-Z]|$)", "S", name)
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 

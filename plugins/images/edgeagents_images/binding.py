@@ -9,20 +9,12 @@ from typing import Any, ClassVar, Self
 
 from edgeagents.http import Response
 from edgeagents_images import codec
-from edgeagents_images.errors import ImagesError, Operation
+from edgeagents_images.content import Content, read_content
+from edgeagents_images.errors import ImagesError
+from edgeagents_images.hosted import HostedImages
 from edgeagents_images.operations import check_transform, draw, invalid, on_background, transform
 
 __all__ = ["ImageTransformer", "Images", "TransformationResult"]
-
-Content = bytes | AsyncIterator[bytes]
-
-
-async def _read(content: Any, operation: Operation) -> bytes:
-    if isinstance(content, bytes | bytearray | memoryview):
-        return bytes(content)
-    if not isinstance(content, AsyncIterator):
-        raise ImagesError(operation, 9523, "ERROR: Expected image in request")
-    return b"".join([bytes(piece) async for piece in content])
 
 
 class Images:
@@ -30,42 +22,45 @@ class Images:
 
     js_name: ClassVar[str] = "ImagesBindingImpl"
 
-    async def info(self, stream: Content, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def __init__(self, hosted: HostedImages | None = None) -> None:
+        self._hosted = hosted
+
+    async def info(self, stream: Content, *, encoding: str | None = None) -> dict[str, Any]:
         """Return ``{"format", "fileSize", "width", "height"}``; of an SVG only its format.
 
-        Raises ``ImagesError`` for what is no picture.
+        The stream is the picture's, or with an ``encoding`` of ``base64`` such text. Raises ``ImagesError`` for what is
+        no picture.
         """
-        content = await _read(stream, "INFO")
+        content = await read_content(stream, "INFO", encoding)
         if codec.is_svg(content):
             return {"format": codec.SVG}
         image = codec.open_image(content, "INFO")
-        kinds = {name: media_type for media_type, name in codec.FORMATS.items()}
         return {
-            "format": kinds[image.format or "PNG"],
+            "format": codec.media_type_of(image),
             "fileSize": len(content),
             "width": image.width,
             "height": image.height,
         }
 
-    def input(self, stream: Content, options: Mapping[str, Any] | None = None) -> ImageTransformer:
-        """Return what changes the picture in ``stream``."""
-        return ImageTransformer(stream)
+    def input(self, stream: Content, *, encoding: str | None = None) -> ImageTransformer:
+        """Return what changes the picture in ``stream``, which may be in the ``encoding`` ``base64``."""
+        return ImageTransformer(stream, encoding)
 
     @property
-    def hosted(self) -> Any:
-        """Raises: pictures that Cloudflare stores have no local meaning."""
-        raise ImagesError(
-            "INFO", 9523, "Hosted images are a service of Cloudflare's: keep pictures in an R2 bucket here"
-        )
+    def hosted(self) -> HostedImages:
+        """Pictures that are kept."""
+        if self._hosted is None:
+            raise ImagesError("INFO", 9523, "ERROR: There is no store here: Images(hosted) has none")
+        return self._hosted
 
 
 class ImageTransformer:
-    """A picture and what is to be done with it. It is read and changed by ``output``, once."""
+    """A picture and what is to be done with it. It is read and changed by ``output``, or drawn over another, once."""
 
     js_name: ClassVar[str] = "ImageTransformerImpl"
 
-    def __init__(self, stream: Content) -> None:
-        self._stream = stream
+    def __init__(self, stream: Content, encoding: str | None = None) -> None:
+        self._stream, self._encoding = stream, encoding
         self._steps: list[tuple[Mapping[str, Any], ImageTransformer | Content | None]] = []
         self._is_consumed = False
 
@@ -111,6 +106,8 @@ class ImageTransformer:
     ) -> Self:
         """Draw another picture over this one: a stream, or what another ``input`` gave."""
         options = {name: value for name, value in locals().items() if name not in ("self", "image")}
+        if isinstance(image, ImageTransformer):
+            image._consume()
         self._steps.append((options, image))
         return self
 
@@ -131,7 +128,8 @@ class ImageTransformer:
             raise ImagesError("TRANSFORM", 9520, text)
         if quality is not None and (isinstance(quality, str) or not 1 <= quality <= 100):
             raise invalid(f"quality is a number from 1 to 100, not {quality!r}")
-        source, steps = await self._consume()
+        self._consume()
+        source, steps = await self._read()
         moves = codec.can_be_animated(format) and anim is not False
 
         def work() -> bytes:
@@ -144,22 +142,24 @@ class ImageTransformer:
         # Pillow lets other threads run while it works.
         return TransformationResult(await asyncio.to_thread(work), format)
 
-    async def _consume(self) -> tuple[Any, list[tuple[Mapping[str, Any], Any]]]:
-        """Return the picture and the steps, with those pictures read that are drawn over it."""
+    def _consume(self) -> None:
         if self._is_consumed:
             text = "ImageTransformer consumed; you may only call .output() or draw a transformer once"
             raise ImagesError("TRANSFORM", 9525, text)
         self._is_consumed = True
+
+    async def _read(self) -> tuple[Any, list[tuple[Mapping[str, Any], Any]]]:
+        """Return the picture and the steps, with those pictures read that are drawn over it."""
         steps: list[tuple[Mapping[str, Any], Any]] = []
         for options, over in self._steps:
             if over is None:
                 check_transform(options)
                 steps.append((options, None))
-            elif isinstance(over, ImageTransformer):
-                steps.append((options, await over._consume()))
             else:
-                steps.append((options, (codec.open_image(await _read(over, "TRANSFORM"), "TRANSFORM"), [])))
-        return codec.open_image(await _read(self._stream, "TRANSFORM"), "TRANSFORM"), steps
+                drawn = over if isinstance(over, ImageTransformer) else ImageTransformer(over)
+                steps.append((options, await drawn._read()))
+        content = await read_content(self._stream, "TRANSFORM", self._encoding)
+        return codec.open_image(content, "TRANSFORM"), steps
 
 
 def _applied(image: Any, steps: list[tuple[Mapping[str, Any], Any]]) -> Any:
@@ -191,9 +191,9 @@ class TransformationResult:
             raise invalid(f"encoding is 'base64', not {encoding!r}")
         return _whole(base64.b64encode(self._content) if encoding else self._content)
 
-    def response(self) -> Response:
-        """Return a response with it."""
-        return Response(self._content, headers={"content-type": self._media_type})
+    def response(self, *, headers: Mapping[str, str] | None = None) -> Response:
+        """Return a response with it, and with further ``headers``."""
+        return Response(self._content, headers={**(headers or {}), "content-type": self._media_type})
 
 
 async def _whole(content: bytes) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ from edgeagents_images.errors import ImagesError, Operation
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FORMATS", "SVG", "can_be_animated", "decode", "encode", "is_svg", "open_image"]
+__all__ = ["FORMATS", "SVG", "can_be_animated", "decode", "encode", "is_svg", "media_type_of", "open_image"]
 
 FORMATS: Final = {
     "image/png": "PNG",
@@ -23,6 +23,7 @@ FORMATS: Final = {
     "image/gif": "GIF",
 }
 SVG: Final = "image/svg+xml"
+_MEDIA_TYPES: Final = {name: media_type for media_type, name in FORMATS.items()}
 MOST_PIXELS: Final = 100_000_000
 _QUALITY: Final = 85
 _LOSSY: Final = frozenset({"JPEG", "WEBP", "AVIF"})
@@ -49,6 +50,11 @@ def open_image(content: bytes, operation: Operation) -> Image:
     if image.width * image.height > MOST_PIXELS:
         raise _too_large(operation)
     return image
+
+
+def media_type_of(image: Image) -> str:
+    """Return the media type of a picture that ``open_image`` has returned."""
+    return _MEDIA_TYPES[image.format or "PNG"]
 
 
 def _too_large(operation: Operation) -> ImagesError:

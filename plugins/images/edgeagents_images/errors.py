@@ -6,9 +6,9 @@ from typing import Literal
 
 from edgeagents.errors import EdgeAgentsError
 
-__all__ = ["ImagesError", "Operation"]
+__all__ = ["ImageNotFound", "ImagesError", "Operation"]
 
-Operation = Literal["INFO", "TRANSFORM"]
+Operation = Literal["INFO", "TRANSFORM", "UPLOAD"]
 
 
 class ImagesError(EdgeAgentsError):
@@ -17,3 +17,11 @@ class ImagesError(EdgeAgentsError):
     def __init__(self, operation: Operation, code: int, message: str) -> None:
         self.code = code
         super().__init__(f"IMAGES_{operation}_ERROR {code}: {message}")
+
+
+class ImageNotFound(EdgeAgentsError):
+    """A hosted image that is to be changed is not there."""
+
+    def __init__(self, image_id: str) -> None:
+        self.image_id = image_id
+        super().__init__(f"Image not found: {image_id}")

@@ -9,12 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from edgeagents_images import Images, ImagesError, plugin
+from edgeagents_images import Images, ImagesError
 from PIL import Image
-
-from edgeagents import Runtime
-from edgeagents.bindings import BindingDeclaration
-from edgeagents.worker import Worker
 
 pytestmark = [
     pytest.mark.cloudflare(
@@ -22,7 +18,6 @@ pytestmark = [
         "Images: transformations",
         "different: made by Pillow, so bytes differ; `auto` and `face` mean the middle; no `segment`",
     ),
-    pytest.mark.cloudflare("Workers", "Images: hosted images", "different: an error that says so"),
 ]
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
@@ -264,8 +259,22 @@ async def test_formats_that_cannot_be_written_are_refused(format):
         await input_of().output(format=format)
 
 
-async def test_the_binding_comes_into_env_and_has_no_hosted_images():
-    worker = Worker("w", bindings=[BindingDeclaration("IMAGES", "images")])
-    async with Runtime(worker, storage=None, plugins=[plugin], discover_plugins=False) as runtime:
-        with pytest.raises(ImagesError, match="keep pictures in an R2 bucket"):
-            _ = runtime.env.IMAGES.hosted
+@pytest.mark.parametrize("content", [base64.b64encode(picture()), base64.encodebytes(picture())])
+async def test_a_picture_may_come_in_base64(content):
+    images = Images()
+    assert (await images.info(content, encoding="base64"))["format"] == "image/png"
+    assert (await made(images.input(content, encoding="base64"))).size == (40, 20)
+    with pytest.raises(ImagesError, match="not Base64"):
+        await images.info(b"?", encoding="base64")
+
+
+async def test_a_picture_that_was_drawn_is_consumed():
+    over = input_of()
+    input_of().draw(over)
+    with pytest.raises(ImagesError, match="9525"):
+        input_of().draw(over)
+
+
+async def test_a_response_has_further_headers():
+    response = (await input_of().output(format="image/png")).response(headers={"x-a": "1", "content-type": "other"})
+    assert (response.headers["x-a"], response.headers["content-type"]) == ("1", "image/png")

@@ -18,6 +18,7 @@ from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.kebab import snake_case
 from edgeagents.agents.told_errors import told
 from edgeagents.errors import WebSocketError
+from edgeagents.http.closing import close
 from edgeagents.objects.records import record
 from edgeagents.own_errors import as_raised
 
@@ -190,9 +191,7 @@ class Callables(Capability):
                     # Nobody listens any more, and a generator may go on for ever.
                     return
         finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()
+            await close(items)
         answer.end()
 
     async def _items(self, generator: Iterator[Any]) -> AsyncIterator[Any]:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edgeagents.http.closing import close
+
 if TYPE_CHECKING:
     from edgeagents.agents.agent import Agent
     from edgeagents.agents.connections import Connection
@@ -63,13 +65,11 @@ async def _carry_async(items: AsyncIterator[Any], current: CurrentAgent) -> Asyn
                 current_agent.reset(token)
             yield item
     finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            token = current_agent.set(current)
-            try:
-                await close()
-            finally:
-                current_agent.reset(token)
+        token = current_agent.set(current)
+        try:
+            await close(items)
+        finally:
+            current_agent.reset(token)
 
 
 def _carry_sync(items: Iterator[Any], current: CurrentAgent) -> Iterator[Any]:

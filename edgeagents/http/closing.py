@@ -1,4 +1,4 @@
-"""Closing what gives its items one by one: some of it must clean up when its reader stops early, some cannot be told."""
+"""Closing what gives its items one by one: when its reader stops early, some of it must clean up."""
 
 from __future__ import annotations
 

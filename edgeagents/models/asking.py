@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from edgeagents.errors import ModelError
 from edgeagents.http import AbortSignal
+from edgeagents.http.closing import close
 from edgeagents.models.parts import (
     Part,
     ReasoningDelta,
@@ -113,9 +114,7 @@ async def ask(
                 raise
             _log.info("The model %s is asked again in %s s: %s", model.name, delay, error)
         finally:
-            aclose = getattr(stream, "aclose", None)
-            if aclose is not None:
-                await aclose()
+            await close(stream)
         await unless_aborted(model.clock.sleep(delay), signal)
         for part in answer.broken_off():
             yield part

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from edgeagents.errors import ObjectError
 from edgeagents.http import Response
+from edgeagents.http.closing import close
 from edgeagents.objects.events import Event, FetchEvent
 from edgeagents.objects.ids import Address
 
@@ -64,9 +65,7 @@ class HomeLoop:
             while (item := await self._run(lambda: anext(items, _END))) is not _END:
                 yield item
         finally:
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await self._run(close)
+            await self._run(lambda: close(items))
 
     async def _run(self, work: Callable[[], Awaitable[Any]]) -> Any:
         async def run() -> Any:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from edgeagents.errors import DataCloneError
+from edgeagents.http.closing import close
 from edgeagents.placement.wire import dump, load
 
 __all__ = ["WINDOW", "Channel", "Inflow", "Link", "LinkLost", "Outflow", "Reading"]
@@ -256,9 +257,7 @@ class Outflow:
                     return
                 await send(one)
         finally:
-            close = getattr(source, "aclose", None)
-            if close is not None:
-                await close()
+            await close(source)
 
     async def _send_chunk(self, chunk: bytes) -> None:
         for start in range(0, len(chunk), _PIECE):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from edgeagents.errors import ClientDisconnected, ObjectError, RemoteError
 from edgeagents.http import AbortController, Response
+from edgeagents.http.closing import close
 from edgeagents.objects import Address, Event, FetchEvent
 from edgeagents.objects.rpc import crossing_error
 from edgeagents.objects.values import encode
@@ -91,7 +92,7 @@ class OwnersEnd:
             else:
                 self._link.forget(self._number)
         elif isinstance(result, AsyncIterator) and self._is_nobodys:
-            await _close(result)
+            await close(result)
         elif isinstance(result, AsyncIterator):
             self._link.send(self._number, "items")
             self._outflow = Outflow(self._link, self._number, self._granted)
@@ -183,10 +184,4 @@ async def _encoded(items: AsyncIterator[Any]) -> AsyncIterator[bytes]:
         async for item in items:
             yield encode(item)
     finally:
-        await _close(items)
-
-
-async def _close(items: AsyncIterator[Any]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
+        await close(items)

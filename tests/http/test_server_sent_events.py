@@ -33,8 +33,8 @@ def test_fields_that_would_break_the_stream_are_refused(fields: dict[str, str]):
         ServerSentEvent(data="", **fields)
 
 
-def parse(wire: bytes, *, cut: int = 0, comments: bool = False) -> list[ServerSentEvent]:
-    parser = EventStreamParser(comments=comments)
+def parse(wire: bytes, *, cut: int = 0, comments: bool = False, limit: int = 10_000) -> list[ServerSentEvent]:
+    parser = EventStreamParser(comments=comments, limit=limit)
     pieces = [wire[i : i + cut] for i in range(0, len(wire), cut)] if cut else [wire]
     return [event for piece in pieces for event in parser.feed(piece)]
 
@@ -119,12 +119,8 @@ def test_a_long_line_that_comes_in_many_pieces_takes_no_longer_than_its_pieces()
 )
 @pytest.mark.parametrize("cut", [0, 1])
 def test_an_event_that_is_longer_than_the_limit_is_refused(wire: bytes, cut: int):
-    parser = EventStreamParser(limit=10)
-    pieces = [wire[i : i + cut] for i in range(0, len(wire), cut)] if cut else [wire]
-
     with pytest.raises(ValueError, match="longer than 10 characters"):
-        for piece in pieces:
-            parser.feed(piece)
+        parse(wire, cut=cut, limit=10)
 
 
 def test_the_limit_is_for_each_event_and_comments_that_are_over_do_not_count():

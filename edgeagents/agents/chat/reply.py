@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, cast, get_args
 from edgeagents.agents.chat.ui import Chunk
 from edgeagents.agents.protocol import decode
 from edgeagents.http import EventStreamParser, Response
+from edgeagents.http.closing import close
 from edgeagents.models.encoding import UIOptions, ui_chunk
 from edgeagents.models.parts import Part
 from edgeagents.models.result import TextResult
@@ -72,7 +73,7 @@ async def _response_chunks(response: Response, request_id: str) -> AsyncGenerato
             async for chunk in chunks:
                 yield chunk
     finally:
-        await _close(body)
+        await close(body)
 
 
 async def event_stream_chunks(body: AsyncIterable[bytes]) -> AsyncGenerator[Chunk, None]:
@@ -148,7 +149,7 @@ async def _mixed_chunks(
         if text_id is not None:
             yield {"type": "text-end", "id": text_id}
     finally:
-        await _close(items)
+        await close(items)
 
 
 def _to_chunk(item: Any, options: UIOptions) -> Chunk | None:
@@ -172,19 +173,13 @@ async def _each(source: Iterable[Any]) -> AsyncGenerator[Any, None]:
         while (item := await asyncio.to_thread(next, iterator, _END)) is not _END:
             yield item
     finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
+        end = getattr(iterator, "close", None)
+        if end is not None:
             try:
-                await asyncio.to_thread(close)
+                await asyncio.to_thread(end)
             except ValueError:
                 # "generator already executing": its thread is still making the item that nobody waits for.
                 pass
-
-
-async def _close(stream: object) -> None:
-    aclose = getattr(stream, "aclose", None)
-    if aclose is not None:
-        await aclose()
 
 
 def stamp_start(chunk: Chunk, message_id: str, *, continuation: bool = False) -> Chunk:

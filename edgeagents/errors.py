@@ -191,10 +191,10 @@ class StorageLimitError(StorageError, ValueError):
 
 
 class SqlError(StorageError):
-    """A SQL statement failed. ``query`` is the statement; the message ends with SQLite's code."""
+    """A SQL statement failed. ``query`` is the statement, ``code`` is SQLite's, with which the message ends."""
 
-    def __init__(self, message: str, query: str = "") -> None:
-        self.query = query
+    def __init__(self, message: str, query: str = "", code: str = "") -> None:
+        self.query, self.code = query, code
         super().__init__(message)
 
 

@@ -5,7 +5,8 @@ What a text says is found out when it runs for the first time; after that it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -278,21 +279,25 @@ class ObjectSql:
 
     # What it has made
 
+    @contextmanager
+    def without_foreign_keys(self) -> Generator[None]:
+        """Let tables go in any order, whatever refers to them."""
+        session = self._session
+        enforces = bool(session.fetch("PRAGMA foreign_keys /* _cf_ */")[0][0])
+        if enforces:
+            session.enforce_foreign_keys(False)
+        try:
+            yield
+        finally:
+            if enforces:
+                session.enforce_foreign_keys(True)
+
     def drop_all(self) -> None:
         """Drop what SQL has made: all tables but our own, views, triggers, indexes."""
-        session = self._session
-        with session.lock:
-            enforces = bool(session.fetch("PRAGMA foreign_keys /* _cf_ */")[0][0])
-            # Tables go in any order, whatever refers to them.
-            if enforces:
-                session.enforce_foreign_keys(False)
-            try:
-                self._drop("type IN ('view', 'trigger')")
-                self._drop("type = 'table' AND sql LIKE 'CREATE VIRTUAL%'")
-                self._drop("type = 'table'")
-            finally:
-                if enforces:
-                    session.enforce_foreign_keys(True)
+        with self._session.lock:
+            self._drop("type IN ('view', 'trigger')")
+            self._drop("type = 'table' AND sql LIKE 'CREATE VIRTUAL%'")
+            self._drop("type = 'table'")
 
     def _drop(self, which: str) -> None:
         entries = self._session.fetch(

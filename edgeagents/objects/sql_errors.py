@@ -53,11 +53,11 @@ def sql_error(fault: Fault, sql: str, limits: Limits, *, start: int = 0, is_last
 
 def _sqlite_error(fault: Fault, sql: str, limits: Limits, start: int) -> SqlError:
     if fault.code == "SQLITE_AUTH" or fault.message.startswith("not authorized"):
-        return SqlError(NOT_AUTHORIZED, sql)
+        return SqlError(NOT_AUTHORIZED, sql, "SQLITE_AUTH")
     offset = f" at offset {start + fault.offset}" if fault.offset >= 0 else ""
     extended = f" (extended: {fault.extended_code})" if fault.extended_code != fault.code else ""
     kind = SqlUnavailable if fault.code in _UNAVAILABLE else SqlError
-    error = kind(f"{fault.message}{offset}: {fault.code}{extended}", sql)
+    error = kind(f"{fault.message}{offset}: {fault.code}{extended}", sql, fault.code)
     if fault.code == "SQLITE_TOOBIG":
         error.add_note(
             f"Limits(row_bytes={limits.row_bytes}, statement_bytes={limits.statement_bytes}) are what is allowed; "

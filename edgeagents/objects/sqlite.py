@@ -290,31 +290,45 @@ class Database(Session):
         """Close the file until it is needed again, unless something depends on its being open; return whether it is
         closed. Any thread may call this.
         """
+        return self._close_for_now(ends_cursors=False)
+
+    def end_cursors(self) -> bool:
+        """Take from cursors the rows that they have left, and undo what was not committed. When something depends on
+        the file's being open nothing is done; return whether it was.
+        """
+        with self.lock:
+            return self._close_for_now(ends_cursors=True)
+
+    def _close_for_now(self, *, ends_cursors: bool) -> bool:
         if not self.lock.acquire(blocking=False):
             return False
         try:
             driver = self.open_driver
             if driver is None:
                 return not self._is_connecting
-            if not self.is_at_rest or self._unsynced.needs_descriptor(is_synced=self.is_synced):
+            if self.is_bound or self._unsynced.needs_descriptor(is_synced=self.is_synced):
+                return False
+            if not (ends_cursors or self.is_at_rest):
                 return False
             timeline = self.past.timeline
             if timeline is None:
-                return self._suspend(driver)
+                return self._suspend(driver, ends_cursors=ends_cursors)
             # What is to be restored when the object starts the next time must not be so when the file is opened again.
             if timeline.has_restore() or not timeline.lock.acquire(blocking=False):
                 return False
             try:
-                return self._suspend(driver)
+                return self._suspend(driver, ends_cursors=ends_cursors)
             finally:
                 timeline.lock.release()
         finally:
             self.lock.release()
 
-    def _suspend(self, driver: Driver) -> bool:
+    def _suspend(self, driver: Driver, *, ends_cursors: bool) -> bool:
+        if ends_cursors:
+            self.rollback()
         self.end_reading()
         self._forget_compiled()
-        if driver.is_reading():
+        if driver.is_reading() and not ends_cursors:
             return False
         self.open_driver = None
         self._close_files(driver)

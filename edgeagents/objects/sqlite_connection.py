@@ -142,8 +142,8 @@ class Connection:
             try:
                 result = database.object_sql.run(sql, parameters)
             except SqlError as error:
-                kind = IntegrityError if "SQLITE_CONSTRAINT" in str(error) else OperationalError
-                raise kind(str(error), error.query) from error
+                kind = IntegrityError if error.code == "SQLITE_CONSTRAINT" else OperationalError
+                raise kind(str(error), error.query, error.code) from error
             if keyword not in _CHANGES or result.cursor is not None:
                 return result, -1, None
             return result, database.driver.changes(), database.driver.last_insert_rowid()

@@ -95,7 +95,7 @@ class Session:
         self.is_used = False
         """Whether it was used since somebody set this to False."""
         self.is_pinned = False
-        """Whether the connection has something that the next one would not have."""
+        """Whether the object's code has made functions or collations, or has switched foreign keys off."""
         self._lost: StorageError | None = None
         self._levels = 0
         self.work = 0
@@ -278,8 +278,13 @@ class Session:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing was written that is not committed, and nothing holds the connection open."""
-        return not (self.is_writing or self._levels or self._lost or self.is_pinned or self.authorizer.has_settings)
+        """Whether nothing was written that is not committed."""
+        return not (self.is_writing or self._levels or self._lost)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the connection has something that the next one would not have."""
+        return self.is_pinned or self.authorizer.has_settings
 
     def savepoint(self) -> int:
         """Begin an explicit transaction, within another one if one runs. End it with ``release``, in order."""

@@ -203,4 +203,7 @@ class StdlibDriver:
 
     def close(self) -> None:
         self._connection.set_authorizer(None)
+        # One that has rows left would keep the file open, and locked.
+        for cursor in tuple(self._cursors):
+            cursor.close()
         self._connection.close()

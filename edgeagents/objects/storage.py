@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn, TypeVar, overload
 
-from edgeagents.errors import StorageError
+from edgeagents.errors import SqlError, StorageError
 from edgeagents.objects.alarm_index import from_ms
 from edgeagents.objects.alarms import AlarmSlot
 from edgeagents.objects.clock import Clock
@@ -208,14 +208,33 @@ class Storage(_Operations):
     async def delete_all(self) -> None:
         """Delete everything: keys and values, tables and whatever else SQL has made, and the alarm.
 
-        What the object's id and name are is not forgotten.
+        What the object's id and name are is not forgotten. All of it goes, or nothing when this raises. Cursors that
+        have rows left have none any more.
         """
-        if self.database.held:
+        database = self.database
+        if database.held:
             raise StorageError("Cannot call deleteAll() within a transaction")
-        if self.database.exists:
-            self._alarm.delete()
+        if not database.exists:
+            return
+        try:
+            self._delete_all()
+        except SqlError as error:
+            if error.code != "SQLITE_LOCKED":
+                raise
+            if not database.end_cursors():
+                raise StorageError(
+                    "delete_all() cannot delete the tables that a cursor still reads. Read it to its end, or close it."
+                ) from error
+            self._delete_all()
+
+    def _delete_all(self) -> None:
+        def delete() -> None:
             self._table.clear()
             self.database.object_sql.drop_all()
+            self._alarm.delete()
+
+        with self.database.object_sql.without_foreign_keys():
+            self.transaction_sync(delete)
 
     async def transaction(self, fn: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run ``fn`` with a ``Transaction``; keep all of what it wrote, or nothing if it raises or rolls back.

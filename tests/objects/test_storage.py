@@ -165,6 +165,36 @@ async def test_delete_all_takes_keys_and_tables(storage):
     assert names == []
 
 
+async def test_delete_all_takes_the_rows_of_an_open_cursor_too(database, storage):
+    await storage.put("a", 1)
+    storage.sql.exec("create table t (x); insert into t values (1), (2), (3)")
+    database.commit()
+    database.sync()
+    cursor = storage.sql.exec("select x from t")
+    assert next(cursor) == {"x": 1}
+    await storage.delete_all()
+    with pytest.raises(SqlError):
+        next(cursor)
+    assert await storage.get("a") is None
+    with pytest.raises(SqlError, match="no such table"):
+        storage.sql.exec("select x from t")
+    storage.sql.exec("create table t (x)")
+
+
+async def test_delete_all_deletes_all_or_nothing(storage):
+    await storage.put("a", 1)
+    storage.sql.exec("create table t (x); insert into t values (1), (2)")
+    storage.database.connection.create_function("one", 0, lambda: 1)
+    cursor = storage.sql.exec("select one() as one from t")
+    assert next(cursor) == {"one": 1}
+    with pytest.raises(StorageError, match="a cursor still reads"):
+        await storage.delete_all()
+    assert await storage.get("a") == 1
+    cursor.close()
+    await storage.delete_all()
+    assert await storage.get("a") is None
+
+
 # Values
 
 

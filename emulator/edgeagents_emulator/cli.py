@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from difflib import get_close_matches
 from typing import Final
 
 import click
@@ -23,6 +22,17 @@ _OURS: Final = {
     "restore": "stored:restore",
     "import-wrangler-state": "importing:import_wrangler_state",
 }
+_WITH_WRANGLER: Final = "use wrangler, as in uv run pywrangler"
+_ELSEWHERE: Final = {
+    "deploy": f"{_WITH_WRANGLER} deploy. edgeagents deploy-check tells what would not deploy.",
+    "tail": "what a worker logs is written where edgeagents dev runs.",
+    "secret": "secrets stand in .dev.vars beside the configuration; for those that are deployed use wrangler.",
+    "types": "bindings have the types that their plugins give them.",
+    "vectorize": "an index is made when it is first used; its binding has all that can be done with it.",
+    "versions": f"{_WITH_WRANGLER} versions.",
+    "login": f"nothing runs elsewhere. To deploy {_WITH_WRANGLER} login.",
+    "delete": f"{_WITH_WRANGLER} delete. What is kept here is the folder .edgeagents/state.",
+}
 
 
 class Commands(CommandGroup):
@@ -36,17 +46,6 @@ class Commands(CommandGroup):
             return super().get_command(ctx, cmd_name) or super().get_command(self._load(ctx), cmd_name)
         module, _, name = place.partition(":")
         return getattr(importlib.import_module(f"edgeagents_emulator.{module}"), name)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if not near:
-                raise
-            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*_OURS, *super().list_commands(self._load(ctx))})
@@ -64,7 +63,7 @@ class Commands(CommandGroup):
         return ctx
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, elsewhere=_ELSEWHERE, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(None, "-v", "--version", package_name="edgeagents", message="edgeagents %(version)s")
 def main() -> None:
     """Run Python Workers and agents on plain CPython."""

@@ -34,6 +34,7 @@ from edgeagents_emulator.chosen_config import config_of
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.state_place import state_folder_of
 from edgeagents_emulator.table import table
+from edgeagents_emulator.wrangler_flags import with_cwd
 from wrangler_compat.config import Config
 
 __all__ = ["LocalState", "as_table", "print_json", "print_rows", "with_local_state"]
@@ -78,6 +79,8 @@ def with_local_state(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("-c", "--config", "path", metavar="PATH", help="The configuration file; default: as for dev.")
     @click.option("-e", "--env", metavar="NAME", help="The environment of the configuration.")
     @click.option("--persist-to", metavar="DIR", help="The state folder; default: as for dev.")
+    @click.option("--env-file", multiple=True, hidden=True)
+    @with_cwd
     @functools.wraps(command)
     def run(
         *,
@@ -87,6 +90,7 @@ def with_local_state(command: Callable[..., Any]) -> Callable[..., Any]:
         path: str | None,
         env: str | None,
         persist_to: str | None,
+        env_file: tuple[str, ...],
         **given: Any,
     ) -> None:
         if remote:

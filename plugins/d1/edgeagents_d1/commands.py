@@ -15,6 +15,7 @@ from edgeagents_emulator.local_state import LocalState, as_table, print_json, pr
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
 from edgeagents_d1.engine import D1Error, Engine
+from edgeagents_d1.exporting import statements
 from edgeagents_d1.migrations import Migrations, run_script
 from edgeagents_d1.plugin import database_id
 from edgeagents_d1.statement import result_of
@@ -28,7 +29,15 @@ _TABLES = (
 _JSON = click.option("--json", "is_json", is_flag=True, help="Print JSON, and nothing else.")
 
 
-@click.group(cls=CommandGroup)
+@click.group(
+    cls=CommandGroup,
+    elsewhere={
+        "create": "a database is made when it is first used; write its binding into the configuration.",
+        "delete": "delete the file that `d1 info` names, while nothing runs.",
+        "insights": "that is known of databases that are deployed: use wrangler.",
+        "time-travel": "the past of a database here is that of its file; copy it before you change much.",
+    },
+)
 def d1() -> None:
     """Look into and change the D1 databases of the local state. DATABASE is a binding, or a database's name or id."""
 
@@ -98,6 +107,25 @@ def execute(state: LocalState, database: str, sql: str | None, file: str | None,
     changed = sum(outcome.meta["changes"] for outcome in outcomes)
     run, rows = counted(len(outcomes), "statement was", "statements were"), counted(changed, "row", "rows")
     click.echo(f"{run} run, and changed {rows}.", err=True)
+
+
+@d1.command("export")
+@click.argument("database")
+@click.option("--output", type=click.Path(dir_okay=False), metavar="FILE", required=True, help="The file to write.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only these tables. Repeatable.")
+@click.option("--no-schema", is_flag=True, help="Only what is in the tables.")
+@click.option("--no-data", is_flag=True, help="Only the tables themselves.")
+@with_local_state
+def export_database(
+    state: LocalState, database: str, output: str, tables: tuple[str, ...], no_schema: bool, no_data: bool
+) -> None:
+    """Write DATABASE as SQL, which makes it anew where it is executed."""
+    if no_schema and no_data:
+        raise ConfigError("--no-schema and --no-data leave nothing.")
+    with _open(state, _find(state, database)) as engine:
+        script = "\n".join(statements(engine, tables, schema=not no_schema, data=not no_data))
+    Path(output).write_text(f"{script}\n", encoding="utf-8")
+    click.echo(f"{database} is in {output}.")
 
 
 @migrations.command()

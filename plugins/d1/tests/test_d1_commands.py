@@ -168,3 +168,56 @@ def test_what_is_wrong_is_told_in_a_line(d1: Run, arguments: list[str], message:
     result = d1(*arguments)
     assert result.exit_code == 1
     assert message in result.stderr
+
+
+SHOP = """
+CREATE TABLE "two words" (id INTEGER PRIMARY KEY, price REAL, picture BLOB, twice AS (price * 2));
+CREATE TABLE log (line TEXT);
+CREATE INDEX by_price ON "two words" (price);
+CREATE TRIGGER noted AFTER INSERT ON "two words" BEGIN INSERT INTO log VALUES ('it''s ' || new.id); END;
+INSERT INTO "two words" (id, price, picture) VALUES (1, 0.1, x'00ff'), (9007199254740993, NULL, NULL);
+"""
+
+
+def test_what_is_exported_makes_the_database_anew(d1: Run, tmp_path: Path) -> None:
+    assert d1("execute", "DB", "--command", SHOP).exit_code == 0
+    told = d1("export", "DB", "--local", "--output", "shop.sql")
+    assert (told.exit_code, told.stdout) == (0, "DB is in shop.sql.\n")
+    with sqlite3.connect(":memory:") as copy:
+        copy.executescript((tmp_path / "shop.sql").read_text())
+        assert copy.execute('SELECT * FROM "two words"').fetchall() == [
+            (1, 0.1, b"\x00\xff", 0.2),
+            (9007199254740993, None, None, None),
+        ]
+        # Each line once: the trigger came after the rows.
+        assert copy.execute("SELECT line FROM log").fetchall() == [("it's 1",), ("it's 9007199254740993",)]
+        assert copy.execute("SELECT count(*) FROM sqlite_master WHERE type IN ('index', 'trigger')").fetchone() == (2,)
+    copy.close()
+
+
+def test_an_export_may_be_of_some_tables_or_of_half_of_it(d1: Run, tmp_path: Path) -> None:
+    d1("execute", "DB", "--command", SHOP)
+    file = tmp_path / "out.sql"
+    d1("export", "DB", "--output", "out.sql", "--table", "log", "--no-schema")
+    assert file.read_text().splitlines()[1:] == [
+        "INSERT INTO \"log\" (\"line\") VALUES('it''s 1');",
+        "INSERT INTO \"log\" (\"line\") VALUES('it''s 9007199254740993');",
+    ]
+    d1("export", "DB", "--output", "out.sql", "--no-data")
+    assert 'INSERT INTO "' not in file.read_text()
+    assert (
+        "no table 'nope'. There are: two words, log." in d1("export", "DB", "--output", "o", "--table", "nope").stderr
+    )
+    assert "leave nothing" in d1("export", "DB", "--output", "o", "--no-data", "--no-schema").stderr
+
+
+def test_a_database_with_a_virtual_table_is_not_exported(d1: Run) -> None:
+    d1("execute", "DB", "--command", "CREATE VIRTUAL TABLE words USING fts5(text)")
+    assert "'words' is a virtual table" in d1("export", "DB", "--output", "o").stderr
+
+
+def test_what_only_cloudflare_has_is_told(d1: Run) -> None:
+    told = d1("create", "shop")
+    assert told.exit_code == 2
+    assert "There is no 'create' here: a database is made when it is first used" in told.stderr
+    assert "Did you mean 'execute'?" in d1("excute", "DB").stderr

@@ -26,7 +26,10 @@ def kv() -> None:
     """Look into and change the KV namespaces of the local state."""
 
 
-@kv.group("namespace")
+_MADE = "a namespace is made when it is first used; write its binding into the configuration."
+
+
+@kv.group("namespace", elsewhere={"create": _MADE, "rename": _MADE, "delete": "delete its keys with `kv bulk delete`."})
 def namespaces() -> None:
     """Show which namespaces there are."""
 
@@ -158,15 +161,33 @@ async def put_many(namespace: KvNamespace, file: str) -> None:
     click.echo(f"{counted(len(entries), 'key is', 'keys are')} kept.")
 
 
-@bulk.command("delete")
+@bulk.command("get")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @_of_a_namespace
-async def delete_many(namespace: KvNamespace, file: str) -> None:
+async def get_many(namespace: KvNamespace, file: str) -> None:
+    """Print the values of the keys that FILE lists, as JSON: a JSON list of names, or of objects with a "name"."""
+    print_json({name: {"value": await namespace.get(name)} for name in _names(file)})
+
+
+@bulk.command("delete")
+@click.option("-f", "--force", is_flag=True, help="Accepted: nothing is asked.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@_of_a_namespace
+async def delete_many(namespace: KvNamespace, file: str, force: bool) -> None:
     """Remove the keys that FILE lists: a JSON list of names, or of objects with a "name"."""
+    names = _names(file)
+    for name in names:
+        await namespace.delete(name)
+    click.echo(f"{counted(len(names), 'key is', 'keys are')} not there any more.")
+
+
+def _names(file: str) -> list[str]:
     entries = _json(_bytes(file), file)
-    for entry in entries:
-        await namespace.delete(entry["name"] if isinstance(entry, dict) else entry)
-    click.echo(f"{counted(len(entries), 'key is', 'keys are')} not there any more.")
+    listed: list[Any] = entries if isinstance(entries, list) else [None]
+    names = [entry.get("name") if isinstance(entry, dict) else entry for entry in listed]
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{file} does not hold a list of names.")
+    return [str(name) for name in names]
 
 
 def _bytes(file: str) -> bytes:

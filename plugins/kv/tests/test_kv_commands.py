@@ -80,6 +80,9 @@ def test_many_keys_are_put_and_deleted_at_once(kv: Run, tmp_path: Path) -> None:
     assert kept(tmp_path, "one", "a")["value"] == "x"
     assert kept(tmp_path, "one", "b")["metadata"] == [1]
     (tmp_path / "gone.json").write_text('["a", {"name": "b"}]')
+    (tmp_path / "asked.json").write_text('["a", {"name": "b"}, "c"]')
+    told = json.loads(kv("bulk", "get", "asked.json", "--local", "--binding", "KV").output)
+    assert told == {"a": {"value": "x"}, "b": {"value": "y"}, "c": {"value": None}}
     assert kv("bulk", "delete", "gone.json", "--binding", "KV").output == "2 keys are not there any more.\n"
     assert json.loads(kv("key", "list", "--binding", "KV").output) == []
 
@@ -88,6 +91,12 @@ def test_an_environment_and_another_state_folder_can_be_named(kv: Run, tmp_path:
     kv("key", "put", "a", "x", "--binding", "KV", "--env", "staging", "--persist-to", "elsewhere")
     assert (tmp_path / "elsewhere" / "kv" / "staged.sqlite").is_file()
     assert not (tmp_path / ".edgeagents").exists()
+
+
+def test_a_file_that_lists_no_names_is_told(kv: Run, tmp_path: Path) -> None:
+    for text in ('{"name": "a"}', '[{"key": "a"}]', "[1]", "7"):
+        (tmp_path / "asked.json").write_text(text)
+        assert "asked.json does not hold a list of names." in kv("bulk", "get", "asked.json", "--binding", "KV").output
 
 
 def test_namespaces_are_listed(kv: Run) -> None:

@@ -40,12 +40,13 @@ def sync_file(path: Path | str) -> None:
         os.close(descriptor)
 
 
-def sync_if_there(path: str) -> None:
-    """The same, of a file that may not be there."""
+def sync_if_there(path: str) -> bool:
+    """The same, of a file that may not be there; return whether it was."""
     try:
         sync_file(path)
     except FileNotFoundError:
-        return
+        return False
+    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ __all__ = ["has_content", "is_untouched", "is_whole", "place", "start_of", "temp
 
 _PAGE: Final = 4096
 _BINARY: Final = getattr(os, "O_BINARY", 0)
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
 @functools.cache
@@ -84,7 +87,7 @@ def place(path: Path, content: bytes, *, is_shared: bool) -> tuple[int | None, l
     """Put a file with ``content`` at ``path``, whole or not at all; nothing of it is synced.
 
     Return its descriptor, and the folders that have a new entry because folders were made. Where it ``is_shared``
-    another process may make it first: then that one's file stays, and there is no descriptor.
+    another process may make it first, at any moment: then that one's file stays, and there is no descriptor.
     """
     folders: list[Path] = []
     folder = path.parent
@@ -93,8 +96,6 @@ def place(path: Path, content: bytes, *, is_shared: bool) -> tuple[int | None, l
         folder = folder.parent
     for folder in reversed(folders):
         folder.mkdir(mode=0o700, exist_ok=True)
-    for remains in (f"{path}-wal", f"{path}-shm", f"{path}-journal"):
-        Path(remains).unlink(missing_ok=True)
     temporary = f"{path}-new{os.getpid() if is_shared else ''}"
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -102,20 +103,65 @@ def place(path: Path, content: bytes, *, is_shared: bool) -> tuple[int | None, l
         if is_shared:
             _move_to_free_place(temporary, path, content)
         else:
+            for end in _BESIDE:
+                path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
             os.replace(temporary, path)
     except FileExistsError:
         os.close(descriptor)
         os.unlink(temporary)
         return None, []  # Whoever made it meanwhile owns it, or did: the tokens tell.
-    except OSError:
+    except BaseException:
         os.close(descriptor)
+        Path(temporary).unlink(missing_ok=True)
         raise
     return descriptor, [folder.parent for folder in folders]
 
 
+def _in_the_way(path: Path) -> list[Path]:
+    """Return what is left of a database that is no more, in its place and beside it."""
+    return [left for left in (*(path.with_name(f"{path.name}{end}") for end in _BESIDE), path) if left.exists()]
+
+
 def _move_to_free_place(temporary: str, path: Path, content: bytes) -> None:
-    if path.exists() and not is_whole(start_of(path, len(content) + 1), content):
-        path.unlink()
-    # A link, unlike a rename, never takes the place of a file that is there.
-    os.link(temporary, path)
+    in_the_way = _in_the_way(path)
+    if in_the_way:
+        # Where something is in the way the file is made under this lock alone. What is unlinked last is what is locked:
+        # from then on others may make the file, and what is beside it is theirs.
+        with _lock(in_the_way[-1]):
+            if is_whole(start_of(path, len(content) + 1), content):
+                raise FileExistsError(path)
+            for left in _in_the_way(path):
+                left.unlink()
+            os.link(temporary, path)
+    else:
+        # A link, unlike a rename, never takes the place of a file that is there.
+        os.link(temporary, path)
     os.unlink(temporary)
+
+
+@contextmanager
+def _lock(path: Path) -> Generator[None]:
+    """Hold the lock of the file, which is there. Raises ``StorageUnavailable`` when another process has it."""
+    taken = StorageUnavailable(f"Another process is about to make the database of {path}.")
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise taken from None
+    try:
+        if not (_try_lock(descriptor) and path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())):
+            raise taken
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        return True  # There is one process.
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

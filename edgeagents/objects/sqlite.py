@@ -238,7 +238,8 @@ class Database(Session):
 
     def sync(self) -> None:
         """Return when what was committed before survives a loss of power. It waits for the disk: for threads."""
-        is_all, when_kept = self._unsynced.sync()
+        driver = self.open_driver
+        is_all, when_kept = self._unsynced.sync(has_log=driver is not None and driver.knows_log and driver.frames > 0)
         self.is_certain = self.is_certain or is_all
         when_kept()
         self._unsynced.called()

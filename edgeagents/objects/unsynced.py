@@ -91,8 +91,9 @@ class Unsynced:
         with self._hand_over:
             self.is_keeping = self._when_kept is not None
 
-    def sync(self) -> tuple[bool, Callable[[], object]]:
-        """Return when all of it, and the log, survive a loss of power. Raises ``StorageUnavailable`` when they do not.
+    def sync(self, *, has_log: bool) -> tuple[bool, Callable[[], object]]:
+        """Return when all of it, and the log, survive a loss of power. Raises ``StorageUnavailable`` when they do not:
+        also when there ``has_log`` to be one, and it is not there.
 
         Returns whether there was more than the log, and what to call now that it is kept; tell ``called`` of that.
         """
@@ -108,7 +109,8 @@ class Unsynced:
             with self._created_lock:
                 if self._created is not None and folders:
                     disk.sync_descriptor(self._created)
-            disk.sync_if_there(f"{self._path}-wal")
+            if not disk.sync_if_there(f"{self._path}-wal") and has_log:
+                raise FileNotFoundError("its write-ahead log was removed")
             for folder in folders:
                 disk.sync_folder(folder)
         except OSError as error:

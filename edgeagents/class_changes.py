@@ -17,7 +17,7 @@ from typing import Final
 from edgeagents.errors import ConfigError
 from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex
-from edgeagents.objects.backend import namespace_of_folder
+from edgeagents.objects.namespace_folders import namespace_of_folder
 from edgeagents.objects.disk import sync_folder
 from edgeagents.placement import FolderClaim, wait_for_lock
 
@@ -168,7 +168,7 @@ class _Changing:
         key, objects = self._keys.key(worker, name), self._folder / "objects"
         if not objects.is_dir():
             return []
-        return [each for each in sorted(objects.iterdir()) if namespace_of_folder(each.name).partition(":")[0] == key]
+        return [each for each in sorted(objects.iterdir()) if namespace_of_folder(each).partition(":")[0] == key]
 
     def _has_objects(self, worker: str, name: str) -> bool:
         return any(file.stat().st_size for each in self._folders(worker, name) for file in each.glob("*.sqlite"))

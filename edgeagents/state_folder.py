@@ -29,11 +29,12 @@ from edgeagents.errors import ConfigError, StorageError, StorageUnavailable
 from edgeagents.held_files import HeldFiles, database_of, folders_of
 from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex, kept_alarm
-from edgeagents.objects.backend import FolderStorage, namespace_of_folder
+from edgeagents.objects.backend import FolderStorage
 from edgeagents.objects.disk import sync_file, sync_folder
 from edgeagents.objects.history import History, history_folder
-from edgeagents.objects.ids import ObjectId, id_from_name
+from edgeagents.objects.ids import ObjectId, id_from_name, id_from_string
 from edgeagents.objects.kv import KeyValueTable
+from edgeagents.objects.namespace_folders import namespace_of_folder
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.whole_files import WholeFiles
 from edgeagents.placement import FolderClaim
@@ -112,7 +113,7 @@ class StateFolder:
         """Yield the agents, all or those of one class, by class and id."""
         objects = self.path / "objects"
         for folder in sorted(objects.iterdir()) if objects.is_dir() else ():
-            namespace = namespace_of_folder(folder.name)
+            namespace = namespace_of_folder(folder)
             if class_name in (None, namespace, self._class_of(namespace)) and folder.is_dir():
                 for path in sorted(folder.glob("*.sqlite")):
                     if _DIGITS.fullmatch(path.stem) and path.stat().st_size:
@@ -140,7 +141,7 @@ class StateFolder:
 
     def _all_namespaces(self) -> list[str]:
         objects = self.path / "objects"
-        return [namespace_of_folder(folder.name) for folder in objects.iterdir()] if objects.is_dir() else []
+        return [namespace_of_folder(folder) for folder in objects.iterdir()] if objects.is_dir() else []
 
     def _known(self) -> str:
         return ", ".join(sorted({self._class_of(namespace) for namespace in self._all_namespaces()}))
@@ -218,7 +219,7 @@ class StateFolder:
             elif about["name"] is not None:
                 object_id = id_from_name(namespace, about["name"])
             elif namespace == about["namespace"]:
-                object_id = ObjectId(about["id"])
+                object_id = id_from_string(namespace, about["id"])
             else:
                 raise ConfigError("An agent without a name can only be loaded into its own class. Give it a name.")
             for path in _tree(workshop / "agent.sqlite"):
@@ -600,8 +601,15 @@ def _unpack(file: Path, workshop: Path) -> dict[str, Any]:
                 (workshop / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with archive.open(name) as source, (workshop / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
-            return {"namespace": str(about["namespace"]), "id": str(about["id"]), "name": about["name"]}
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            # The archive may be a stranger's: an id that is none would be a path.
+            if about["name"] is None:
+                id_from_string(about["namespace"], about["id"])
+            else:
+                id_from_name(about["namespace"], about["name"])
+            if not about["namespace"]:
+                raise ValueError
+            return about
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file} is not an agent that was exported.") from error
 
 

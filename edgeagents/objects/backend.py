@@ -27,11 +27,13 @@ from edgeagents.objects.alarms import AlarmIndex
 from edgeagents.objects.clock import Clock, SystemClock
 from edgeagents.objects.history import DEFAULT_HISTORY, History, history_folder
 from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.namespace_folders import folder_of_namespace
 from edgeagents.objects.open_databases import OpenDatabases, usual_number
 from edgeagents.objects.sqlite import Database
 
-__all__ = ["FolderStorage", "MemoryStorage", "StorageBackend", "namespace_of_folder"]
+__all__ = ["FolderStorage", "MemoryStorage", "StorageBackend"]
 
+_DIGITS: Final = re.compile("[0-9a-f]{64}")
 # Of so many databases that were closed it is known that they need no sync when they are opened again.
 _REMEMBERED: Final = 20_000
 
@@ -92,7 +94,9 @@ class FolderStorage:
         """Return the file of the database, whether it is there or not."""
         folder = self._folders.get(namespace)
         if folder is None:
-            folder = self._folders[namespace] = self.root / "objects" / _slug(namespace)
+            folder = self._folders[namespace] = folder_of_namespace(self.root / "objects", namespace)
+        if not _DIGITS.fullmatch(object_id.digits):
+            raise ValueError(f"{object_id.digits!r} is not the id of an object: it has 64 hex digits.")
         path = folder / f"{object_id}.sqlite"
         for name in facets:
             path = path.with_suffix(".facets") / f"{_digest(name)}.sqlite"
@@ -179,16 +183,6 @@ class MemoryStorage:
         if self._index is not None:
             self._index.close()
             self._index = None
-
-
-def _slug(namespace: str) -> str:
-    # A worker's and a class's name are words; whatever else could come is made harmless here too.
-    return re.sub(r"[^A-Za-z0-9_-]", lambda found: f"%{ord(found[0]):02x}", namespace)
-
-
-def namespace_of_folder(name: str) -> str:
-    """Return the key of the namespace whose objects are in the folder of this name."""
-    return re.sub("%([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), name)
 
 
 def _identity(object_id: ObjectId, facets: tuple[str, ...]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -15,6 +16,8 @@ import pytest
 
 from edgeagents.errors import ConfigError, StorageError
 from edgeagents.objects import DurableObject
+from edgeagents.objects.backend import FolderStorage
+from edgeagents.objects.ids import ObjectId
 from edgeagents.placement import FolderClaim
 from edgeagents.state_folder import StateFolder
 from edgeagents.testing import ManualClock, agent_runtime
@@ -227,6 +230,65 @@ async def test_a_file_with_paths_of_its_own_is_refused(state, tmp_path):
     with pytest.raises(ConfigError, match="not an agent"):
         StateFolder(state).load(tmp_path / "ann.agent", name="evil")
     assert not list(tmp_path.rglob("evil*"))
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"id": "../../../outside/evil", "name": None},
+        {"id": "e" * 64, "name": None},
+        {"id": None, "name": None},
+        {"name": 1},
+        {"namespace": ["Book"]},
+        {"namespace": ""},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("replace", [False, True])
+async def test_a_file_that_says_what_no_agent_can_be_is_refused(state, tmp_path, about, replace):
+    async with serving(state) as runtime:
+        await write_a_book(runtime)
+    StateFolder(state).export(find(state), tmp_path / "ann.agent")
+    with zipfile.ZipFile(tmp_path / "ann.agent") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["agent.json"] = json.dumps(json.loads(parts["agent.json"]) | about).encode()
+    with zipfile.ZipFile(tmp_path / "ann.agent", "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    (tmp_path / "outside").mkdir()
+    before = sorted(tmp_path.rglob("*.sqlite"))
+
+    with pytest.raises(ConfigError, match="not an agent that was exported"):
+        StateFolder(state).load(tmp_path / "ann.agent", replace=replace)
+
+    assert sorted(tmp_path.rglob("*.sqlite")) == before
+
+
+def test_an_id_that_is_none_is_never_a_part_of_a_path(tmp_path):
+    with pytest.raises(ValueError, match="64 hex digits"):
+        FolderStorage(tmp_path).path("Book", ObjectId("../evil"))
+
+
+@pytest.mark.parametrize("name", ["Ω", "日本", "Zähler", "Fläche"])
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_a_class_may_have_letters_of_any_script(state, tmp_path, name, is_old):
+    cls = type(name, (Page,), {})
+    async with agent_runtime(cls, storage=state) as runtime:
+        await runtime.namespaces[name].get_by_name("ann").write("title")
+    if is_old:
+        (made,) = (state / "objects").iterdir()
+        made.rename(made.with_name("".join(c if c.isascii() else f"%{ord(c):02x}" for c in name)))
+
+    ann = StateFolder(state).find(name, "ann")
+    assert (ann.class_name, ann.namespace) == (name, name)
+    StateFolder(state).fork(ann, "bob")
+    StateFolder(state).backup(tmp_path / "backup")
+    for folder in (state, tmp_path / "backup"):
+        assert {agent.id.name for agent in StateFolder(folder).agents(name)} == {"ann", "bob"}
+        async with agent_runtime(cls, storage=folder) as runtime:
+            assert await runtime.namespaces[name].get_by_name("bob").lines() == ["title"]
+            await runtime.namespaces[name].get_by_name("bob").write("more")
+        assert len(list((folder / "objects").iterdir())) == 1
 
 
 async def test_a_file_that_was_damaged_is_refused(state, tmp_path):

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgeagents.errors import ConfigError, UnknownBinding
+from edgeagents.objects import Namespace
 from edgeagents.plugins import unique
 from edgeagents.redaction import has_secret_name, hide_named
+from edgeagents.services import Service
 
 if TYPE_CHECKING:
     from edgeagents.bindings import BindingDeclaration
     from edgeagents.runtime import Runtime
 
-__all__ = ["make_values"]
+__all__ = ["fill_env"]
 
 
-def make_values(runtime: Runtime) -> dict[str, Any]:
-    """Return the value of each binding of the runtime's worker, and of those that plugins declare, by its name.
+def fill_env(runtime: Runtime, given: Mapping[str, Any]) -> None:
+    """Fill the runtime's ``env``, ``exports`` and ``namespaces``; ``given`` are values beside those of its bindings.
 
-    Raises ``ConfigError`` that tells of everything that is wrong with them.
+    Raises ``ConfigError`` that tells of everything that is wrong with the bindings.
     """
+    values = _make_values(runtime)
+    runtime.namespaces.update((name, value) for name, value in values.items() if isinstance(value, Namespace))
+    # The objects hold this very env: it is filled in place.
+    vars(runtime.env).update(values)
+    exports = vars(runtime.exports)
+    exports.update({name: Service(runtime, name) for name in runtime.worker.entrypoints})
+    exports.update({name: runtime.by_class[c] for name, c in runtime.worker.classes.items() if c in runtime.by_class})
+    vars(runtime.env).update(given)
+    hide_named({name: value for name, value in given.items() if has_secret_name(name)})
+
+
+def _make_values(runtime: Runtime) -> dict[str, Any]:
+    """Return the value of each binding of the runtime's worker, and of those that plugins declare, by its name."""
     types = unique(runtime.hook.register_bindings(runtime=runtime), "kind", "binding type")
     values: dict[str, Any] = {}
     faults: list[ConfigError] = []

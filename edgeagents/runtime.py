@@ -12,18 +12,13 @@ import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
-from contextvars import Token
-from functools import cached_property, partial
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from edgeagents.agents import AgentEvent, AgentRouter, EventBus
-from edgeagents.environment import make_values
-from edgeagents.errors import ObjectReset
-from edgeagents.extensions import DeveloperRoute, Fetch, Transport, Trigger
-from edgeagents.guards import Guards
+from edgeagents.agents import AgentRouter, EventBus
+from edgeagents.extensions import DeveloperRoute, Fetch, Transport
 from edgeagents.http import Request, Response, to_response
 from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
 from edgeagents.models import ModelRegistry
@@ -31,36 +26,22 @@ from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.neighbours import Neighbours
 from edgeagents.objects import (
     DEFAULT_HISTORY,
-    Address,
-    AlarmEvent,
     AlarmScheduler,
     Clock,
     Deliver,
-    Directory,
     Durability,
-    Event,
-    FolderStorage,
     History,
     Limits,
     MemoryStorage,
     Namespace,
     Namespaces,
-    ObjectId,
-    StorageBackend,
     SystemClock,
-    World,
     current_namespaces,
 )
-from edgeagents.objects.rpc import exported_names
-from edgeagents.placement import Placement, SingleProcess, default_placement
-from edgeagents.plugin_observer import PluginObserver
-from edgeagents.plugins import load_plugins, unique
-from edgeagents.redaction import has_secret_name, hide_named
+from edgeagents.placement import Placement
+from edgeagents.running import Options, Running
 from edgeagents.runtime_arguments import check_arguments, worker_of
-from edgeagents.services import Service
-from edgeagents.state_watch import StateWatch
 from edgeagents.stores import Stores
-from edgeagents.watchdog import Block, Watchdog
 from edgeagents.worker import Env, ExecutionContext, Worker
 
 __all__ = ["Runtime"]
@@ -148,22 +129,14 @@ class Runtime:
         self.env: Env = Env()
         self.env._runtime = self
         self.exports: Env = Env()
-        self.is_first = False
-        """Whether this process is the one, of several on a state folder, that does what only one of them may do."""
-        self._given_env = env
-        self._plugins, self._discover = plugins, discover_plugins
-        self._durability: Durability = durability
         self.history = history
-        self._model_fallback = model_fallback
-        self._respond = respond or _respond
-        self._by_class = Namespaces()
-        self._directories: dict[str, Directory] = {}
-        self._triggers: list[Trigger] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.by_class = Namespaces()
+        """The namespaces by their class."""
+        self._options = Options(plugins, discover_plugins, env or {}, durability, model_fallback, respond or _respond)
+        self._made: Running | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._watchdog: Watchdog | None = None
-        self._entered: Token[Mapping[type, Namespace[Any]]] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_changing = False
+        """Whether it starts or stops just now."""
         self._memory: MemoryStorage | None = None
 
     # Life
@@ -189,190 +162,87 @@ class Runtime:
 
     async def start(self) -> None:
         """Load plugins, make ``env``, claim the storage and begin to run alarms."""
-        if self.state == "running":
+        if self.state == "running" or self._is_changing:
             raise RuntimeError("This runtime is running already.")
         if self.state == "stopped":
             raise RuntimeError("This runtime was stopped. Make a new one.")
-        self._loop = asyncio.get_running_loop()
-        plugins = (*self._plugins, StateWatch()) if self.debug else self._plugins
-        self.hook = load_plugins(plugins, discover=self._discover).hook
-        backend = self.hook.storage_backend(runtime=self, location=self.location)
-        if backend is None:
-            backend = self._storage()
-        self._backend: StorageBackend = backend
-        folder = None if self.location is None else Path(self.location)
-        # Only our own storage is known to be fit for several processes.
-        makes_default = default_placement if isinstance(backend, FolderStorage) else SingleProcess
-        self.placement: Placement = self.hook.placement(runtime=self) or makes_default(folder, self.worker.name)
-        await self.placement.start(self)
+        for made in (self.by_class, self.namespaces):
+            made.clear()  # By a start that failed.
+        self._made = Running(self, self.by_class, self._options, self._memory)
+        self._is_changing = True
         try:
-            await self._start()
-        except BaseException:
-            await self.placement.close()
-            self.stores.close()
-            self._backend.close()
-            await self.placement.stop()
-            self._leave()
-            raise
-
-    def _storage(self) -> StorageBackend:
-        if self.location is None:
-            return self._memory or MemoryStorage()
-        return FolderStorage(Path(self.location), self.limits.open_databases, history=self.history, clock=self.clock)
-
-    async def _start(self) -> None:
-        providers = unique(self.hook.register_model_providers(runtime=self), "name", "model provider")
-        self.models = ModelRegistry(providers.values(), clock=self.clock, fallback=self._model_fallback)
-        capabilities = [c for group in reversed(self.hook.register_capabilities(runtime=self)) for c in group]
-        self._executor = ThreadPoolExecutor(4, thread_name_prefix="edgeagents-sync")
-        self._guards = Guards(self.hook, self, self.clock)
-        self._by_class.admit = self._guards.refusal if self._guards else None
-        if self.hook.agent_event.get_hookimpls():
-            self.events.subscribe(None, self._tell_plugins)
-        self.alarms = AlarmScheduler(
-            self.clock, self.rng, self._backend.alarm_index(), self._wake_for_alarm, at_once=self.limits.alarms_at_once
-        )
-        self.alarms.limit_to([])  # Until the placement opens.
-        self._world = World(
-            clock=self.clock,
-            rng=self.rng,
-            limits=self.limits,
-            storage=self._backend,
-            durability=self._durability,
-            alarms=self.alarms,
-            sync_executor=self._executor,
-            respond=self._respond,
-            observer=PluginObserver(self.hook),
-            models=self.models,
-            events=self.events,
-            debug=self.debug,
-            capabilities=tuple(capabilities),
-            classes=self.worker.classes,
-            exports=self.exports,
-            namespaces=self._by_class,
-            renew_identity=self._guards.renew if self._guards.can_renew else None,
-            lease=self.placement.lease,
-        )
-        self.send: Deliver = self._world.home.bound(self.placement.deliver)
-        """Brings an event to an object, wherever it lives. May be called on any event loop."""
-        self._make_env()
-        self.alarms.serve(self._directories)
-        self.transports = list(unique(self.hook.register_transports(runtime=self), "name", "transport").values())
-        self.developer_routes = list(
-            unique(self.hook.register_developer_routes(runtime=self), "path", "developer route").values()
-        )
-        # One look at the path of every request instead of one for each route.
-        self._developer_paths = tuple(route.path for route in self.developer_routes)
-        self.state = "running"
-        self._entered = current_namespaces.set(self._by_class)
-        await _all(self.hook.startup(runtime=self))
-        await self.alarms.start()
-        await self.placement.open()
-        for trigger in unique(self.hook.register_triggers(runtime=self), "name", "trigger").values():
-            await trigger.start()
-            self._triggers.append(trigger)
-        seconds = self.limits.blocked_seconds
-        # With a clock of somebody else's, as in a simulation, it is that which says how time passes.
-        if seconds is not None and isinstance(self.clock, SystemClock):
-            self._watchdog = Watchdog(seconds, self._tell_blocked)
-            self._watchdog.start()
+            await self._made.begin()
+            self.state = "running"
+        finally:
+            self._is_changing = False
+            self._memory = self._made.memory
 
     async def stop(self) -> None:
         """Close sockets with 1012, end what runs, keep what was written. Harmless when it does not run.
 
         On another event loop, after that of the start was closed, it lets go of what is left.
         """
-        if self.state != "running":
+        if self.state != "running" or self._is_changing:
             return
-        if self.is_stranded:
-            await self._let_go()
-            return
-        for trigger in reversed(self._triggers):
-            await trigger.stop()
-        await _all(self.hook.shutdown(runtime=self))
-        await self.alarms.stop()
-        await self.placement.close()
-        self.state = "stopped"
-        for task in tuple(self._tasks):
-            task.cancel()
-        for directory in self._directories.values():
-            await directory.stop()
-        self._executor.shutdown()
-        self.stores.close()
-        self._backend.close()
-        await self.placement.stop()
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        self._leave()
+        self._is_changing = True
+        try:
+            await self._running.end()
+        finally:
+            self._is_changing = False
+            self._memory = self._running.memory
 
     @property
     def is_stranded(self) -> bool:
         """Whether the event loop that it runs on was closed, and with it what ran, without ``stop()``."""
-        return self.state == "running" and self._loop is not None and self._loop.is_closed()
-
-    async def _let_go(self) -> None:
-        self.state = "stopped"
-        closed = ObjectReset("The event loop of this object's runtime was closed.")
-        for trigger in reversed(self._triggers):
-            await _tried(trigger.stop)
-        await _tried(lambda: _all(self.hook.shutdown(runtime=self)))
-        await _tried(self.alarms.stop)
-        await _tried(self.placement.close)
-        for directory in self._directories.values():
-            for slot in directory.slots():
-                await _tried(partial(slot.reset, closed))
-        self._executor.shutdown(wait=False)
-        if isinstance(self._backend, MemoryStorage):
-            self._memory = self._backend
-        else:
-            self.stores.close()
-            self._backend.close()
-        await _tried(self.placement.stop)
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        self._leave()
+        return self.state == "running" and self._running.is_stranded
 
     def go_on_from(self, stranded: Runtime) -> None:
         """Begin with what another runtime, which was stopped after its loop was closed, kept in memory."""
         if stranded._memory is not None:
             self._memory, self.stores = stranded._memory, stranded.stores
 
-    def _leave(self) -> None:
-        """Let code find the runtime that it found before this one started."""
-        if self._entered is None or current_namespaces.get(None) is not self._by_class:
-            return
-        before = self._entered.old_value
-        if before is not Token.MISSING:
-            current_namespaces.set(before)
-        else:
-            # In another context than the one of the start there is no way back to nothing.
-            with suppress(ValueError):
-                current_namespaces.reset(self._entered)
+    # What it has from its start on
 
-    def _make_env(self) -> None:
-        values = make_values(self)
-        self.namespaces.update((name, value) for name, value in values.items() if isinstance(value, Namespace))
-        # The objects hold this very env: it is filled in place.
-        vars(self.env).update(values)
-        vars(self.exports).update({name: Service(self, name) for name in self.worker.entrypoints})
-        vars(self.exports).update({n: self._by_class[c] for n, c in self.worker.classes.items() if c in self._by_class})
-        vars(self.env).update(self._given_env or {})
-        hide_named({name: value for name, value in (self._given_env or {}).items() if has_secret_name(name)})
+    @property
+    def _running(self) -> Running:
+        if self._made is None:
+            raise RuntimeError("This runtime has not started.")
+        return self._made
+
+    @property
+    def hook(self) -> Any:
+        """The hooks of its plugins."""
+        return self._running.hook
+
+    @property
+    def placement(self) -> Placement:
+        """What decides in which process an object lives."""
+        return self._running.placement
+
+    @property
+    def alarms(self) -> AlarmScheduler:
+        """What wakes its objects at their alarms."""
+        return self._running.alarms
+
+    @property
+    def models(self) -> ModelRegistry:
+        """The model providers."""
+        return self._running.models
+
+    @property
+    def send(self) -> Deliver:
+        """What brings an event to an object, wherever it lives. May be called on any event loop."""
+        return self._running.objects.send
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one, of several on a state folder, that does what only one of them may do."""
+        return self._made is not None and self._made.objects.is_first
 
     def namespace_of(self, cls: type[T], *, worker: Worker, has_sql: bool = True) -> Namespace[T]:
         """Return the namespace of a class of ``worker``: the same one for every binding to it."""
-        if cls not in self._by_class:
-            key = self.namespace_keys.key(worker.name, cls.__name__)
-            self._directories[key] = Directory(key, cls, self.env, self._world, has_sql=has_sql)
-            self._by_class[cls] = Namespace(
-                key, cls, self.send, self.rng, exported_names(cls, self._world.capabilities)
-            )
-            self._by_class[cls].name_bytes = self.limits.object_name_bytes
-            # Programs may know the class by another one, in whose place it runs.
-            other = getattr(cls, "_stands_for", None)
-            if other is not None:
-                self._by_class[other] = self._by_class[cls]
-        return self._by_class[cls]
+        key = self.namespace_keys.key(worker.name, cls.__name__)
+        return self._running.objects.namespace_of(cls, key, has_sql=has_sql)
 
     @cached_property
     def namespace_keys(self) -> NamespaceKeys:
@@ -381,26 +251,19 @@ class Runtime:
 
     def neighbour_namespace(self, name: str, class_name: str) -> Namespace[Any]:
         """Return the objects of a class of the worker ``name``, which this process may run too."""
-        return self.neighbours.namespace(name, class_name, self.rng, self._world.capabilities)
-
-    def _tell_blocked(self, block: Block) -> None:
-        if not self.events.is_silent:
-            payload = {"seconds": block.seconds, "stack": block.stack}
-            self.events.publish(AgentEvent("watchdog:blocked", block.class_name, block.name, payload, self.clock.now()))
-
-    def _tell_plugins(self, event: AgentEvent) -> None:
-        self.hook.agent_event(event=event)
+        return self.neighbours.namespace(name, class_name, self.rng, self._running.objects.world.capabilities)
 
     # Requests
 
     async def route(self, request: Request) -> Response | None:
         """Answer a request to an agent's path; None when it is not one."""
         transport = self._transport_of(request) if self.transports else None
-        if transport is None and not self._guards:
+        guards = self._running.guards
+        if transport is None and not guards:
             return await self.router.route(request)
         if transport is None and not self.router.claims(request.path):
             return None
-        if self._guards and (refusal := await self._guards.refusal(request)) is not None:
+        if guards and (refusal := await guards.refusal(request)) is not None:
             return refusal
         if transport is not None:
             return await self._carry(transport, request, self._fetch_agent)
@@ -408,9 +271,10 @@ class Runtime:
 
     async def fetch(self, request: Request) -> Response:
         """Answer a request by a developer route or the worker's entrypoint; without one, by its agents, else 404."""
-        if self._guards and (refusal := await self._guards.refusal(request)) is not None:
+        running = self._running
+        if running.guards and (refusal := await running.guards.refusal(request)) is not None:
             return refusal
-        if request.path.startswith(self._developer_paths) and (route := self._developer_route(request.path)):
+        if request.path.startswith(running.developer_paths) and (route := self._developer_route(request.path)):
             # Also with GET: such a route makes things happen, and nobody but the developer should.
             return self._own_pages.refusal(request) or await route.serve(request)
         transport = self._transport_of(request) if self.transports else None
@@ -431,14 +295,14 @@ class Runtime:
     async def _fetch_worker(self, request: Request) -> Response:
         if self.worker.entrypoint is None:
             return await self._fetch_agent(request)
-        return await self._respond(await self.run_handler("fetch", request), request)
+        return await self._options.respond(await self.run_handler("fetch", request), request)
 
     async def fetch_for_neighbour(self, request: Request, props: Mapping[str, Any] | None = None) -> Response:
         """Answer a request of another worker: as one from outside, but nobody has to be let in."""
 
         async def worker(inner: Request) -> Response:
             answer = self.handler("fetch", props=props)(inner)
-            return await self._respond(await answer if inspect.isawaitable(answer) else answer, inner)
+            return await self._options.respond(await answer if inspect.isawaitable(answer) else answer, inner)
 
         transport = self._transport_of(request)
         return await (worker(request) if transport is None else transport.serve(request, worker))
@@ -458,7 +322,7 @@ class Runtime:
 
         For ``services``: what handles is to be called at once, in this task.
         """
-        current_namespaces.set(self._by_class)
+        current_namespaces.set(self.by_class)
         if event == "fetch" and self.worker.entrypoint is None and entrypoint in (None, "default"):
             return self._fetch_agent
         ctx = ExecutionContext(self._wait_until, props, self.exports)
@@ -466,7 +330,7 @@ class Runtime:
 
     async def respond(self, answer: Any, request: Request) -> Response:
         """Return the response that the answer of a worker's ``fetch`` stands for."""
-        return await self._respond(answer, request)
+        return await self._options.respond(answer, request)
 
     async def _fetch_agent(self, request: Request) -> Response:
         return await self.router.route(request) or Response("Not found", status=404)
@@ -487,80 +351,18 @@ class Runtime:
             await awaitable
 
         task = asyncio.get_running_loop().create_task(wait(), name="wait_until")
-        self._tasks.add(task)
+        self._running.tasks.add(task)
         task.add_done_callback(self._waited)
 
     def _waited(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._running.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("What a worker gave to wait_until() failed", exc_info=error)
 
     def in_context(self) -> AbstractContextManager[None]:
         """Make ``get_agent_by_name(Counter, ...)`` find this runtime in the code of the ``with`` block."""
-        return self._by_class.in_force()
-
-    # Objects
-
-    def deliver(self, address: Address, event: Event, props: Mapping[str, Any] | None) -> Awaitable[Any]:
-        """Bring ``event`` to an object of this process. Called by the placement."""
-        return self._directory(address.namespace).deliver(address.id, event, props)
-
-    def knows(self, namespace: str) -> bool:
-        """Return whether this worker has the class of a namespace. Called by the placement."""
-        return namespace.partition(":")[0] in self._directories
-
-    async def vacate(self, shard: int) -> None:
-        """Make the objects of a shard leave memory, and their clients come back. Called by the placement."""
-        for directory in tuple(self._directories.values()):
-            await directory.stop(shard)
-
-    def shards_in_use(self) -> set[int]:
-        """Return the shards of which objects are in memory here, or have sockets. Called by the placement."""
-        return {slot.id.shard for directory in self._directories.values() for slot in directory.slots()}
-
-    def shards_changed(self, owned: list[int] | None) -> None:
-        """Run the alarms of objects in these shards; None for all. Called by the placement."""
-        self.is_first = owned is None or 0 in owned
-        self.alarms.limit_to(owned)
-
-    def drop_objects(self, error: Exception) -> None:
-        """Reset what is in memory and close every socket. Called by the placement."""
-        for directory in self._directories.values():
-            for slot in directory.slots():
-                slot.reset(error)
-
-    def _directory(self, key: str) -> Directory:
-        directory = self._directories.get(key)
-        if directory is None:
-            # A jurisdiction is a part of its namespace, with files of its own.
-            whole = self._directories[key.partition(":")[0]]
-            directory = Directory(key, whole.cls, whole.env, whole.world, has_sql=whole.has_sql)
-            self._directories[key] = directory
-        return directory
-
-    async def _wake_for_alarm(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...]) -> None:
-        await self.send(Address(namespace, object_id), AlarmEvent(facets), None)
+        return self.by_class.in_force()
 
 
 async def _respond(value: Any, request: Request) -> Response:
     return to_response(value)
-
-
-async def _tried(step: Callable[[], object]) -> None:
-    """Take a step of an end to which not all has to be as it should: what it waits for may have ended long ago."""
-    try:
-        result = step()
-        if inspect.isawaitable(result):
-            await result
-    except asyncio.CancelledError:
-        # Raised too by waiting for a task of the closed loop, which was cancelled.
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise
-    except Exception:
-        _log.debug("A step of the end of a runtime failed, after its event loop was closed", exc_info=True)
-
-
-async def _all(results: Sequence[Any]) -> None:
-    for result in results:
-        if inspect.isawaitable(result):
-            await result

@@ -583,7 +583,7 @@ async def test_clients_of_a_sub_agent_stay_connected_while_all_are_out_of_memory
     socket = await connect(runtime, "/agents/inbox/alice/sub/chat/a/sub/chat/b")
     assert (await answer(socket, "add", 2))["result"] == 2
     await clock.advance(120)
-    assert all(slot.activation is None for slot in runtime._directories["Inbox"].slots())
+    assert all(slot.activation is None for slot in runtime._running.objects.directories["Inbox"].slots())
     log.clear()
     assert (await answer(socket, "add", 2))["result"] == 4
     assert log == ["a starts with None", "b starts with None"]
@@ -636,7 +636,7 @@ async def test_a_sub_agents_job_wakes_it_when_all_are_out_of_memory(
     await inbox.call("a", "remind", 300, "tea")
     await inbox.call("a", "below", "b", "remind", 200, "milk")
     await clock.advance(120)
-    assert runtime._directories["Inbox"].slots() == []
+    assert runtime._running.objects.directories["Inbox"].slots() == []
     log.clear()
     await clock.advance(200)
     assert [entry for entry in log if isinstance(entry, tuple)] == [("Chat", "b", "milk"), ("Chat", "a", "tea")]

@@ -221,7 +221,7 @@ async def test_an_alarm_whose_handler_was_cut_off_fires_again(start, clock):
     await runtime.start()
     await runtime.namespaces["Clockwork"].get_by_name("a").wake_in(1)
     await clock.advance(1)
-    for slot in runtime._directories["Clockwork"].slots():
+    for slot in runtime._running.objects.directories["Clockwork"].slots():
         slot.activation.reset(ObjectReset("cut off"))
     await settle()
     plan["do"] = None

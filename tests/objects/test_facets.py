@@ -178,7 +178,7 @@ def again(runtime):
 
 
 def place(runtime):
-    return runtime._directories["Parent"].slot(again(runtime).id)
+    return runtime._running.objects.directories["Parent"].slot(again(runtime).id)
 
 
 async def open_socket(parent, name="a"):
@@ -437,7 +437,7 @@ async def test_an_ordinary_socket_that_the_parent_passes_on_keeps_the_facet_awak
     assert place(runtime).facets["plain"].activation is not None
     socket.close()
     await clock.advance(60)
-    assert runtime._directories["Parent"].slots() == []
+    assert runtime._running.objects.directories["Parent"].slots() == []
 
 
 async def test_the_end_of_the_runtime_closes_the_facets_sockets(clock):
@@ -452,4 +452,4 @@ async def test_nothing_stays_of_a_facet_whose_last_socket_has_gone(runtime, pare
     await settle()
     await clock.advance(60)
     assert "child hears the end 1000" in log
-    assert runtime._directories["Parent"].slots() == []
+    assert runtime._running.objects.directories["Parent"].slots() == []

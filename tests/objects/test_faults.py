@@ -221,7 +221,7 @@ async def test_a_folder_that_has_become_read_only_refuses_and_recovers():
 
 
 def evict_all(runtime) -> None:
-    for directory in runtime._directories.values():
+    for directory in runtime._running.objects.directories.values():
         for slot in directory.slots():
             assert slot.activation.evict()
 

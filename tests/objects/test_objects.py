@@ -296,7 +296,7 @@ async def test_an_object_stays_while_something_runs(counter, clock):
 async def test_an_evicted_object_leaves_nothing_behind(runtime, counter, clock):
     await counter.bump()
     await clock.advance(11)
-    assert runtime._directories["Counter"].slots() == []
+    assert runtime._running.objects.directories["Counter"].slots() == []
 
 
 async def test_a_background_error_is_logged(counter, caplog):

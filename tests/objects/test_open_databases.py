@@ -214,7 +214,7 @@ async def main():
             for first in range(0, 1000, 100):
                 results = await asyncio.gather(*(counter.add() for counter in counters[first:first + 100]))
                 assert results == [round] * 100, results
-        awake = [slot for directory in runtime._directories.values() for slot in directory.slots()]
+        awake = [slot for directory in runtime._running.objects.directories.values() for slot in directory.slots()]
         print(len(awake), all(slot.activation for slot in awake))
 
 asyncio.run(main())

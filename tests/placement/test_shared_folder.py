@@ -20,7 +20,8 @@ import pytest
 from edgeagents import Agent, Runtime
 from edgeagents.errors import StorageUnavailable
 from edgeagents.hookspecs import hookimpl
-from edgeagents.objects import Lease
+from edgeagents.local_objects import LocalObjects
+from edgeagents.objects import Lease, Namespaces
 from edgeagents.placement import FolderClaim, members
 from edgeagents.placement.members import Member, Peer
 from edgeagents.placement.registry import Registry
@@ -185,18 +186,22 @@ async def test_a_start_that_fails_half_way_leaves_nothing_behind(tmp_path, monke
     monkeypatch.setattr(tempfile, "mkdtemp", noted)
     in_the_way = folder / "owners" / "registry.db"
     in_the_way.mkdir(parents=True)
-    async with agent_runtime(Desk, storage=tmp_path / "another") as runtime:
-        placement = SharedFolder(folder)
-        with pytest.raises(StorageUnavailable, match="registry"):
-            await placement.start(runtime)
-        assert list((folder / "owners").iterdir()) == [in_the_way]
-        assert [Path(each).exists() for each in made] == [False]
-        whole = FolderClaim(folder)
-        whole.take_whole()
-        whole.release()
-        in_the_way.rmdir()
-        await placement.start(runtime)
-        await placement.stop()
+    local, placement = LocalObjects(None, Namespaces()), SharedFolder(folder)
+    with pytest.raises(StorageUnavailable, match="registry"):
+        await placement.start(local)
+    assert list((folder / "owners").iterdir()) == [in_the_way]
+    assert there(made) == [False]
+    whole = FolderClaim(folder)
+    whole.take_whole()
+    whole.release()
+    in_the_way.rmdir()
+    await placement.start(local)
+    await placement.stop()
+    assert there(made) == [False, False]
+
+
+def there(folders: list[str]) -> list[bool]:
+    return [Path(folder).exists() for folder in folders]
 
 
 def test_only_a_process_that_has_the_lock_is_killed(tmp_path):

@@ -197,8 +197,8 @@ async def test_messages_survive_a_restart_and_those_that_were_out_come_again(tmp
     await first.env.JOBS.send("waiting", delay_seconds=3)
     # The process ends here: the handler never does, and nobody settles its batch.
     second = runtime_of(lambda batch: seen.extend((m.body, m.attempts) for m in batch.messages), clock, tmp_path)
-    first._triggers[0]._is_open = False
-    for task in first._triggers[0]._running:
+    first._running.triggers[0]._is_open = False
+    for task in first._running.triggers[0]._running:
         task.cancel()
     async with second:
         await clock.advance(5)

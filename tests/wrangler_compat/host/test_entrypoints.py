@@ -212,11 +212,11 @@ async def test_functions_are_no_handlers_from_the_date_on_that_wants_classes(run
 async def test_of_processes_that_share_a_state_folder_one_runs_what_is_scheduled(run: RunWorker) -> None:
     clock = ManualClock()
     worker = await run(CRON, triggers={"crons": ["* * * * *"]}, runtime={"clock": clock})
-    worker.runtime.shards_changed([1, 2])
+    worker.runtime._running.objects.shards_changed([1, 2])
     await clock.advance(60)
     await settle()
     assert await worker.text() == ""
-    worker.runtime.shards_changed([0, 2])
+    worker.runtime._running.objects.shards_changed([0, 2])
     await clock.advance(60)
     await settle()
     assert (await worker.text()).startswith("* * * * * ")

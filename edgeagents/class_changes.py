@@ -17,8 +17,8 @@ from typing import Final
 from edgeagents.errors import ConfigError
 from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects.alarms import AlarmIndex
-from edgeagents.objects.namespace_folders import namespace_of_folder
 from edgeagents.objects.disk import sync_folder
+from edgeagents.objects.namespace_folders import namespace_of_folder
 from edgeagents.placement import FolderClaim, wait_for_lock
 
 __all__ = ["ClassChange", "Transfer", "WorkersChanges", "edited_changes", "make_class_changes"]

@@ -107,12 +107,18 @@ def wrap_asgi(runtime: Runtime, app: Any) -> Any:
 
 @hookspec
 def startup(runtime: Runtime) -> Awaitable[None] | None:
-    """Called when the runtime has started, before the first event. May be ``async def``."""
+    """Called when agents can be called, before the first request and alarm of this process. May be ``async def``.
+
+    What it raises ends the start. Each plugin that has started is then called to shut down.
+    """
 
 
 @hookspec
 def shutdown(runtime: Runtime) -> Awaitable[None] | None:
-    """Called when the runtime is about to stop; objects still answer. May be ``async def``."""
+    """Called when the runtime is about to stop; objects still answer. May be ``async def``.
+
+    What it raises is raised by the stop, after everything else has ended too.
+    """
 
 
 @hookspec

@@ -65,7 +65,10 @@ class ExecutionContext:
         """The worker's own entrypoints and object classes by name, each as a binding would give it."""
 
     def wait_until(self, awaitable: Awaitable[object]) -> None:
-        """Let ``awaitable`` go on after the answer was sent. Its errors are logged, not raised."""
+        """Let ``awaitable`` go on after the answer was sent. Its errors are logged, not raised.
+
+        When the runtime stops it has five seconds to end; then it is cancelled.
+        """
         self._wait_until(awaitable)
 
 

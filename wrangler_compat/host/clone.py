@@ -34,6 +34,7 @@ from wrangler_compat.host.model.date import JsBoolean, JsDate, JsNumber, JsStrin
 from wrangler_compat.host.model.errors import ERRORS, DomException, JsException, data_clone_error
 from wrangler_compat.host.model.proxy import JsObject, jsnull
 from wrangler_compat.host.model.regexp import JsRegExp
+from wrangler_compat.host.model.shared import JsSharedArrayBuffer
 from wrangler_compat.host.web.headers import Headers
 
 __all__ = ["FromData", "ToData", "from_data", "structured_clone", "to_data"]
@@ -53,7 +54,7 @@ def from_data(value: Any) -> Any:
 
 def structured_clone(value: Any) -> Any:
     """Return a copy that shares nothing with ``value``. Raises ``DataCloneError`` for what cannot be copied."""
-    return None if value is None else from_data(to_data(value))
+    return None if value is None else from_data(_Copying().convert(value))
 
 
 class ToData:
@@ -96,6 +97,8 @@ class ToData:
 
     def buffer(self, value: JsArrayBuffer) -> Any:
         """Return the data of an ArrayBuffer."""
+        if isinstance(value, JsSharedArrayBuffer):
+            raise JsException("Unable to deserialize cloned data.")
         made = BufferData(value._memory)
         if id(value) in self._alone:
             self._alone[id(value)].buffer = made
@@ -171,6 +174,19 @@ class ToData:
     def plain(self, value: Any) -> Any:
         """Return what is data as it is."""
         return bytes(value) if isinstance(value, bytearray | memoryview) else value
+
+
+class _Copying(ToData):
+    """For copies within a worker, which may share memory that is there to be shared."""
+
+    def view(self, value: TypedArray | JsDataView) -> Any:
+        if not isinstance(value.buffer, JsSharedArrayBuffer):
+            return super().view(value)
+        size = value.byteLength if isinstance(value, JsDataView) else len(value)
+        return self._keep(value, type(value)(value.buffer, value.byteOffset, size))
+
+    def buffer(self, value: JsArrayBuffer) -> Any:
+        return value if isinstance(value, JsSharedArrayBuffer) else super().buffer(value)
 
 
 _TO_DATA: Final[tuple[tuple[type, Callable[[Any, Any], Any]], ...]] = (

@@ -1,8 +1,8 @@
 """Values on their way through a stub: copies of what is data, and by reference what is not.
 
 Data crosses as the runtime's own (``clone``), so that an agent of edgeagents and an object of a Python Worker
-understand each other. Requests and responses cross as the runtime's too. Functions become stubs of themselves; streams,
-blobs, forms and stubs are handed over. What is by reference stays within the process.
+understand each other. Requests and responses cross as the runtime's too. Functions, and what is behind a ``Proxy``,
+become stubs of themselves; streams, blobs and stubs are handed over. What is by reference stays within the process.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from edgeagents.objects.rpc import HandedOver
 from wrangler_compat.cloned import ViewData
 from wrangler_compat.host.clone import FromData, ToData
 from wrangler_compat.host.ffi import PyProxy
-from wrangler_compat.host.model.errors import JsTypeError
-from wrangler_compat.host.model.proxy import JsNull, JsProxy
+from wrangler_compat.host.model.errors import JsTypeError, data_clone_error
+from wrangler_compat.host.model.proxy import JsClass, JsNull, JsObject, JsProxy
+from wrangler_compat.host.model.shaped import ShapedObject
+from wrangler_compat.host.model.trapped import Trapped
 from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
-from wrangler_compat.host.web.blob import Blob, FormData
+from wrangler_compat.host.web.blob import Blob
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
 from wrangler_compat.host.web.streams import ReadableStream, WritableStream
-from wrangler_compat.host.web.websocket import WebSocket
 
 __all__ = ["received", "sent", "sent_result"]
 
 _LARGEST = 32 * 1024 * 1024
-_HANDED_OVER = (JsRpcStub, Blob, FormData, ReadableStream, WritableStream, WebSocket)
+_HANDED_OVER = (JsRpcStub, Blob, ReadableStream, WritableStream)
 
 
 def sent(value: Any) -> Any:
@@ -71,6 +72,12 @@ class _Sending(ToData):
                 f"{self._bytes} bytes."
             )
 
+    def object(self, value: JsObject) -> Any:
+        # What is no plain object has methods, which would be lost.
+        if isinstance(value, ShapedObject) and value._prototype is not JsClass.of(JsObject).prototype:
+            raise data_clone_error(value)
+        return super().object(value)
+
     def other(self, value: Any) -> Any:
         self.has_references = True
         if isinstance(value, Request | Response):
@@ -79,7 +86,7 @@ class _Sending(ToData):
             return value
         if isinstance(value, _HANDED_OVER) or getattr(value, "_is_sendable", False) is True:
             return value
-        if isinstance(value, RpcTarget):
+        if isinstance(value, RpcTarget | Trapped):
             return JsRpcStub(value)
         if isinstance(value, PyProxy):
             if callable(value._alive()):

@@ -96,32 +96,41 @@ BACK = {
 }
 
 
-REFUSED = "Could not serialize object of type"
+IN_AN_OBJECT = """
+class Box(DurableObject):
+    def __init__(self, ctx, env):
+        super().__init__(ctx, env)
+        # Without what Cloudflare's SDK makes of values.
+        self.storage = getattr(ctx.storage, "_binding", ctx.storage)
+
+    async def fetch(self, request):
+        return Response(await work(self.storage))
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return await self.env.BOX.getByName("a").fetch(request)
+"""
 
 
 def worker(work: str) -> str:
     return VALUES + dedent(work)
 
 
+async def in_an_object(run: RunWorker, work: str) -> str:
+    """Return what the function ``work`` makes of the storage of an object."""
+    return await (await run(worker(work) + IN_AN_OBJECT, objects=["Box"])).text()
+
+
 async def test_storage_gives_back_what_was_put(run: RunWorker) -> None:
-    source = """
-        class Box(DurableObject):
-            def __init__(self, ctx, env):
-                super().__init__(ctx, env)
-                self.storage = getattr(ctx.storage, "_binding", ctx.storage)
-
-            async def fetch(self, request):
-                found = {}
-                for name, value in values().items():
-                    await self.storage.put("k", value)
-                    found[name] = seen(await self.storage.get("k"))
-                return Response(json.dumps(found))
-
-        class Default(WorkerEntrypoint):
-            async def fetch(self, request):
-                return await self.env.BOX.getByName("a").fetch(request)
+    work = """
+        async def work(storage):
+            found = {}
+            for name, value in values().items():
+                await storage.put("k", value)
+                found[name] = seen(await storage.get("k"))
+            return json.dumps(found)
     """
-    assert json.loads(await (await run(worker(source), objects=["Box"])).text()) == BACK
+    assert json.loads(await in_an_object(run, work)) == BACK
 
 
 async def test_so_does_structured_clone_and_shares_nothing(run: RunWorker) -> None:
@@ -137,32 +146,23 @@ async def test_so_does_structured_clone_and_shares_nothing(run: RunWorker) -> No
 
 
 async def test_cycles_and_what_is_shared_come_back_from_storage(run: RunWorker) -> None:
-    source = """
-        class Box(DurableObject):
-            def __init__(self, ctx, env):
-                super().__init__(ctx, env)
-                self.storage = getattr(ctx.storage, "_binding", ctx.storage)
-
-            async def fetch(self, request):
-                buffer = js.ArrayBuffer.new(4)
-                cycle = js.Map.new()
-                cycle.set("me", cycle).set(cycle, 1)
-                value = obj(b=buffer, v=js.Uint8Array.new(buffer, 1, 2), w=js.Uint16Array.new(buffer), cycle=cycle)
-                value.self = value
-                await self.storage.put("k", value)
-                got = await self.storage.get("k")
-                return Response(json.dumps([
-                    got.self is got,
-                    got.v.buffer is got.b and got.w.buffer is got.b,
-                    got.cycle.get("me") is got.cycle,
-                    got.cycle.get(got.cycle),
-                ]))
-
-        class Default(WorkerEntrypoint):
-            async def fetch(self, request):
-                return await self.env.BOX.getByName("a").fetch(request)
+    work = """
+        async def work(storage):
+            buffer = js.ArrayBuffer.new(4)
+            cycle = js.Map.new()
+            cycle.set("me", cycle).set(cycle, 1)
+            value = obj(b=buffer, v=js.Uint8Array.new(buffer, 1, 2), w=js.Uint16Array.new(buffer), cycle=cycle)
+            value.self = value
+            await storage.put("k", value)
+            got = await storage.get("k")
+            return json.dumps([
+                got.self is got,
+                got.v.buffer is got.b and got.w.buffer is got.b,
+                got.cycle.get("me") is got.cycle,
+                got.cycle.get(got.cycle),
+            ])
     """
-    assert await (await run(worker(source), objects=["Box"])).text() == "[true, true, true, 1]"
+    assert await in_an_object(run, work) == "[true, true, true, 1]"
 
 
 async def test_what_crosses_to_another_entrypoint_arrives_as_it_was(run: RunWorker) -> None:
@@ -194,15 +194,20 @@ async def test_what_crosses_to_another_entrypoint_arrives_as_it_was(run: RunWork
     ]
 
 
+NO_SERIALIZATION = 'Could not serialize object of type "{}". This type does not support serialization.'
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (
-            'js.URL.new("http://a")',
-            'Could not serialize object of type "URL". This type does not support serialization.',
-        ),
-        ('js.Blob.new(["a"])', 'Could not serialize object of type "Blob". This type does not support serialization.'),
+        ('js.URL.new("http://a")', NO_SERIALIZATION.format("URL")),
+        ('js.Blob.new(["a"])', NO_SERIALIZATION.format("Blob")),
         ("js.ReadableStream.new()", "ReadableStream can only be serialized for RPC."),
+        ("js.Response.new('x')", "ReadableStream can only be serialized for RPC."),
+        ("js.AbortController.new().signal", "AbortSignal serialization is not enabled."),
+        ("js.WeakMap.new()", "#<WeakMap> could not be cloned."),
+        ("js.Proxy.new(js.Object.new(), {})", "#<Object> could not be cloned."),
+        ("js.Symbol('a')", "Symbol(a) could not be cloned."),
         ("js.Promise.resolve(1)", "#<Promise> could not be cloned."),
     ],
 )
@@ -218,24 +223,66 @@ async def test_what_is_no_data_is_refused(run: RunWorker, value: str, text: str)
     assert json.loads(await (await run(worker(source))).text()) == ["DataCloneError", text]
 
 
-async def test_plain_data_such_as_was_stored_before_is_read(run: RunWorker) -> None:
-    source = """
-        class Box(DurableObject):
-            def __init__(self, ctx, env):
-                super().__init__(ctx, env)
-                self.storage = getattr(ctx.storage, "_binding", ctx.storage)
-
-            async def fetch(self, request):
-                old = {"b": b"abc", "m": {1: {"x": None}}, "s": {1}, "e": {"name": "TypeError", "message": "t"}}
-                self.storage._native.kv.put("k", old)
-                return Response(seen(await self.storage.get("k")))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, f"js.{name}.new()") for name in ("FormData", "URLSearchParams", "AbortController", "TransformStream")),
+        ("WebSocket", "js.WebSocketPair.new()[0]"),
+    ],
+)
+async def test_what_has_no_other_end_does_not_cross(run: RunWorker, name: str, value: str) -> None:
+    source = f"""
+        class Teller(WorkerEntrypoint):
+            async def tell(self, value):
+                return 1
 
         class Default(WorkerEntrypoint):
             async def fetch(self, request):
-                return await self.env.BOX.getByName("a").fetch(request)
+                try:
+                    await self.ctx.exports.Teller.tell({value})
+                except JsException as error:
+                    return Response(json.dumps([error.name, error.message]))
+    """
+    assert json.loads(await (await run(worker(source))).text()) == ["DataCloneError", NO_SERIALIZATION.format(name)]
+
+
+async def test_what_stands_before_an_object_is_called_where_that_is(run: RunWorker) -> None:
+    source = """
+        class Teller(WorkerEntrypoint):
+            async def tell(self, stub):
+                return await stub.double(4)
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                proxy = js.Proxy.new(js.Object.new(), {"get": lambda target, name: lambda one: [name, one * 2]})
+                told = await self.ctx.exports.Teller.tell(proxy)
+                return Response(json.dumps(told.to_py()))
+    """
+    assert json.loads(await (await run(worker(source))).text()) == ["double", 8]
+
+
+async def test_memory_that_is_shared_is_shared_within_a_worker_only(run: RunWorker) -> None:
+    work = """
+        async def work(storage):
+            memory = js.SharedArrayBuffer.new(4)
+            js.structuredClone(js.Uint8Array.new(memory)).fill(7)
+            try:
+                await storage.put("k", memory)
+            except JsException as error:
+                return json.dumps([list(js.Uint8Array.new(memory)), error.message])
+    """
+    assert json.loads(await in_an_object(run, work)) == [[7] * 4, "Unable to deserialize cloned data."]
+
+
+async def test_plain_data_such_as_was_stored_before_is_read(run: RunWorker) -> None:
+    work = """
+        async def work(storage):
+            old = {"b": b"abc", "m": {1: {"x": None}}, "s": {1}, "e": {"name": "TypeError", "message": "t"}}
+            storage._native.kv.put("k", old)
+            return seen(await storage.get("k"))
     """
     seen = "{b: ArrayBuffer(3), m: Map(1=>{x: null}), s: Set(1), e: {name: 'TypeError', message: 't'}}"
-    assert await (await run(worker(source), objects=["Box"])).text() == seen
+    assert await in_an_object(run, work) == seen
 
 
 async def test_messages_of_a_queue_keep_what_they_are(run: RunWorker) -> None:

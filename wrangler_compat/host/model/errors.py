@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish
 
@@ -121,6 +121,11 @@ ERRORS: tuple[type[JsException], ...] = (
 )
 
 
+_OF_THE_LANGUAGE: Final = frozenset(
+    {"Promise", "Function", "Proxy", "WeakMap", "WeakSet", "WeakRef", "FinalizationRegistry", "Iterator"}
+)
+
+
 def data_clone_error(value: object) -> DomException:
     """Return the error for a value that cannot be sent or kept."""
     if isinstance(value, JsProxy) and value.typeof == "symbol":
@@ -128,9 +133,13 @@ def data_clone_error(value: object) -> DomException:
     name = value._js_name if isinstance(value, JsProxy) else type(value).__name__
     if name in ("ReadableStream", "WritableStream"):
         message = f"{name} can only be serialized for RPC."
+    elif name in ("Request", "Response"):
+        message = "ReadableStream can only be serialized for RPC."
+    elif name == "AbortSignal":
+        message = "AbortSignal serialization is not enabled."
     elif name in ("RpcTarget", "JsRpcStub"):
         message = "Remote RPC references can only be serialized for RPC."
-    elif isinstance(value, JsProxy) and name not in ("Promise", "Function", "Proxy"):
+    elif isinstance(value, JsProxy) and name not in _OF_THE_LANGUAGE:
         message = f'Could not serialize object of type "{name}". This type does not support serialization.'
     else:
         message = f"#<{'Object' if name == 'Proxy' else name}> could not be cloned."

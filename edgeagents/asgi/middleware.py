@@ -87,7 +87,7 @@ class AgentsMiddleware:
                 debug=debug,
             )
 
-        first = runtime or make()
+        first = make()
         settings = Settings(
             limits=first.limits,
             clock=first.clock,
@@ -97,7 +97,7 @@ class AgentsMiddleware:
         )
         self._app = app
         self._hosts = None if allowed_hosts is None else Hosts(allowed_hosts)
-        self._serving = Serving(make, settings, self._serve)
+        self._serving = Serving(first, make, settings, self._serve)
 
     def _claims(self, request: Request) -> bool:
         runtime = self.runtime

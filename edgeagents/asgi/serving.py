@@ -26,21 +26,20 @@ _DRAIN_SECONDS: Final = 1.0
 class Serving:
     """Starts a runtime with the server's lifespan, or else with the first request, and stops it with the server.
 
-    A runtime that runs already is somebody else's and is not stopped. After the end, a new lifespan gets a new
+    One that runs already is somebody else's and is not stopped. After the end of ``first``, a new lifespan gets a new
     runtime from ``make``: tests start one app many times. Without a lifespan nobody says that it is over: when a
     request comes after the event loop was closed, as with a test client that makes a loop for each, the runtime of that
     loop is let go of and a new one starts, with what the other one had in memory.
     """
 
-    def __init__(self, make: Callable[[], Runtime], settings: Settings, app: ASGIApp) -> None:
-        self._make = make
+    def __init__(self, first: Runtime, make: Callable[[], Runtime], settings: Settings, app: ASGIApp) -> None:
+        self.runtime, self._make = first, make
         self._first_settings = self.settings = settings
         self._app = app
         self._ready: ASGIApp | None = None
         self._notice: StopNotice | None = None
         self._is_ours = False
         self._leaving: asyncio.Task[None] | None = None
-        self.runtime = make()
 
     async def ready(self) -> ASGIApp:
         """Return what serves the agents, with the runtime started."""

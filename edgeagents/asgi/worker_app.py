@@ -23,7 +23,7 @@ class WorkerApp:
         )
         self.runtime = runtime
         self._fetch = fetch or runtime.fetch
-        self._serving = Serving(lambda: runtime, settings, self._serve)
+        self._serving = Serving(runtime, lambda: runtime, settings, self._serve)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

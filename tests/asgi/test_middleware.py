@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from starlette.responses import StreamingResponse
@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from edgeagents.agents import Agent, get_agent_by_name
 from edgeagents.asgi import AgentsMiddleware
 from edgeagents.errors import ConfigError
+from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response
 from edgeagents.objects import Limits
 from edgeagents.testing import ManualClock, agent_runtime
@@ -230,6 +231,27 @@ async def test_arguments_reach_the_runtime(exchange: Fixture, inner: Inner):
         await socket.put({"type": "websocket.connect"})
         assert (await socket.message())["status"] == 403
         assert app.runtime.env.KEY == "value"
+
+
+def test_one_runtime_is_made_for_an_app(inner: Inner, caplog: pytest.LogCaptureFixture):
+    AgentsMiddleware(inner, **OPTIONS, allowed_origins="*")
+    assert len(caplog.records) == 1  # The warning that each runtime gives for this.
+
+
+async def test_a_request_after_one_for_which_it_could_not_start_is_served(exchange: Fixture, inner: Inner):
+    class Broker:
+        faults: ClassVar = [OSError("cannot reach the broker")]
+
+        @hookimpl
+        async def startup(self) -> None:
+            if self.faults:
+                raise self.faults.pop()
+
+    app = AgentsMiddleware(inner, **OPTIONS, plugins=[Broker()])
+    with pytest.raises(OSError, match="broker"):
+        await app(http_scope("/agents/counter/a"), asyncio.Event().wait, print)
+    assert (await ask(exchange, app, "/agents/counter/a"))[0] == 200
+    await app.runtime.stop()
 
 
 async def test_debug_shows_tracebacks(exchange: Fixture, inner: Inner):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edgeagents.agents import Capability
     from edgeagents.bindings import BindingType
-    from edgeagents.extensions import Trigger
+    from edgeagents.extensions import DeveloperRoute, Trigger
     from edgeagents.runtime import Runtime
 
 __all__ = ["workflows_plugin"]
@@ -30,6 +30,14 @@ def register_bindings() -> Iterable[BindingType]:
 def register_triggers(runtime: Runtime) -> Iterable[Trigger]:
     """Make instances go on that the last process left."""
     return [Resumption(runtime)]
+
+
+@hookimpl
+def register_developer_routes(runtime: Runtime) -> Iterable[DeveloperRoute]:
+    """Let commands, also wrangler's, create and change instances of a session that runs."""
+    from edgeagents_workflows.control_route import CONTROL_PATHS, ControlRoute
+
+    return [ControlRoute(path, runtime) for path in CONTROL_PATHS]
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents.asgi.broken_off import log_as_lines
 from edgeagents.asgi.http import serve_http
@@ -130,6 +130,6 @@ def _wrapped(runtime: Runtime, app: ASGIApp) -> ASGIApp:
     given = {"runtime": runtime}
     for implementation in runtime.hook.wrap_asgi.get_hookimpls():
         values: list[Any] = [app if name == "app" else given[name] for name in implementation.argnames]
-        wrap: Callable[..., ASGIApp] = cast("Any", implementation.function)
+        wrap: Callable[..., ASGIApp] = implementation.function
         app = wrap(*values)
     return app

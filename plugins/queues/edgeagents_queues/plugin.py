@@ -59,8 +59,10 @@ class QueueConsumerType:
 
 
 @hookimpl
-def register_bindings() -> Iterable[BindingType]:
+def register_bindings(runtime: Runtime) -> Iterable[BindingType]:
     """Provide ``queue`` and ``queue_consumer``."""
+    for known in (_consumers, _pulled):
+        known.pop(runtime, None)  # Of a start that failed.
     return [QueueType(), QueueConsumerType()]
 
 

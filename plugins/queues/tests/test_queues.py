@@ -7,13 +7,14 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from edgeagents_queues import MessageBatch, QueueError, plugin
 
 from edgeagents import Runtime, WorkerEntrypoint
 from edgeagents.bindings import BindingDeclaration
+from edgeagents.hookspecs import hookimpl
 from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 
@@ -59,6 +60,26 @@ async def test_a_batch_goes_out_when_it_is_full_or_has_waited(clock):
         await clock.advance(1.1)
         assert batches[2] == [5, 6]
         assert (await jobs.metrics())["backlogCount"] == 0
+
+
+async def test_a_queue_is_taken_from_once_after_a_start_that_failed(clock):
+    class Broker:
+        faults: ClassVar = [OSError("cannot reach the broker")]
+
+        @hookimpl
+        async def startup(self) -> None:
+            if self.faults:
+                raise self.faults.pop()
+
+    batches: list[list[Any]] = []
+    worker = runtime_of(lambda batch: batches.append([m.body for m in batch.messages]), clock).worker
+    runtime = Runtime(worker, storage=None, clock=clock, plugins=[plugin, Broker()], discover_plugins=False)
+    with pytest.raises(OSError, match="broker"):
+        await runtime.start()
+    async with runtime:
+        await runtime.env.JOBS.send("x")
+        await clock.advance(1.1)
+    assert batches == [["x"]]
 
 
 async def test_bodies_keep_their_kind_and_messages_tell_of_themselves(clock):

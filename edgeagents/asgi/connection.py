@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.types import Message, Receive, Send
 from edgeagents.errors import ObjectError
+from edgeagents.http.body import encodable
 from edgeagents.objects.eager import Rest, Standby
 
 if TYPE_CHECKING:
@@ -263,6 +264,12 @@ class WebSocketConnection:
                     fed = self._socket.feed(frame)
                     if fed is not None:
                         await fed
+        except asyncio.CancelledError:
+            if reader is None or reader.cancelling():
+                raise
+            # What took the message was cancelled, and not this: there may be more messages, and an end.
+            _log.error("%s: the handling of a message was cancelled", self._name)
+            self._break_off(INTERNAL_ERROR, "Internal error")
         except Exception as error:
             if isinstance(error, ObjectError) and error.overloaded:
                 _log.warning("%s: %s", self._name, error)
@@ -317,5 +324,8 @@ def _size(message: str | bytes) -> int:
 
 def _event(message: str | bytes) -> Message:
     if isinstance(message, str):
+        if not message.isascii():
+            # Of a lone surrogate some servers fail, and some send nothing at all.
+            message = encodable(message)
         return {"type": "websocket.send", "text": message}
     return {"type": "websocket.send", "bytes": message}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edgeagents.http.forms import FormData
 
-__all__ = ["DEFAULT_BUFFER_LIMIT", "Body", "BodySource", "ByteStream", "encode_text"]
+__all__ = ["DEFAULT_BUFFER_LIMIT", "Body", "BodySource", "ByteStream", "encodable", "encode_text"]
 
 BodySource = None | bytes | str | AsyncIterable[bytes | str] | Iterable[bytes | str]
 
@@ -33,7 +33,20 @@ def encode_text(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+        return _without_lone_surrogates(text).encode()
+
+
+def encodable(text: str) -> str:
+    """Return ``text``, in which a lone surrogate, which no encoding has, becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _without_lone_surrogates(text)
+    return text
+
+
+def _without_lone_surrogates(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class ByteStream(AsyncIterator[bytes]):

@@ -364,6 +364,37 @@ class TestClosing:
         assert await room.closed() == (1006, "", False)
 
 
+class TestText:
+    async def test_a_lone_surrogate_is_replaced_for_no_server_can_send_it(self, exchange):
+        room = Room()
+        call = Call(exchange, room)
+        await call.open()
+
+        for text in ("a\ud800b", "\ud83d\ude00", "é"):
+            room.socket.send(text)
+
+        assert [(await call.exchange.message())["text"] for _ in range(3)] == ["a\ufffdb", "\N{GRINNING FACE}", "é"]
+
+
+async def test_a_handler_that_is_cancelled_does_not_leave_its_connection_unread(exchange, monkeypatch):
+    room = Room()
+    call = Call(exchange, room)
+    await call.open()
+
+    def feed(self: WebSocket, message: str | bytes) -> Awaitable[None]:
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        return cancelled
+
+    monkeypatch.setattr(WebSocket, "feed", feed)
+    await call.send("a")
+
+    assert (await call.exchange.message())["code"] == 1011
+    assert await room.closed() == (1011, "Internal error", False)
+    await call.leave(1011)
+    assert await call.exchange.done() is True
+
+
 class Stuck:
     """A server whose client has stopped reading: ``send`` does not return."""
 

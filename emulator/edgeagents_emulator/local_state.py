@@ -34,7 +34,7 @@ from edgeagents_emulator.chosen_config import config_of
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.state_place import state_folder_of
 from edgeagents_emulator.table import table
-from edgeagents_emulator.wrangler_flags import with_cwd
+from edgeagents_emulator.wrangler_flags import accepted, with_cwd
 from wrangler_compat.config import Config
 
 __all__ = ["LocalState", "as_table", "print_json", "print_rows", "with_local_state"]
@@ -75,22 +75,20 @@ def with_local_state(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--local", is_flag=True, help="As with wrangler. There is no other state here: it changes nothing.")
     @click.option("--remote", is_flag=True, hidden=True)
-    @click.option("--preview", is_flag=True, hidden=True)
+    @accepted("--preview", is_flag=True)
     @click.option("-c", "--config", "path", metavar="PATH", help="The configuration file; default: as for dev.")
     @click.option("-e", "--env", metavar="NAME", help="The environment of the configuration.")
     @click.option("--persist-to", metavar="DIR", help="The state folder; default: as for dev.")
-    @click.option("--env-file", multiple=True, hidden=True)
+    @accepted("--env-file", multiple=True)
     @with_cwd
     @functools.wraps(command)
     def run(
         *,
         local: bool,
         remote: bool,
-        preview: bool,
         path: str | None,
         env: str | None,
         persist_to: str | None,
-        env_file: tuple[str, ...],
         **given: Any,
     ) -> None:
         if remote:

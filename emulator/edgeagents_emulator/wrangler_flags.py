@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-__all__ = ["with_cwd", "with_idle_flags"]
+__all__ = ["accepted", "with_cwd", "with_idle_flags"]
 
 _PDB: Final = "breakpoint() in the worker stops in this terminal, with pdb"
 _ANY_HOST: Final = "the worker gets all requests, with the address that they were sent to"
@@ -41,12 +41,17 @@ def with_idle_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def accepted(*names: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what gives a command an option that changes nothing, out of sight of its help."""
+    return click.option(*names, hidden=True, expose_value=False, **how)
+
+
 def _idle(name: str, why: str, **how: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def tell(ctx: click.Context, option: click.Parameter, value: Any) -> None:
         if value and why:
             click.echo(f"{option.opts[0]} changes nothing here: {why}.", err=True)
 
-    return click.option(name, hidden=True, expose_value=False, callback=tell, **how)
+    return accepted(name, callback=tell, **how)
 
 
 def with_cwd(command: Callable[..., Any]) -> Callable[..., Any]:

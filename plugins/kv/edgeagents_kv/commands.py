@@ -138,8 +138,13 @@ async def delete(namespace: KvNamespace, key: str) -> None:
 
 @bulk.command("put")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--expiration", type=float, metavar="SECONDS", help="Where an entry says no other.")
+@click.option("--ttl", type=float, metavar="SECONDS", help="Where an entry says no other.")
+@click.option("--metadata", metavar="JSON", help="Where an entry says no other.")
 @_of_a_namespace
-async def put_many(namespace: KvNamespace, file: str) -> None:
+async def put_many(
+    namespace: KvNamespace, file: str, expiration: float | None, ttl: float | None, metadata: str | None
+) -> None:
     """Keep what FILE lists: a JSON list of {"key", "value"} with "expiration", "expiration_ttl", "metadata", "base64".
 
     The last four may be absent; "base64": true says that the value is bytes in that form.
@@ -147,6 +152,7 @@ async def put_many(namespace: KvNamespace, file: str) -> None:
     entries = _json(_bytes(file), file)
     if not isinstance(entries, list):
         raise ConfigError(f"{file} does not hold a list.")
+    about = None if metadata is None else _json(metadata, "--metadata")
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict) or not {"key", "value"} <= entry.keys():
             raise ConfigError(f"{file}: entry {number} has no key or no value.")
@@ -154,9 +160,9 @@ async def put_many(namespace: KvNamespace, file: str) -> None:
         await namespace.put(
             entry["key"],
             value,
-            expiration=entry.get("expiration"),
-            expiration_ttl=entry.get("expiration_ttl"),
-            metadata=entry.get("metadata"),
+            expiration=entry.get("expiration", expiration),
+            expiration_ttl=entry.get("expiration_ttl", ttl),
+            metadata=entry.get("metadata", about),
         )
     click.echo(f"{counted(len(entries), 'key is', 'keys are')} kept.")
 

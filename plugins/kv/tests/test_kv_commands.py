@@ -93,6 +93,14 @@ def test_an_environment_and_another_state_folder_can_be_named(kv: Run, tmp_path:
     assert not (tmp_path / ".edgeagents").exists()
 
 
+def test_what_entries_do_not_say_is_said_for_all_of_them(kv: Run, tmp_path: Path) -> None:
+    entries = [{"key": "a", "value": "x"}, {"key": "b", "value": "y", "metadata": "own", "expiration": 2_100_000_000}]
+    (tmp_path / "keys.json").write_text(json.dumps(entries))
+    kv("bulk", "put", "keys.json", "--binding", "KV", "--metadata", '"all"', "--expiration", "2000000000")
+    listed = json.loads(kv("key", "list", "--binding", "KV").output)
+    assert [(one["metadata"], one["expiration"]) for one in listed] == [("all", 2_000_000_000), ("own", 2_100_000_000)]
+
+
 def test_a_file_that_lists_no_names_is_told(kv: Run, tmp_path: Path) -> None:
     for text in ('{"name": "a"}', '[{"key": "a"}]', "[1]", "7"):
         (tmp_path / "asked.json").write_text(text)

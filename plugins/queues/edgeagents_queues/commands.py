@@ -9,6 +9,7 @@ import click
 from edgeagents_emulator.command_group import CommandGroup
 from edgeagents_emulator.counted import counted
 from edgeagents_emulator.local_state import LocalState, print_json, print_rows, with_local_state
+from edgeagents_emulator.wrangler_flags import accepted
 
 from edgeagents.errors import ConfigError
 from edgeagents_queues.store import QueueStore
@@ -16,12 +17,24 @@ from edgeagents_queues.store import QueueStore
 __all__ = ["queues"]
 
 
-@click.group(cls=CommandGroup)
+_MADE = "a queue is made when it is first used; what it does stands in the configuration."
+_DEPLOYED = "that is for queues that are deployed: use wrangler."
+
+
+@click.group(
+    cls=CommandGroup,
+    elsewhere={
+        **dict.fromkeys(("create", "update", "consumer"), _MADE),
+        "delete": "`queues purge` forgets its messages.",
+        **dict.fromkeys(("pause-delivery", "resume-delivery", "subscription"), _DEPLOYED),
+    },
+)
 def queues() -> None:
     """Look into and empty the queues of the local state."""
 
 
 @queues.command("list")
+@accepted("--page", type=int)
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @with_local_state
 def list_queues(state: LocalState, is_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ import click
 from edgeagents_emulator.command_group import CommandGroup
 from edgeagents_emulator.counted import counted
 from edgeagents_emulator.local_state import LocalState, print_rows, with_local_state
+from edgeagents_emulator.wrangler_flags import accepted
 
 from edgeagents.errors import ConfigError
 from edgeagents_r2.bucket import R2Bucket
@@ -22,14 +24,31 @@ from edgeagents_r2.store import BucketStore
 __all__ = ["r2"]
 
 _PIECE = 256 * 1024
+_TIMES = ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d")
 
 
-@click.group(cls=CommandGroup)
+_JURISDICTION = accepted("-J", "--jurisdiction")
+_FORCE = accepted("-y", "--force", is_flag=True)
+_BUCKET = "a bucket is made when it is first used; write its binding into the configuration."
+_DEPLOYED = "that is for buckets that are deployed: use wrangler."
+
+
+@click.group(cls=CommandGroup, elsewhere={"sql": _DEPLOYED})
 def r2() -> None:
     """Look into and change the R2 buckets of the local state."""
 
 
-@r2.group("bucket")
+@r2.group(
+    "bucket",
+    elsewhere={
+        "create": _BUCKET,
+        "update": _BUCKET,
+        "delete": "delete its objects; a bucket without any is nothing but its name.",
+        **dict.fromkeys(
+            ("info", "sippy", "catalog", "notification", "domain", "dev-url", "lifecycle", "cors", "lock"), _DEPLOYED
+        ),
+    },
+)
 def buckets() -> None:
     """Show which buckets there are."""
 
@@ -40,6 +59,7 @@ def objects() -> None:
 
 
 @buckets.command("list")
+@_JURISDICTION
 @click.option("--json", "is_json", is_flag=True, help="Print JSON.")
 @with_local_state
 def list_buckets(state: LocalState, is_json: bool) -> None:
@@ -57,6 +77,10 @@ def list_buckets(state: LocalState, is_json: bool) -> None:
 @click.option("--ce", "--content-encoding", "content_encoding", metavar="TEXT")
 @click.option("--cl", "--content-language", "content_language", metavar="TEXT")
 @click.option("--cc", "--cache-control", "cache_control", metavar="TEXT")
+@click.option("--expires", type=click.DateTime(_TIMES), metavar="TIME", help="Until when it may be cached.")
+@click.option("-s", "--storage-class", metavar="CLASS", help="Standard or InfrequentAccess.")
+@_JURISDICTION
+@_FORCE
 @with_local_state
 async def put(
     state: LocalState,
@@ -68,6 +92,8 @@ async def put(
     content_encoding: str | None,
     content_language: str | None,
     cache_control: str | None,
+    expires: datetime | None,
+    storage_class: str | None,
 ) -> None:
     """Keep the bytes of a file as an object."""
     bucket, key = _split(state, place)
@@ -79,10 +105,11 @@ async def put(
         "contentEncoding": content_encoding,
         "contentLanguage": content_language,
         "cacheControl": cache_control,
+        "cacheExpiry": expires and expires.astimezone(),
     }
     given = {name: value for name, value in metadata.items() if value is not None}
     with _opened(file) as source:
-        made = await bucket.put(key, _pieces(source), http_metadata=given)
+        made = await bucket.put(key, _pieces(source), http_metadata=given, storage_class=storage_class)
     assert made is not None
     click.echo(f"{place} is kept: {counted(made.size, 'byte', 'bytes')}.")
 
@@ -91,6 +118,7 @@ async def put(
 @click.argument("place", metavar="BUCKET/KEY")
 @click.option("-f", "--file", type=click.Path(dir_okay=False), help="Where to write it; default: the end of its key.")
 @click.option("-p", "--pipe", is_flag=True, help="Write the bytes to standard output, and nothing else.")
+@_JURISDICTION
 @with_local_state
 async def get(state: LocalState, place: str, file: str | None, pipe: bool) -> None:
     """Write an object into a file."""
@@ -111,6 +139,8 @@ async def get(state: LocalState, place: str, file: str | None, pipe: bool) -> No
 
 @objects.command("delete")
 @click.argument("place", metavar="BUCKET/KEY")
+@_JURISDICTION
+@_FORCE
 @with_local_state
 async def delete(state: LocalState, place: str) -> None:
     """Remove an object. One that is not there is no error."""

@@ -42,6 +42,17 @@ def test_bytes_go_through_pipes(r2: Run) -> None:
     assert r2("object", "get", "my-files/key", "--pipe").stdout_bytes == b"\xff\x00"
 
 
+def test_an_object_has_an_end_of_its_caching_and_a_class(r2: Run, tmp_path: Path) -> None:
+    more = ("--expires", "2026-03-01T10:00:00Z", "--storage-class", "InfrequentAccess")
+    assert r2("object", "put", "my-files/key", "--pipe", *more, input=b"x").exit_code == 0
+    stores = Stores(tmp_path / ".edgeagents" / "state")
+    stored = BucketStore(stores, "my-files").get("key")
+    stores.close()
+    assert stored is not None
+    assert stored.http == {"cacheExpiry": 1_772_359_200.0}
+    assert stored.storage_class == "InfrequentAccess"
+
+
 def test_an_object_is_deleted(r2: Run) -> None:
     r2("object", "put", "my-files/key", "--pipe", input=b"x")
     assert r2("object", "delete", "my-files/key").exit_code == 0

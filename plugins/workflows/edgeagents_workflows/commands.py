@@ -16,6 +16,7 @@ import click
 from edgeagents_emulator.command_group import CommandGroup
 from edgeagents_emulator.counted import counted
 from edgeagents_emulator.local_state import LocalState, as_table, print_json, print_rows, with_local_state
+from edgeagents_emulator.wrangler_flags import accepted
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
@@ -29,6 +30,14 @@ __all__ = ["workflows"]
 _JSON = click.option("--json", "is_json", is_flag=True, help="Print JSON, and nothing else.")
 _DEFAULT_PORT = 8787
 _PORT = click.option("--port", type=int, metavar="PORT", help="That of the session; default: dev.port, or 8787.")
+# What only reads asks no session, and shows all there is.
+_ANY_PORT = accepted("--port", type=int)
+
+
+def _paged(command: Callable[..., Any]) -> Callable[..., Any]:
+    return accepted("--page", type=int)(accepted("--per-page", type=int)(_ANY_PORT(command)))
+
+
 _INSTANCE = "SELECT status, params, created_at, is_asleep, ended_at, output, error_name, error_message FROM cf_workflow"
 _STEPS = (
     "SELECT kind, name, count, state, attempt, due, started_at, ended_at, result, error_name, error_message "
@@ -48,6 +57,7 @@ def instances() -> None:
 
 
 @workflows.command("list")
+@_paged
 @_JSON
 @with_local_state
 def list_workflows(state: LocalState, is_json: bool) -> None:
@@ -68,6 +78,7 @@ def list_workflows(state: LocalState, is_json: bool) -> None:
 
 @workflows.command("describe")
 @click.argument("name")
+@_ANY_PORT
 @_JSON
 @with_local_state
 def describe_workflow(state: LocalState, name: str, is_json: bool) -> None:
@@ -93,15 +104,17 @@ def describe_workflow(state: LocalState, name: str, is_json: bool) -> None:
 @instances.command("list")
 @click.argument("name")
 @click.option("--status", help="Only those that stand so, such as running, errored or complete.")
+@click.option("--reverse", is_flag=True, help="The oldest first.")
+@_paged
 @_JSON
 @with_local_state
-def list_instances(state: LocalState, name: str, status: str | None, is_json: bool) -> None:
+def list_instances(state: LocalState, name: str, status: str | None, reverse: bool, is_json: bool) -> None:
     """Show the instances of a workflow, the youngest first."""
     found = [about for about in map(_about, _stored(state, _find(state, name))) if about is not None]
     chosen = [about for about in found if status in (None, about["status"])]
     rows = [
         {key: about[key] for key in ("id", "status", "created", "ended")}
-        for about in sorted(chosen, key=lambda about: about["created"], reverse=True)
+        for about in sorted(chosen, key=lambda about: about["created"], reverse=not reverse)
     ]
     print_rows(rows, ["id", "status", "created", "ended"], is_json=is_json, nothing="There are no instances.")
 
@@ -109,6 +122,9 @@ def list_instances(state: LocalState, name: str, status: str | None, is_json: bo
 @instances.command()
 @click.argument("name")
 @click.argument("instance_id", metavar="ID")
+@_ANY_PORT
+@accepted("--step-output/--no-step-output")
+@accepted("--truncate-output-limit", type=int)
 @_JSON
 @with_local_state
 def describe(state: LocalState, name: str, instance_id: str, is_json: bool) -> None:

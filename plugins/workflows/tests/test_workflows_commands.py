@@ -85,6 +85,11 @@ def test_instances_are_listed_the_youngest_first(ran: Run) -> None:
     ] == ["bad"]
 
 
+def test_instances_are_listed_the_oldest_first_when_that_is_wished(ran: Run) -> None:
+    rows = json.loads(ran("instances", "list", "orders", "--reverse", "--per-page", "10", "--json").output)
+    assert [row["id"] for row in rows] == ["good", "bad"]
+
+
 def test_an_instance_is_shown_with_its_steps(ran: Run) -> None:
     about = json.loads(ran("instances", "describe", "orders", "good", "--json").output)
     assert (about["status"], about["params"], about["output"], about["error"]) == ("complete", {"n": 1}, "fine", None)

@@ -16,7 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio import multipart
 
-from edgeagents.errors import BadRequest, BodyTooLarge
+from edgeagents.errors import BadRequest, BodyTooLarge, HttpError
 from edgeagents.http.body import gather
 from edgeagents.http.closing import close
 
@@ -24,7 +24,8 @@ __all__ = ["FormData", "read_form"]
 
 FIELDS_LIMIT = 1024 * 1024
 FILE_IN_MEMORY = 512 * 1024
-PARTS_LIMIT = 1000
+FIELDS = 1000
+"""So many a form has at most, its files among them."""
 SLICE = 64 * 1024
 LINE_HELD = 256
 
@@ -54,6 +55,8 @@ async def read_form(
     if kind == "application/x-www-form-urlencoded":
         whole = gather(stream, limit, setting) if limit <= FIELDS_LIMIT else gather(stream, FIELDS_LIMIT)
         text = (await whole).decode("utf-8", "replace")
+        if text.count("&") >= FIELDS:
+            raise _too_many_fields()
         return FormData(parse_qsl(text, keep_blank_values=True, errors="replace"))
     if kind == "multipart/form-data":
         boundary = options.get("boundary")
@@ -70,10 +73,10 @@ class _MultipartReader:
     def __init__(self, boundary: str, limit: int, setting: str | None) -> None:
         self._delimiter = b"--" + boundary.encode()
         self._held = b""
-        self._decoder = multipart.MultipartDecoder(boundary.encode(), FIELDS_LIMIT, max_parts=PARTS_LIMIT)
+        self._decoder = multipart.MultipartDecoder(boundary.encode(), FIELDS_LIMIT)
         self._limit, self._setting = limit, setting
         self._size = 0
-        self._fields_size = 0
+        self._fields = self._fields_size = 0
         self._form = FormData()
         self._field: str = ""
         self._text: list[bytes] = []
@@ -128,6 +131,10 @@ class _MultipartReader:
             event = self._decoder.next_event()
             if isinstance(event, multipart.NeedData | multipart.Epilogue):
                 return
+            if isinstance(event, multipart.Field | multipart.File):
+                self._fields += 1
+                if self._fields > FIELDS:
+                    raise _too_many_fields()
             if isinstance(event, multipart.Field):
                 self._field, self._text, self._file = _name(event.name), [], None
             elif isinstance(event, multipart.File):
@@ -157,6 +164,10 @@ class _MultipartReader:
                 self._file.write(event.data)
             if not event.more_data:
                 self._file.seek(0)
+
+
+def _too_many_fields() -> HttpError:
+    return HttpError(f"The form in the body of this request has more than {FIELDS} fields.", 413)
 
 
 def _name(name: str | None) -> str:

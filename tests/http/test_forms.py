@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edgeagents.errors import BadRequest, BodyTooLarge
+from edgeagents.errors import BadRequest, BodyTooLarge, HttpError
 from edgeagents.http import Request
 
 
@@ -76,10 +76,21 @@ async def test_many_fields_are_bounded_together():
         await form_request(multipart(*[part] * 20), cut=60_000).form()
 
 
-async def test_too_many_parts_are_refused():
-    part = b'content-disposition: form-data; name="a"\r\n\r\n'
-    with pytest.raises(BodyTooLarge):
+@pytest.mark.parametrize("of_file", [b"", b'; filename="x"'])
+async def test_too_many_parts_are_refused(of_file: bytes):
+    part = b'content-disposition: form-data; name="a"' + of_file + b"\r\n\r\n"
+    with pytest.raises(HttpError, match="more than 1000 fields") as refused:
         await form_request(multipart(*[part] * 1001), cut=60_000).form()
+    assert refused.value.status == 413
+    form = await form_request(multipart(*[part] * 1000), cut=60_000).form()
+    assert len((form.files if of_file else form).getlist("a")) == 1000
+
+
+async def test_too_many_fields_are_refused_before_they_are_read():
+    with pytest.raises(HttpError, match="more than 1000 fields"):
+        await form_request(b"&".join([b"a=1"] * 1001), "application/x-www-form-urlencoded").form()
+    form = await form_request(b"&".join([b"a=1"] * 1000), "application/x-www-form-urlencoded").form()
+    assert len(form.getlist("a")) == 1000
 
 
 @pytest.mark.parametrize(

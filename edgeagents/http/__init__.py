@@ -3,7 +3,8 @@
 | to | look in |
 |---|---|
 | read a request: URL, headers, query, cookies, body | `request.py` |
-| make a response: text, JSON, a stream, cookies, ranges | `response.py` |
+| make a response: text, JSON, a stream, cookies | `response.py` |
+| see what a condition or a range asks for | `conditions.py` |
 | see what a header may hold | `header_fields.py` |
 | see what else a handler may return | `answers.py` |
 | read and write Server-Sent Events | `server_sent_events.py` |

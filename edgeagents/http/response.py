@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from werkzeug.datastructures import Headers
-from werkzeug.http import dump_cookie, generate_etag, parse_range_header, quote_etag
-from werkzeug.sansio.http import is_resource_modified
+from werkzeug.http import dump_cookie, generate_etag, quote_etag
 
 from edgeagents.http.body import BodySource, ByteStream, encode_text, gather
 from edgeagents.http.closing import close
-from edgeagents.http.header_fields import FIELD_NAMES, check_value
+from edgeagents.http.conditions import NO_SUCH_PART, failed_condition, wanted_part
+from edgeagents.http.header_fields import FIELD_NAMES, check_cookie, check_value
 from edgeagents.http.json_values import write_json
 from edgeagents.http.request import HeadersInit, Request
 from edgeagents.http.server_sent_events import ServerSentEvent
@@ -187,6 +187,7 @@ class Response:
         partitioned: bool = False,
     ) -> None:
         """Set a cookie. A ``max_age`` that is a number is in seconds."""
+        check_cookie(name, domain)
         cookie = dump_cookie(
             name,
             value,
@@ -201,9 +202,28 @@ class Response:
         )
         self.headers.add("set-cookie", cookie)
 
-    def delete_cookie(self, name: str, *, path: str | None = "/", domain: str | None = None) -> None:
-        """Make the client forget a cookie. ``path`` and ``domain`` must be those it was set with."""
-        self.set_cookie(name, max_age=0, expires=datetime.fromtimestamp(0, UTC), path=path, domain=domain)
+    def delete_cookie(
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        partitioned: bool = False,
+    ) -> None:
+        """Make the client forget a cookie. What is given here must be what it was set with.
+
+        A cookie whose name begins with ``__Secure-`` or ``__Host-`` is ``secure`` in any case.
+        """
+        self.set_cookie(
+            name,
+            max_age=0,
+            expires=datetime.fromtimestamp(0, UTC),
+            path=path,
+            domain=domain,
+            secure=secure or name.startswith(("__Secure-", "__Host-")),
+            partitioned=partitioned,
+        )
 
     def make_conditional(self, request: Request) -> Response:
         """Answer what ``request`` asks for on a condition: 304, 412, 206 with the range, or 416. Return self.
@@ -217,42 +237,24 @@ class Response:
         assert body is None or isinstance(body, bytes)
         if body is not None and "etag" not in self.headers:
             self.headers["etag"] = quote_etag(generate_etag(body))
-        if not self._is_modified(request, ignore_if_range=True):
-            self.status = 412 if "if-match" in request.headers else 304
+        failed = failed_condition(request.headers, self.headers)
+        if failed is not None:
+            self.status = failed
             self._body = None
             return self
         if body is None:
             return self
         self.headers["accept-ranges"] = "bytes"
-        wanted = parse_range_header(request.headers.get("range"))
-        if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
-            return self
-        if "if-range" in request.headers and self._is_modified(request, ignore_if_range=False):
-            return self
-        bounds = wanted.range_for_length(len(body))
-        if bounds is None:
+        part = wanted_part(request.headers, self.headers, len(body)) if request.method == "GET" else None
+        if part is NO_SUCH_PART:
             self.status = 416
             self._body = None
             self.headers["content-range"] = f"bytes */{len(body)}"
-            return self
-        start, stop = bounds
-        self.status = 206
-        self._body = body[start:stop]
-        self.headers["content-range"] = f"bytes {start}-{stop - 1}/{len(body)}"
+        elif part is not None:
+            self.status = 206
+            self._body = body[part]
+            self.headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{len(body)}"
         return self
-
-    def _is_modified(self, request: Request, *, ignore_if_range: bool) -> bool:
-        asked = request.headers
-        return is_resource_modified(
-            http_range=asked.get("range"),
-            http_if_range=asked.get("if-range"),
-            http_if_modified_since=asked.get("if-modified-since"),
-            http_if_none_match=asked.get("if-none-match"),
-            http_if_match=asked.get("if-match"),
-            etag=self.headers.get("etag"),
-            last_modified=self.headers.get("last-modified"),
-            ignore_if_range=ignore_if_range,
-        )
 
     def __repr__(self) -> str:
         return f"<Response {self.status}>"

@@ -212,6 +212,22 @@ def test_cookies_are_set_and_deleted():
     assert second.startswith("b=; Expires=Thu, 01 Jan 1970")
 
 
+@pytest.mark.parametrize("name", ["__Host-session", "__Secure-session"])
+def test_a_cookie_that_is_secure_by_its_name_can_be_deleted(name: str):
+    response = Response()
+    response.delete_cookie(name)
+
+    assert "Secure" in response.headers["set-cookie"].split("; ")
+
+
+@pytest.mark.parametrize(
+    ("name", "domain"), [("a; domain=evil.com", None), ("a=b", None), ("", None), ("é", None), ("a", "x.com; secure")]
+)
+def test_a_cookie_that_would_end_too_early_is_refused(name: str, domain: str | None):
+    with pytest.raises(ValueError, match="cookie"):
+        Response().set_cookie(name, "1", domain=domain)
+
+
 def ask(**headers: str) -> Request:
     return Request("/", headers={name.replace("_", "-"): value for name, value in headers.items()})
 
@@ -236,6 +252,16 @@ async def test_an_etag_is_made_and_answers_not_modified():
         ({"if_none_match": '"mine"'}, 304),
         ({"if_none_match": "*"}, 304),
         ({"if_none_match": 'garbage "'}, 200),
+        ({"if_none_match": 'W/"mine"'}, 304),
+        ({"if_match": "*"}, 200),
+        ({"if_match": '"other", "mine"'}, 200),
+        ({"if_match": 'W/"mine"'}, 412),
+        ({"if_match": '"mine"', "if_none_match": '"mine"'}, 304),
+        ({"if_unmodified_since": "Wed, 21 Oct 2015 07:28:00 GMT"}, 200),
+        ({"if_unmodified_since": "Tue, 20 Oct 2015 07:28:00 GMT"}, 412),
+        ({"if_unmodified_since": "Tue, 20 Oct 2015 07:28:00 GMT", "if_match": '"mine"'}, 200),
+        ({"if_unmodified_since": "some day"}, 200),
+        ({"if_modified_since": "Wed, 21 Oct 2015 07:28:00 GMT", "if_none_match": '"other"'}, 200),
     ],
 )
 def test_conditions(headers: dict[str, str], status: int):
@@ -257,13 +283,31 @@ def test_conditions(headers: dict[str, str], status: int):
         ({"range": "bytes=x"}, 200, b"0123456789", None),
         ({"range": "bytes=0-1", "if_range": '"mine"'}, 206, b"01", "bytes 0-1/10"),
         ({"range": "bytes=0-1", "if_range": '"other"'}, 200, b"0123456789", None),
+        ({"range": "bytes=0-1", "if_range": 'W/"mine"'}, 200, b"0123456789", None),
+        ({"range": "bytes=0-1", "if_range": "Wed, 21 Oct 2015 07:28:00 GMT"}, 206, b"01", "bytes 0-1/10"),
+        ({"range": "bytes=0-1", "if_range": "Thu, 22 Oct 2015 07:28:00 GMT"}, 200, b"0123456789", None),
+        ({"range": "bytes=-99"}, 206, b"0123456789", "bytes 0-9/10"),
     ],
 )
 async def test_ranges(headers: dict[str, str], status: int, body: bytes, content_range: str | None):
-    response = Response(b"0123456789", headers={"etag": '"mine"'}).make_conditional(ask(**headers))
+    response = Response(
+        b"0123456789", headers={"etag": '"mine"', "last-modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    ).make_conditional(ask(**headers))
 
     assert (response.status, await response.bytes()) == (status, body)
     assert response.headers.get("content-range") == content_range
+
+
+def test_a_part_is_never_of_a_version_that_is_only_alike():
+    alike = Response(b"ab", headers={"etag": 'W/"mine"'})
+
+    assert alike.make_conditional(ask(range="bytes=0-0", if_range='W/"mine"')).status == 200
+
+
+def test_head_tells_of_the_whole_whatever_part_is_asked_for():
+    asked = Request("/", method="HEAD", headers={"range": "bytes=0-0"})
+
+    assert Response("ab").make_conditional(asked).status == 200
 
 
 def test_only_get_and_head_with_200_are_conditional():

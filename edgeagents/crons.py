@@ -2,6 +2,9 @@
 
 The expressions are Cloudflare's: five fields, in UTC, with ``L`` and ``#``; weekdays are named, or numbered from 1 for
 Sunday to 7. Each expression that is due is an event of its own. An event that fails is logged and not repeated.
+
+Of several processes on a state folder the one that has its first shard runs them. The others remember the latest tick
+of each expression, so that one which takes over runs what nobody has (``cron_ticks``).
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from typing import Any, ClassVar, Final
 
 from cronsim import CronSim, CronSimError
 
+from edgeagents.cron_ticks import Ticks
+from edgeagents.errors import StorageUnavailable
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response
 from edgeagents.objects.clock import TimerHandle
@@ -24,6 +29,8 @@ from edgeagents.own_errors import as_raised
 __all__ = ["CronTrigger", "ScheduledController", "ScheduledRoute", "check_cron", "next_time", "run_scheduled"]
 
 _LONGEST_SLEEP: Final = 60.0
+_RESTART: Final = timedelta(minutes=1)
+_CORRECTION: Final = timedelta(hours=3)
 _PATHS: Final = ("/cdn-cgi/handler/scheduled", "/cdn-cgi/local/scheduled", "/__scheduled")
 _WEEKDAY: Final = re.compile(r"(?<![#/\d])[1-7](?!\d)")
 
@@ -89,14 +96,17 @@ class CronTrigger:
     def __init__(self, runtime: Any, expressions: Iterable[str]) -> None:
         self._runtime, self._clock = runtime, runtime.clock
         self._due: dict[str, datetime] = dict.fromkeys(expressions, datetime.max.replace(tzinfo=UTC))
+        self._owed: dict[str, datetime] = {}
+        """The latest tick of an expression, until it is known that this or another process has run it."""
         self._timer: TimerHandle | None = None
         self._running: set[asyncio.Task[bool]] = set()
 
     async def start(self) -> None:
-        """Begin. What was due while nobody ran is not made up for."""
+        """Begin. What was due while nobody ran is not made up for, save that of the last minute, as in a restart."""
         now = self._clock.now()
+        self._ticks = Ticks(self._runtime.stores, self._runtime.worker.name)
         for expression in self._due:
-            self._due[expression] = next_time(expression, now)
+            self._due[expression] = next_time(expression, now - _RESTART if self._ticks.has_run(expression) else now)
         self._sleep(now)
 
     async def stop(self) -> None:
@@ -116,13 +126,28 @@ class CronTrigger:
         now = self._clock.now()
         for expression, due in self._due.items():
             if due <= now:
+                self._owed[expression] = due
                 self._due[expression] = next_time(expression, now)
-                if not self._runtime.is_first:
-                    continue  # Another process on the same state folder does it.
-                task = asyncio.ensure_future(run_scheduled(self._runtime, ScheduledController(due, expression)))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+            elif next_time(expression, now + _CORRECTION) < due:
+                # The clock was wrong and was set back. For less, as between zones, nothing runs twice.
+                self._due[expression] = next_time(expression, now)
+        if self._runtime.is_first:
+            for expression in tuple(self._owed):
+                self._run(expression, now)
         self._sleep(now)
+
+    def _run(self, expression: str, now: datetime) -> None:
+        due = self._owed[expression]
+        try:
+            is_ours = self._ticks.claim(expression, due, now)
+        except StorageUnavailable as error:
+            _log.warning("scheduled() for %r waits, since it cannot be noted that it runs: %s", expression, error)
+            return
+        del self._owed[expression]
+        if is_ours:
+            task = asyncio.ensure_future(run_scheduled(self._runtime, ScheduledController(due, expression)))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
 
 class ScheduledRoute:

@@ -91,7 +91,9 @@ class Activation:
             clock=world.clock,
             has_sql=directory.has_sql,
             alarm_refusal=_alarm_refusal(directory.cls, is_facet=bool(facets)),
-            critical=self._alone,
+            alone=self._alone,
+            critical=self._alone_for_a_while,
+            commit=self.output.commit_now,
             flushed=self.output.flushed,
         )
         self.ctx = ObjectContext(self)
@@ -435,6 +437,13 @@ class Activation:
             return await fn()
         finally:
             self.input.reopen()
+
+    async def _alone_for_a_while(self, fn: Callable[[], Awaitable[T]]) -> T:
+        limit = self._limit_section()
+        try:
+            return await self._alone(fn)
+        finally:
+            limit.cancel()
 
     def _limit_section(self) -> Any:
         seconds = self.world.limits.critical_section_seconds

@@ -104,10 +104,17 @@ class InputGate:
 class Turn:
     """Awaitable that runs ``coroutine`` and stands still while another turn has the object for itself."""
 
-    __slots__ = ("_coroutine", "_gate")
+    __slots__ = ("_coroutine", "_gate", "at_end")
 
     def __init__(self, gate: InputGate, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._gate, self._coroutine = gate, coroutine
+        self.at_end: Callable[[Turn], Exception | None] | None = None
+        """Called at its end. What it returns is raised if the code has raised nothing itself."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its code has ended."""
+        return getattr(self._coroutine, "cr_frame", self) is None
 
     def __await__(self) -> Generator[Any, Any, Any]:
         gate, coroutine = self._gate, self._coroutine
@@ -127,6 +134,8 @@ class Turn:
                         raised, error = error, None
                         waits_for = coroutine.throw(raised)
                 except StopIteration as stop:
+                    if self.at_end is not None and (left := self.at_end(self)) is not None:
+                        raise left from None
                     return stop.value
                 try:
                     yield waits_for
@@ -134,6 +143,8 @@ class Turn:
                     error = raised
         finally:
             coroutine.close()
+            if self.at_end is not None:
+                self.at_end(self)
 
 
 class Committer(Protocol):
@@ -144,6 +155,11 @@ class Committer(Protocol):
     @property
     def held(self) -> bool:
         """Whether an explicit transaction runs, so that nothing may be committed now."""
+        ...
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether what runs here is a part of that transaction."""
         ...
 
     def commit(self) -> bool:
@@ -223,17 +239,20 @@ class OutputGate:
             self._release_after(self._needed(), send, args)
 
     async def flushed(self) -> None:
-        """Return when everything written before is kept. Raises what made that fail."""
+        """Return when everything written before is kept. Raises what made that fail.
+
+        What the transaction has written that this is called in is kept when it ends: that is not waited for.
+        """
         if self._written:
             # A sync handler that waits for a coroutine (``async_to_sync``) lets go there, as an ``await`` does.
             self._commit(is_handler=self._handler is not None and current_turn.get() is self._handler)
         if self._failure is not None:
             raise self._failure
-        if not self._waiting and self.is_clear:
-            return
-        future = self._loop.create_future()
-        self._waiting.append((self._needed(), lambda: _settle(future), future))
-        await future
+        if self._database.is_held_here:
+            if self._kept < self._commits:
+                await self._when_kept(self._commits)
+        elif self._waiting or not self.is_clear:
+            await self._when_kept(self._needed())
 
     def commit_now(self) -> None:
         """End the current transaction here, as an ``await`` would."""
@@ -286,6 +305,14 @@ class OutputGate:
         for _, _, future in waiting:
             if future is not None and not future.done():
                 future.set_exception(error)
+
+    def _when_kept(self, needed: int) -> asyncio.Future[None]:
+        future = self._loop.create_future()
+        at = len(self._waiting)
+        while at and self._waiting[at - 1][0] > needed:
+            at -= 1  # What waits for the end of a transaction comes later.
+        self._waiting.insert(at, (needed, lambda: _settle(future), future))
+        return future
 
     def _needed(self) -> int:
         return self._commits + 1 if self._written else self._commits

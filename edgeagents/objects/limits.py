@@ -84,7 +84,7 @@ class Limits:
     idle_seconds: float = 10.0
     """How long an object without anything to do stays in memory."""
     critical_section_seconds: float | None = 30.0
-    """How long a start or ``block_concurrency_while`` may take before the object is reset."""
+    """How long a start, ``block_concurrency_while`` or ``transaction`` may take before the object is reset."""
     blocked_seconds: float | None = 1.0
     """How long an object's code may keep the event loop for itself before that is reported."""
     alarms_at_once: int = 64

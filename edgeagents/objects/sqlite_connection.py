@@ -14,7 +14,8 @@ from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from edgeagents.errors import SqlError, SqlLimitError
+from edgeagents.errors import SqlError, SqlLimitError, StorageError
+from edgeagents.objects.gates import Turn, current_turn
 from edgeagents.objects.sql_text import first_keyword, split
 from edgeagents.objects.sqlite_driver import DriverCursor, Parameters
 
@@ -51,11 +52,12 @@ class Connection:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._levels: list[tuple[str | None, int]] = []
+        self._turn: Turn | None = None
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction that was begun here is open. The object's implicit one is not."""
-        return bool(self._levels)
+        return bool(self._open_levels())
 
     @property
     def total_changes(self) -> int:
@@ -75,26 +77,68 @@ class Connection:
         return self.cursor().executemany(sql, rows)
 
     def executescript(self, sql: str) -> ConnectionCursor:
-        """Run several statements, among them those for transactions."""
+        """Run several statements, among them those for transactions.
+
+        When one of them fails, a transaction that was begun before it among them is undone.
+        """
         cursor = self.cursor()
-        for _, statement in split(sql, self._database.driver.is_complete):
-            cursor.execute(statement)
+        before = len(self._open_levels())
+        try:
+            for _, statement in split(sql, self._database.driver.is_complete):
+                cursor.execute(statement)
+        except BaseException:
+            self._undo(before)
+            raise
         return cursor
 
     def commit(self) -> None:
         """End the transaction that was begun here."""
-        if self._levels:
-            level = self._levels[0][1]
-            self._levels.clear()
+        levels = self._open_levels()
+        if levels:
+            level = levels[0][1]
+            levels.clear()
             self._database.release(level)
 
     def rollback(self) -> None:
         """Undo the transaction that was begun here."""
-        if self._levels:
-            level = self._levels[0][1]
-            self._levels.clear()
+        self._undo(0)
+
+    def _undo(self, at: int) -> None:
+        levels = self._open_levels()
+        if len(levels) > at:
+            level = levels[at][1]
+            del levels[at:]
             self._database.rollback_to(level)
             self._database.release(level)
+
+    def _open_levels(self) -> list[tuple[str | None, int]]:
+        """Return the transactions that were begun here, without those that ended with one that they were in."""
+        levels = self._levels
+        while levels and levels[-1][1] > self._database.level:
+            levels.pop()
+        return levels
+
+    def _begin(self, name: str | None) -> None:
+        levels, turn = self._open_levels(), current_turn.get()
+        if not levels and turn is not None:
+            if turn.is_over:
+                raise OperationalError(
+                    "cannot start a transaction: SQLITE_ERROR. The event that this belongs to has ended."
+                )
+            self._turn, turn.at_end = turn, self._end_turn
+        levels.append((name, self._database.savepoint()))
+
+    def _end_turn(self, turn: Turn) -> StorageError | None:
+        if self._turn is not turn:
+            return None
+        self._turn = None
+        if not self._open_levels():
+            return None
+        self._undo(0)
+        return StorageError(
+            "A transaction was begun and not ended: what it wrote is undone. End it by COMMIT or ROLLBACK before the "
+            "event ends, or use ctx.storage.transaction()."
+        )
 
     def close(self) -> None:
         """Do nothing: the connection is closed when the object leaves memory."""
@@ -171,18 +215,18 @@ class Connection:
     def _transaction(self, found: re.Match[str]) -> None:
         database = self._database
         if found["begin"]:
-            if self._levels:
+            if self._open_levels():
                 raise OperationalError("cannot start a transaction within a transaction: SQLITE_ERROR")
-            self._levels.append((None, database.savepoint()))
+            self._begin(None)
         elif found["commit"]:
             self.commit()
         elif found["rollback"]:
             self.rollback()
         elif found["savepoint"]:
-            self._levels.append((_name(found["savepoint"]), database.savepoint()))
+            self._begin(_name(found["savepoint"]))
         else:
             name = _name(found["release"] or found["back_to"])
-            names = [known for known, _ in self._levels]
+            names = [known for known, _ in self._open_levels()]
             if name not in names:
                 raise OperationalError(f"no such savepoint: {name}: SQLITE_ERROR")
             at = len(names) - 1 - names[::-1].index(name)

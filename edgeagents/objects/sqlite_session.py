@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageError, StorageUnavailable
 from edgeagents.objects.authorizer import Authorizer
+from edgeagents.objects.followers import Followers
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.own_tables import MARK
 from edgeagents.objects.sql_errors import sql_error
@@ -38,6 +40,13 @@ def _nothing() -> None:
     pass
 
 
+class _Held:
+    """An explicit transaction, as those know it who run in it. Each is another one."""
+
+
+_held_here: ContextVar[_Held | None] = ContextVar("edgeagents_held", default=None)
+
+
 class Session:
     """Runs our own statements, and keeps the transaction that all statements are in.
 
@@ -46,6 +55,8 @@ class Session:
     """
 
     __slots__ = (
+        "_followers",
+        "_held",
         "_levels",
         "_lost",
         "authorizer",
@@ -98,6 +109,8 @@ class Session:
         """Whether the object's code has made functions or collations, or has switched foreign keys off."""
         self._lost: StorageError | None = None
         self._levels = 0
+        self._held: _Held | None = None
+        self._followers = Followers()
         self.work = 0
         """Counts what SQLite is asked to do without a pause. Whoever steps through a cursor adds to it."""
         self.watch = SqlWatch(self)
@@ -120,6 +133,18 @@ class Session:
     def held(self) -> bool:
         """Whether an explicit transaction runs, so that nothing can be committed now."""
         return self._levels > 0
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether what runs here is a part of the explicit transaction that runs: its end is for this to bring about,
+        and not to wait for.
+        """
+        return self._levels > 0 and _held_here.get() is self._held
+
+    @property
+    def level(self) -> int:
+        """How many explicit transactions run, one within the other."""
+        return self._levels
 
     # Statements
 
@@ -275,6 +300,7 @@ class Session:
         self._ended()
         self._lost = self.before_commit = None
         self._levels = 0
+        self._followers.clear()
 
     @property
     def is_at_rest(self) -> bool:
@@ -293,6 +319,9 @@ class Session:
             if not self.has_begun:
                 self.begin(driver)
             driver.fetch_trusted(f"SAVEPOINT _cf_{self._levels}")
+            if not self._levels:
+                self._held = _Held()
+                _held_here.set(self._held)
             self._levels += 1
             return self._levels
 
@@ -303,6 +332,9 @@ class Session:
             if driver is not None and level <= self._levels and driver.in_transaction():
                 driver.fetch_trusted(f"ROLLBACK TO _cf_{level - 1}")
                 self.forget_known()
+            undone = self._followers.rolled_back(level)
+        for tell in undone:
+            tell()
 
     def release(self, level: int) -> None:
         """End the explicit transaction that ``savepoint`` began with ``level``, and those within it."""
@@ -313,8 +345,21 @@ class Session:
             self._levels = level - 1
             if driver is not None and driver.in_transaction() and self.has_begun:
                 driver.fetch_trusted(f"RELEASE _cf_{level - 1}")
+            kept = self._followers.ended(level)
+        for tell in kept:
+            tell()
         if not self._levels:
             self.on_release()
+
+    def follow(self, kept: Callable[[], object], undone: Callable[[], object]) -> None:
+        """Call ``kept`` when the explicit transaction that runs has ended, and all that it is in; or ``undone`` when it
+        is rolled back, or one that it is in. When none runs ``kept`` is called at once.
+        """
+        with self.lock:
+            if self._levels:
+                self._followers.add(self._levels, kept, undone)
+                return
+        kept()
 
     def enforce_foreign_keys(self, enforce: bool) -> None:
         """Change whether foreign keys are enforced. The pragma does nothing within a transaction; this does."""

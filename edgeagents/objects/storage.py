@@ -159,8 +159,9 @@ class Storage(_Operations):
     """An object's storage.
 
     ``has_sql`` is false for classes that were declared without SQL: they have keys and values alone, with the smaller
-    limits that belong to them. ``alarm_refusal`` says why the object cannot set an alarm, if it cannot. ``critical``
-    runs a function while no other event of the object does, ``flushed`` returns when what was written is kept.
+    limits that belong to them. ``alarm_refusal`` says why the object cannot set an alarm, if it cannot. ``alone`` runs
+    a function while no other event of the object does, ``critical`` also limits how long that may take; ``commit``
+    commits what was written, ``flushed`` returns when it is kept.
     """
 
     def __init__(
@@ -171,12 +172,15 @@ class Storage(_Operations):
         clock: Clock,
         has_sql: bool = True,
         alarm_refusal: str | None = None,
+        alone: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = _directly,
         critical: Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] = _directly,
+        commit: Callable[[], object] | None = None,
         flushed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(KeyValueTable(database, is_small=not has_sql), alarm, clock, alarm_refusal)
         self.database = database
-        self._critical, self._flushed = critical, flushed
+        self._alone, self._critical = alone, critical
+        self._commit, self._flushed = commit or database.commit, flushed
         self._sql = Sql(database) if has_sql else None
         self._kv = SyncKeyValue(self._table)
         self._transactions = asyncio.Lock()
@@ -236,19 +240,26 @@ class Storage(_Operations):
         with self.database.object_sql.without_foreign_keys():
             self.transaction_sync(delete)
 
-    async def transaction(self, fn: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def transaction(self, fn: Callable[[Transaction], Awaitable[T]], *, is_limited: bool = True) -> T:
         """Run ``fn`` with a ``Transaction``; keep all of what it wrote, or nothing if it raises or rolls back.
 
         No other event of the object runs meanwhile, whatever ``fn`` waits for, and nothing leaves the object.
         Whatever this event writes meanwhile by other means (``kv``, ``sql``, a task of its own) is a part of the
         transaction. A transaction within ``fn`` is a part of this one; others of the same event wait.
+
+        One that takes longer than a critical section may resets the object. Not so where it is not ``is_limited``:
+        that is for callers that see to its end themselves.
         """
-        return await self._critical(lambda: self._transact(fn))
+        section = self._critical if is_limited else self._alone
+        return await section(lambda: self._transact(fn))
 
     async def _transact(self, fn: Callable[[Transaction], Awaitable[T]]) -> T:
         outer = _innermost.get()
         is_nested = outer is not None and outer.storage is self and outer.is_open
         async with outer.inner if outer is not None and is_nested else self._transactions:
+            if not is_nested:
+                # What was written before is no part of it.
+                self._commit()
             transaction = Transaction(self, self._table, self._alarm, self._clock, self._alarm_refusal)
             token = _innermost.set(transaction)
             try:
@@ -279,7 +290,10 @@ class Storage(_Operations):
         return result
 
     async def sync(self) -> None:
-        """Return when everything that was written is kept as durably as the runtime was asked to."""
+        """Return when everything that was written is kept as durably as the runtime was asked to.
+
+        In a transaction: what was written before it. What it writes itself is kept when it ends.
+        """
         if self._flushed is not None:
             await self._flushed()
         elif self.database.commit() or self.database.is_synced:

@@ -28,7 +28,7 @@ async def settle() -> None:
 class FakeDatabase:
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.held = False
+        self.held = self.is_held_here = False
         self.commits = 0
         self.syncs = 0
         self.may_sync = threading.Event()

@@ -63,23 +63,26 @@ class _AppRun:
         self._task.add_done_callback(_ended)
         try:
             start = await self._next()
-            first = None if start is None else await self._next()
+            if start is None or start["type"] != "http.response.start":
+                raise RuntimeError("The ASGI app that the handler returned did not answer.")
+            fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", ())]
+            first = await self.next_chunk()
+            if self._is_answered:
+                self._is_over.set()
+            body = first if self._is_answered else _Chunks(self, first or b"")
+            return Response(body, status=start["status"], headers=fields)
         except BaseException:
             self._task.cancel()
             raise
-        if start is None:
-            raise RuntimeError("The ASGI app that the handler returned did not answer.")
-        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", ())]
-        chunk = b"" if first is None else first.get("body", b"")
-        if first is None or self._is_answered:
-            self._is_over.set()
-            return Response(chunk, status=start["status"], headers=fields)
-        return Response(_Chunks(self, chunk), status=start["status"], headers=fields)
 
     async def next_chunk(self) -> bytes | None:
-        """Return the next chunk of the body, or None at its end."""
-        message = None if self._is_answered else await self._next()
-        return None if message is None else message.get("body", b"")
+        """Return the next chunk of the body, or None at its end. Raises what the app raised before that."""
+        if self._is_answered:
+            return None
+        message = await self._next()
+        if message is None:
+            raise RuntimeError("The ASGI app that the handler returned did not end its response.")
+        return message.get("body", b"")
 
     async def aclose(self) -> None:
         """End it: the app sees the client leave."""
@@ -101,6 +104,9 @@ class _AppRun:
             finally:
                 getting.cancel()
             if message is None:
+                if self._task.cancelled():
+                    # It was the app that was cancelled, and not its reader.
+                    raise RuntimeError("The ASGI app that the handler returned was cancelled.")
                 self._task.result()
                 return None
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from typing import Final
@@ -11,7 +12,7 @@ from edgeagents.http import Request, Response
 from edgeagents.own_errors import as_raised
 from edgeagents.redaction import redact
 
-__all__ = ["answer_failure"]
+__all__ = ["answer_failure", "cancelled_by_itself"]
 
 # The error names files.
 _UNAVAILABLE: Final = "The storage of this agent is unavailable. Try again later."
@@ -37,3 +38,13 @@ def answer_failure(error: Exception, request: Request, *, debug: bool) -> Respon
     if debug:
         return Response(redact("".join(traceback.format_exception(error))), status=500)
     return Response("Internal Server Error", status=500)
+
+
+def cancelled_by_itself(error: asyncio.CancelledError) -> Exception:
+    """Return what to answer when a handler ended with ``error``. Raises it when it is this task that is cancelled."""
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise error
+    failure = RuntimeError("The handler was cancelled by what it waited for.")
+    failure.__cause__ = error
+    return failure

@@ -13,7 +13,7 @@ import logging
 
 from edgeagents.asgi.broken_off import BrokenOff, CutOff
 from edgeagents.asgi.channel import RequestChannel
-from edgeagents.asgi.failures import answer_failure
+from edgeagents.asgi.failures import answer_failure, cancelled_by_itself
 from edgeagents.asgi.keep_alive import Silence
 from edgeagents.asgi.request import ServerRequest
 from edgeagents.asgi.response_head import head_fields
@@ -46,6 +46,8 @@ async def serve_http(scope: Scope, receive: Receive, send: Send, handle: Handle,
             response = await handle(request)
         except Exception as error:
             response = answer_failure(error, request, debug=settings.debug)
+        except asyncio.CancelledError as error:
+            response = answer_failure(cancelled_by_itself(error), request, debug=settings.debug)
         if response is None:
             return False
         if response.websocket is not None or response.status < 200:

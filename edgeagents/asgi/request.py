@@ -14,6 +14,9 @@ from edgeagents.objects import Limits
 
 __all__ = ["ServerRequest"]
 
+# More are beyond every limit, and int() refuses thousands of them.
+_LENGTH_DIGITS = 20
+
 
 class ServerRequest(Request):
     """The request of an ASGI scope. Its body and its signal come from ``channel``.
@@ -88,7 +91,7 @@ class ServerRequest(Request):
         length = None
         for name, value in self._scope.get("headers") or ():
             if name == b"content-length":
-                length = int(value) if value.isdigit() else None
+                length = int(value[:_LENGTH_DIGITS]) if value.isdigit() else None
             elif name == b"transfer-encoding":
                 return None
         return length

@@ -6,6 +6,7 @@ response where the server can send one, else with 403.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from edgeagents.asgi.channel import RequestChannel
 from edgeagents.asgi.compression import decline_compression
 from edgeagents.asgi.connection import INTERNAL_ERROR, LOST, WebSocketConnection
-from edgeagents.asgi.failures import answer_failure
+from edgeagents.asgi.failures import answer_failure, cancelled_by_itself
 from edgeagents.asgi.request import ServerRequest
 from edgeagents.asgi.response_head import head_fields
 from edgeagents.asgi.settings import Settings
@@ -68,6 +69,8 @@ async def _serve(
         response = await handle(request)
     except Exception as error:
         response = answer_failure(error, request, debug=settings.debug)
+    except asyncio.CancelledError as error:
+        response = answer_failure(cancelled_by_itself(error), request, debug=settings.debug)
     if response is None:
         return False
     message = await receive()

@@ -144,6 +144,52 @@ async def test_an_app_that_does_not_answer_is_an_error():
         await respond(app, Request("/"))
 
 
+START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+HALF = {"type": "http.response.body", "body": b"a", "more_body": True}
+
+
+@pytest.mark.parametrize("messages", [[START], [START, HALF]])
+async def test_an_answer_that_its_app_does_not_end_never_looks_whole(messages: list[dict[str, Any]]):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    with pytest.raises(RuntimeError, match="did not end its response"):
+        await (await respond(app, Request("/"))).bytes()
+
+
+@pytest.mark.parametrize("messages", [[], [START], [START, HALF]])
+async def test_an_app_that_is_cancelled_does_not_cancel_its_reader(messages: list[dict[str, Any]]):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+        raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="was cancelled"):
+        await (await respond(app, Request("/"))).bytes()
+
+
+@pytest.mark.parametrize(
+    "start", [HALF, {**START, "status": 103}, {**START, "headers": [(b"x\r\ny", b"1")]}, {"type": START["type"]}]
+)
+async def test_an_app_whose_answer_cannot_be_is_ended(start: dict[str, Any]):
+    ended = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await send(start)
+            await send(HALF)
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises((RuntimeError, ValueError, KeyError)):
+        await respond(app, Request("/"))
+
+    async with asyncio.timeout(5):
+        await ended.wait()
+
+
 @pytest.mark.parametrize("body", ["whole", "streamed"])
 async def test_what_an_app_does_after_its_answer_is_done(body: str):
     done = asyncio.Event()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -73,6 +74,40 @@ async def test_nothing_is_received_or_sent_when_it_is_not_ours(exchange):
     assert call._communicator.input_queue.qsize() == 1
 
 
+async def test_a_handler_that_ends_by_being_cancelled_is_answered(exchange, caplog):
+    async def handle(request: Request) -> Response:
+        waited_for = asyncio.get_running_loop().create_future()
+        waited_for.cancel()
+        return await waited_for
+
+    call = await exchange(handle).send()
+
+    assert (await call.start())[0] == 500
+    assert await call.done() is True
+    assert "cancelled by what it waited for" in caplog.text
+
+
+async def test_a_request_that_the_server_cancels_is_cancelled(exchange):
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: Request) -> Response:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    call = await exchange(handle).send()
+    await began.wait()
+    call._communicator.future.cancel()
+
+    await cancelled.wait()
+    with contextlib.suppress(asyncio.CancelledError):
+        await call.done()
+    assert call.left() == []
+
+
 class TestRequestBody:
     async def test_it_is_not_read_before_it_is_asked_for(self, exchange):
         async def handle(request: Request) -> Response:
@@ -136,13 +171,14 @@ class TestRequestBody:
         assert (await call.start())[0] == 413
         assert got == [b"123"]
 
-    async def test_a_length_beyond_the_limit_is_refused_unread(self, exchange):
+    @pytest.mark.parametrize("length", ["5", "9" * 5000])
+    async def test_a_length_beyond_the_limit_is_refused_unread(self, exchange, length: str):
         exchange.settings = replace(exchange.settings, limits=Limits(body_bytes=4))
 
         async def handle(request: Request) -> Response:
             raise AssertionError
 
-        call = exchange(handle, method="POST", headers={"content-length": "5"})
+        call = exchange(handle, method="POST", headers={"content-length": length})
 
         assert (await call.start())[0] == 413
 

@@ -174,7 +174,6 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
                 emit=self.__emit,
                 has_own_alarm="on_alarm" in hooks,
                 max_strikes=cls.__options.max_alarm_memory_limit_strikes,
-                rolled_back=lambda: self.__state.reload(),
             ),
         )
         has_validator = cls.validate_state_change is not Agent.validate_state_change

@@ -87,11 +87,9 @@ class JobRunner:
         acting: Acting,
         emit: Emit,
         max_strikes: int,
-        rolled_back: Callable[[], None],
     ) -> None:
         self._ctx, self._table, self._acting, self._emit = ctx, table, acting, emit
         self._strikes = Strikes(ctx, table, emit, max_strikes)
-        self._rolled_back = rolled_back
         self._owners: dict[tuple[str, str | None], _Owner] = {}
         self.running: dict[str, datetime] = {}
         """The jobs that run, each with when it began."""
@@ -224,12 +222,8 @@ class JobRunner:
                     self._table.note_done(job.id, now, now - _KEYS_KEPT)
             return again
 
-        try:
-            return await self._ctx.storage.transaction(run_and_end)
-        except BaseException:
-            if self._ctx.is_alive:
-                self._rolled_back()
-            raise
+        # How long it may take is limited as that of any job.
+        return await self._ctx.storage.transaction(run_and_end, is_limited=False)
 
     async def _failed(self, job: Job, owner: _Owner, error: Exception) -> datetime | None:
         if owner.failed is None:

@@ -10,7 +10,7 @@ takes the alarm away from the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -75,13 +75,10 @@ class Jobs:
         alarm_clock: AlarmClock | None = None,
         has_own_alarm: bool = False,
         max_strikes: int = 3,
-        rolled_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._ctx = ctx
         self._table = JobTable(ctx.storage.database)
-        self._runner = JobRunner(
-            ctx, self._table, acting=acting, emit=emit, max_strikes=max_strikes, rolled_back=rolled_back
-        )
+        self._runner = JobRunner(ctx, self._table, acting=acting, emit=emit, max_strikes=max_strikes)
         self._alarm_clock = alarm_clock or ObjectAlarm(ctx.storage.alarm)
         self._dead_man: datetime | None = None
         self._is_begun = False

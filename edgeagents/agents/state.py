@@ -1,7 +1,8 @@
 """Synced state: one JSON value that an agent keeps, and that all its clients see.
 
 Always the whole value, last write wins. The order of a change is fixed: validated, written, remembered, sent to the
-clients, then told to the agent. Whoever is told, and how frames are sent, is handed in.
+clients, then told to the agent. In a transaction the clients hear of it when that has ended, and of none that was
+rolled back. Whoever is told, and how frames are sent, is handed in.
 """
 
 from __future__ import annotations
@@ -106,7 +107,11 @@ class SyncedState(Capability):
         with self._lock:
             self._write(text)
             self._value, self._text = value, text
-            self._tell(protocol.state_frame(text), None if isinstance(source, str) else source)
+            frame, teller = protocol.state_frame(text), None if isinstance(source, str) else source
+            if self._database.held:
+                self._database.follow(lambda: self._tell(frame, teller), self._forget)
+            else:
+                self._tell(frame, teller)
         self.host.emit("state:update")
         if self._changed is not None:
             self._changed(value, source)
@@ -123,16 +128,10 @@ class SyncedState(Capability):
             # What is stored may have been written by another hand: with other spaces, or without fields that are new.
             return text == self._text or text == protocol.encode(self._stored(json.loads(self._text)))
 
-    def reload(self) -> None:
-        """What was written is not kept, for a transaction was rolled back: the state is what it was before."""
+    def _forget(self) -> None:
+        # A transaction was rolled back: the state is what it was before.
         with self._lock:
-            told = self._text
-            if self._value is UNSET:
-                return
             self._value, self._text, self._is_read, self._has_table = UNSET, None, False, False
-            frame = self.to_frame()
-            if frame is not None and self._text != told:
-                self._tell(frame, None)
 
     def _tell(self, frame: str, source: Connection[Any] | None) -> None:
         if self.host.ctx.is_on_loop:

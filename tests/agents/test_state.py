@@ -19,7 +19,7 @@ from edgeagents.agents import Agent, Connection, ConnectionContext, callable, ge
 from edgeagents.errors import ConfigError
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, agent_runtime, connect, settle
-from tests.agents.frames import answer, heard, say
+from tests.agents.frames import answer, heard, parsed, say
 
 pytestmark = pytest.mark.cloudflare("Agents", "state: order of a change, validation, readonly connections", "same")
 
@@ -515,3 +515,64 @@ async def test_seeding_tells_those_who_are_connected_already(caplog: pytest.LogC
         say(socket, type="rpc", id="1", method="begin", args=[])
         assert [frame.get("state", frame.get("result")) for frame in await heard(socket)] == ["begun", "begun"]
     assert not caplog.records
+
+
+class Ordered(Agent):
+    initial_state = {"n": 0}
+
+    @callable()
+    async def put_and_fail(self, n: int) -> Any:
+        async def place(_: object) -> None:
+            self.set_state({"n": n})
+            raise ValueError("undo")
+
+        try:
+            await self.ctx.storage.transaction(place)
+        except ValueError:
+            return self.state
+
+    @callable()
+    def put_and_fail_in_the_thread(self, n: int) -> Any:
+        def place() -> None:
+            self.set_state({"n": n})
+            raise ValueError("undo")
+
+        try:
+            self.ctx.storage.transaction_sync(place)
+        except ValueError:
+            return self.state
+
+    @callable()
+    async def put_within(self, n: int) -> Any:
+        async def fail(_: object) -> None:
+            self.set_state({"n": -n})
+            raise ValueError("undo")
+
+        async def place(_: object) -> None:
+            self.set_state({"n": n})
+            try:
+                await self.ctx.storage.transaction(fail)
+            except ValueError:
+                self.seen = self.state
+
+        await self.ctx.storage.transaction(place)
+        return self.seen
+
+
+@pytest.mark.parametrize("method", ["put_and_fail", "put_and_fail_in_the_thread"])
+async def test_a_state_that_is_rolled_back_is_neither_remembered_nor_told(method: str) -> None:
+    async with agent_runtime(Ordered) as runtime:
+        socket = await connect(runtime, "/agents/ordered/a")
+        await heard(socket)
+        say(socket, type="rpc", id="1", method=method, args=[1])
+        assert parsed(await socket.receive())["result"] == {"n": 0}
+        assert await heard(socket) == []
+
+
+async def test_a_transaction_tells_of_the_states_that_it_keeps() -> None:
+    async with agent_runtime(Ordered) as runtime:
+        socket = await connect(runtime, "/agents/ordered/a")
+        await heard(socket)
+        say(socket, type="rpc", id="1", method="put_within", args=[5])
+        state, result = await heard(socket)
+        assert state["state"] == result["result"] == {"n": 5}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from edgeagents.errors import ObjectReset
+from edgeagents.errors import ObjectReset, StorageError
 from edgeagents.objects.ids import ObjectId, Place, id_from_name
 from edgeagents.objects.rpc import UnknownClass
 
@@ -66,6 +66,8 @@ class Facets:
     def __init__(self, activation: Activation) -> None:
         self._activation, self._slot = activation, activation.slot
         self._ended: dict[str, int] = {}
+        self._going: set[str | None] = set()
+        """Names, or None for all, whose data a transaction that has not ended deletes."""
 
     @overload
     def get(
@@ -106,6 +108,8 @@ class Facets:
                 raise self._activation.failure
             if self._ended.get(name, 0) != number:
                 raise ObjectReset(f"The facet {name!r} was aborted or deleted. Get it again.")
+            if self._going and not self._going.isdisjoint((name, None)):
+                raise StorageError(f"A transaction deletes the facet {name!r}: the name is free when that has ended.")
             return await self._slot.facet(name, how).deliver(event, props)
 
         return self._slot.directory.facet_stub(how.cls, id or self._activation.id, deliver, props)
@@ -122,7 +126,8 @@ class Facets:
         """Reset the facet, close its sockets with 1001 and delete all that it and its facets have stored.
 
         The name is free for a new facet afterwards. One that was never there is no error. The deletion survives what
-        this object's next write survives.
+        this object's next write survives. In a transaction it is done when that ends, and not when that is rolled
+        back; until then the name is not free.
         """
         self._on_loop(lambda: self._delete(name, close_reason))
 
@@ -154,14 +159,22 @@ class Facets:
         slot = (self._slot.facets or {}).pop(name, None)
         if slot is not None:
             slot.end(ObjectReset("The facet was deleted by its parent."), close_reason)
-        self._delete_stored(Place(place.namespace, place.id, facets))
+        self._delete_stored(name, Place(place.namespace, place.id, facets))
 
     def _delete_all(self, close_reason: str) -> None:
         for name in tuple(self._slot.facets or ()):
             self._delete(name, close_reason)
-        self._delete_stored(self._slot.place)
+        self._delete_stored(None, self._slot.place)
 
-    def _delete_stored(self, place: Place) -> None:
+    def _delete_stored(self, name: str | None, place: Place) -> None:
+        def delete() -> None:
+            self._going.discard(name)
+            self._delete_now(place)
+
+        self._going.add(name)
+        self._activation.database.follow(delete, lambda: self._going.discard(name))
+
+    def _delete_now(self, place: Place) -> None:
         world = self._activation.world
         folder = world.storage.delete_facets(*place)
         if folder is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,14 @@ class Inbox(Agent):
 
     async def delete(self, name: str) -> None:
         await self.delete_sub_agent(Chat, name)
+
+    async def delete_and_undo(self, name: str) -> None:
+        async def delete(_: object) -> None:
+            await self.delete_sub_agent(Chat, name)
+            raise ValueError("undo")
+
+        with suppress(ValueError):
+            await self.ctx.storage.transaction(delete)
 
     async def abort_while_it_waits(self, name: str, reason: str) -> None:
         child = await self.sub_agent(Chat, name)
@@ -382,6 +391,13 @@ async def test_a_deleted_sub_agent_is_gone_with_all_below_it(inbox: Any) -> None
     await inbox.delete("a")
     assert await inbox.known() == []
     assert [await inbox.call("a", "count"), await inbox.call("a", "below", "b", "count")] == [0, 0]
+
+
+async def test_a_sub_agent_whose_deletion_is_rolled_back_has_what_it_had(inbox: Any) -> None:
+    await inbox.call("a", "add", 1)
+    await inbox.delete_and_undo("a")
+    assert await inbox.has("a") == (True, True)
+    assert await inbox.call("a", "count") == 1
 
 
 async def test_a_sub_agent_can_end_itself(inbox: Any) -> None:

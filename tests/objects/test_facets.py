@@ -133,6 +133,27 @@ class Parent(DurableObject):
     async def delete_all(self):
         self.ctx.facets.delete_all()
 
+    async def delete_in_transaction(self, name, *, is_kept):
+        told = []
+
+        async def delete(_):
+            if name is None:
+                self.ctx.facets.delete_all()
+            else:
+                self.ctx.facets.delete(name)
+            try:
+                await self.ctx.facets.get(name or "a", Child).count()
+            except StorageError as error:
+                told.append(str(error))
+            if not is_kept:
+                raise ValueError("undo")
+
+        try:
+            await self.ctx.storage.transaction(delete)
+        except ValueError:
+            told.append("undone")
+        return told
+
     async def as_told(self, name, told):
         async def startup():
             log.append("startup")
@@ -357,6 +378,21 @@ async def test_all_facets_are_deleted_at_once(runtime, parent):
     await parent.call("b", "add")
     await parent.delete_all()
     assert [await parent.call(name, "count") for name in "ab"] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["a", None])
+async def test_what_a_transaction_deletes_is_there_again_when_that_is_rolled_back(parent, name):
+    await parent.call("a", "add")
+    told = await parent.delete_in_transaction(name, is_kept=False)
+    assert told == ["A transaction deletes the facet 'a': the name is free when that has ended.", "undone"]
+    assert [await parent.call("a", "count"), await parent.call("a", "memory")] == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["a", None])
+async def test_what_a_transaction_deletes_is_gone_when_that_has_ended(parent, name):
+    await parent.call("a", "add")
+    assert len(await parent.delete_in_transaction(name, is_kept=True)) == 1
+    assert await parent.call("a", "count") == 0
 
 
 async def test_what_was_never_there_can_be_deleted_and_aborted(parent):

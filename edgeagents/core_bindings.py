@@ -5,13 +5,13 @@ They enter ``env`` through the same hook as a stranger's, so the hook is known t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 from edgeagents.bindings import BindingDeclaration, BindingType
 from edgeagents.errors import ConfigError
 from edgeagents.hookspecs import hookimpl
+from edgeagents.objects.spellings import did_you_mean
 from edgeagents.services import Service
 
 __all__ = ["DurableObjectNamespaceType", "ServiceType", "ValueType", "register_bindings"]
@@ -35,10 +35,9 @@ class DurableObjectNamespaceType:
         class_name = options["class_name"]
         cls = worker.classes.get(class_name)
         if cls is None:
-            close = difflib.get_close_matches(class_name, worker.classes, n=1)
             raise ConfigError(
                 f"The binding {declaration.name!r} needs a class {class_name!r}, which the worker does not have."
-                + (f" Did you mean {close[0]!r}?" if close else "")
+                f"{did_you_mean(class_name, worker.classes)}"
             )
         return runtime.namespace_of(cls, worker=worker, has_sql=options.get("storage", "sqlite") == "sqlite")
 
@@ -54,10 +53,9 @@ class ServiceType:
         if service != worker.name:
             return runtime.neighbours.service(service, entrypoint, options.get("props"))
         if entrypoint not in (None, "default") and entrypoint not in worker.entrypoints:
-            close = difflib.get_close_matches(entrypoint, worker.entrypoints, n=1)
             raise ConfigError(
                 f"The binding {declaration.name!r} needs an entrypoint {entrypoint!r}, which the worker does not have."
-                + (f" Did you mean {close[0]!r}?" if close else "")
+                f"{did_you_mean(entrypoint, worker.entrypoints)}"
             )
         return Service(runtime, entrypoint, options.get("props"))
 

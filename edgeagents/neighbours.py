@@ -6,7 +6,6 @@ that does not run answers requests with 503, as Cloudflare's own tools do.
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from edgeagents.namespace_keys import NamespaceKeys
 from edgeagents.objects import Address, Event, Limits, Namespace
 from edgeagents.objects.events import FetchEvent
 from edgeagents.objects.rpc import UnknownClass, exported_names
+from edgeagents.objects.spellings import did_you_mean
 from edgeagents.services import Service
 
 __all__ = ["Neighbours"]
@@ -117,6 +117,5 @@ class _Elsewhere:
 def check_named(name: str, known: Mapping[str, Any], what: str, where: str) -> None:
     """Raise ``ConfigError`` unless ``name`` is among ``known``."""
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, known)
         raise ConfigError(f"{where[0].upper()}{where[1:]} has not {what} {name!r}, which a binding names.{hint}")

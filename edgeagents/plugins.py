@@ -6,7 +6,6 @@ twice is an error that names its distribution, never a hook that is silently not
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
@@ -16,6 +15,7 @@ import pluggy
 
 from edgeagents import core_bindings, crons, hookspecs
 from edgeagents.errors import PluginError
+from edgeagents.objects.spellings import did_you_mean
 
 __all__ = ["GROUP", "direct", "load_plugins", "unique"]
 
@@ -70,9 +70,7 @@ def _explain(manager: pluggy.PluginManager, plugin: object, error: pluggy.Plugin
     known = [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), f"{GROUP}_spec")]
     for name in dir(plugin):
         if manager.parse_hookimpl_opts(plugin, name) is not None and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            return f"there is no hook {name!r}.{hint}"
+            return f"there is no hook {name!r}.{did_you_mean(name, known)}"
     return " ".join(str(error).split())
 
 

@@ -16,6 +16,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     ``idFromName``, as JavaScript spells it, is ``id_from_name``.
     """
-    names = [each for each in known if not each.startswith("_")]
-    found = difflib.get_close_matches(_WORD_START.sub("_", name).lower(), names, 1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    names = {_normal(each): each for each in known if not each.startswith("_")}
+    found = difflib.get_close_matches(_normal(name), names, 1)
+    return f" Did you mean {names[found[0]]!r}?" if found else ""
+
+
+def _normal(name: str) -> str:
+    return _WORD_START.sub("_", name).lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import inspect
 import logging
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
+from edgeagents.objects.spellings import did_you_mean
 from edgeagents_workflows.binding import Workflow, retention_ms
 from edgeagents_workflows.instance import (
     WATCHDOG,
@@ -69,10 +69,9 @@ def _find_class(declaration: BindingDeclaration, classes: Mapping[str, type]) ->
     class_name = declaration.options["class_name"]
     cls = classes.get(class_name)
     if cls is None:
-        close = difflib.get_close_matches(class_name, classes, n=1)
         raise ConfigError(
             f"The binding {declaration.name!r} needs a class {class_name!r}, which the worker does not have."
-            + (f" Did you mean {close[0]!r}?" if close else "")
+            f"{did_you_mean(class_name, classes)}"
         )
     return cls
 

@@ -68,7 +68,11 @@ Cors = bool | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class RoutingRetry:
-    """How often to try again when an object cannot be reached. Checked, but without use in one process."""
+    """How often Cloudflare tries again when an object cannot be reached. Accepted, checked, and without effect.
+
+    What has not reached an object yet is brought to it anew by the runtime itself, for as long as its owner can change.
+    What has reached one is not repeated: it may have done something.
+    """
 
     max_attempts: int = 3
     base_delay_ms: float = 100
@@ -122,7 +126,6 @@ class AgentRouter:
         self._props = props
         self._on_before_connect, self._on_before_request = on_before_connect, on_before_request
         self._jurisdiction = jurisdiction
-        self._location_hint = location_hint  # There is one location.
         self._asks = asks
         self.origins = Origins(allowed_origins, cors=self._cors)
         """Whose pages may open WebSockets to agents, and change something."""
@@ -228,6 +231,9 @@ async def route_agent_request(
 
     A page of another site is refused with 403 when it opens a WebSocket or changes something. ``allowed_origins`` lists
     those that may; with ``cors=True`` every site may, but without its visitors' cookies.
+
+    ``location_hint`` and ``routing_retry`` are accepted for programs of Cloudflare's, and have no effect: there is one
+    location, and what has not reached an agent is brought to it anew anyhow.
     """
     values = env if isinstance(env, Mapping) else vars(env)
     namespaces = {name: value for name, value in values.items() if isinstance(value, Namespace)}
@@ -270,6 +276,7 @@ async def get_agent_by_name(
 
     A type checker sees the agent itself; in truth every method of the stub is awaited, and arguments and results are
     copies. ``await stub.fetch(request)`` hands on a request, so a program may find the agent for a URL by itself.
+    ``location_hint`` and ``routing_retry`` have no effect, as in ``route_agent_request``.
     """
     _check_retry(routing_retry)
     if isinstance(namespace, type):

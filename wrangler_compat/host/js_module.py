@@ -7,6 +7,7 @@ import types
 from typing import Any
 
 from wrangler_compat.host.clone import structured_clone
+from wrangler_compat.host.intl import Intl
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import TYPED_ARRAYS, JsArrayBuffer, JsDataView
 from wrangler_compat.host.model.collections import JsMap, JsSet
@@ -135,6 +136,7 @@ def js_module(more: dict[str, Any]) -> types.ModuleType:
         "Proxy": ProxyClass(),
         "Reflect": Reflect(),
         "Atomics": Atomics(),
+        "Intl": Intl(),
         "WebAssembly": WebAssembly(),
         "JSON": JsJSON(),
         "Math": JsMath(),

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from edgeagents.errors import ConfigError
 from wrangler_compat.dynamic_workers import DynamicWorker, NoNetwork, WorkerCode
 from wrangler_compat.dynamic_workers import WorkerLoader as NativeLoader
 from wrangler_compat.host.clone import to_data
 from wrangler_compat.host.durable_namespace import DurableObjectNamespace
-from wrangler_compat.host.facade import from_js
+from wrangler_compat.host.facade import from_js, js_error
 from wrangler_compat.host.model.convert import to_text
-from wrangler_compat.host.model.errors import JsTypeError
+from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.json_object import stringify
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, jsnull, properties
 from wrangler_compat.host.rpc_service import Fetcher
@@ -73,9 +74,14 @@ class DurableObjectClass(JsProxy):
 
 def _code_of(value: Any) -> WorkerCode:
     given = properties(value)
-    for name in ("compatibilityDate", "mainModule", "modules"):
+    if is_nullish(given.get("compatibilityDate")):
+        raise JsException("Invalid compatibility date: undefined")
+    for name in ("mainModule", "modules"):
         if is_nullish(given.get(name)):
-            raise JsTypeError(f"Incorrect type for the '{name}' field on 'WorkerCode': it is required.")
+            raise JsTypeError(
+                f"Incorrect type for the '{name}' field on 'WorkerCode': the provided value is not of type "
+                f"'{'string' if name == 'mainModule' else 'object'}'."
+            )
     outbound = given.get("globalOutbound")
     flags: Any = given.get("compatibilityFlags")
     try:
@@ -87,8 +93,8 @@ def _code_of(value: Any) -> WorkerCode:
             env={name: _given(item) for name, item in properties(given.get("env")).items()},
             network=NoNetwork() if outbound is jsnull else outbound,
         )
-    except TypeError as error:
-        raise JsTypeError(str(error)) from None
+    except (TypeError, ConfigError) as error:
+        raise js_error(error) from None
 
 
 def _content(name: str, module: Any) -> str | bytes:
@@ -101,7 +107,11 @@ def _content(name: str, module: Any) -> str | bytes:
         return module
     kinds: Mapping[str, Any] = {key: item for key, item in properties(module).items() if key in _KINDS}
     if len(kinds) != 1:
-        raise JsTypeError(f"Each module must contain exactly one of {', '.join(map(repr, _KINDS))}. Got: {name}")
+        *others, last = map(repr, _KINDS)
+        raise JsTypeError(
+            f"Each module must contain exactly one of {', '.join(others)}, or {last}. "
+            f"Module {name!r} contained {len(kinds)} properties."
+        )
     ((kind, content),) = kinds.items()
     if kind == "json":
         return stringify(content) or "null"

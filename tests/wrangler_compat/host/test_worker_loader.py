@@ -236,7 +236,8 @@ async def test_an_object_has_facets_of_a_dynamic_class(run: RunWorker) -> None:
         ('code({"entry.py": {"py": "", "text": ""}})', "Each module must contain exactly one of"),
         ('code({"../entry.py": "x = 1"})', "cannot be the name of a module"),
         ('code({"entry.js": "x"}, mainModule="entry.js")', "JavaScript, which only Cloudflare runs"),
-        ('js({"modules": {}})', "Incorrect type for the 'compatibilityDate' field on 'WorkerCode'"),
+        ('js({"modules": {}})', "Invalid compatibility date: undefined"),
+        ('code({}, compatibilityDate="yesterday")', "Invalid compatibility date: yesterday"),
         ('code("raise KeyError(1)")', "1"),
     ],
 )
@@ -294,6 +295,21 @@ async def test_a_native_worker_loads_native_code(run: RunWorker) -> None:
     loader = await native_loader(run)
     made = loader.load(WorkerCode("entry.py", {"entry.py": NATIVE}, env={"WHO": "Ann"}, network=NoNetwork()))
     assert await told_by(made) == "native Ann"
+
+
+async def test_a_native_worker_without_a_network_reaches_nothing(run: RunWorker) -> None:
+    source = """
+        import js
+        from edgeagents import Response, WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                return Response(str(await js.fetch("http://elsewhere.example/")))
+    """
+    loader = await native_loader(run)
+    below = loader.load(WorkerCode("entry.py", {"entry.py": dedent(source)}, network=NoNetwork()))
+    with pytest.raises(Exception, match="not permitted to access the internet"):
+        await told_by(below)
 
 
 async def test_of_many_the_one_that_was_not_used_for_longest_is_unloaded(

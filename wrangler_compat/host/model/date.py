@@ -116,18 +116,32 @@ class JsDate(JsProxy):
         return self._when().strftime("%H:%M:%S GMT+0000 (Coordinated Universal Time)")
 
     def toLocaleDateString(self, locales: Any = None, options: Any = None) -> str:
-        """The day, as it is written in the United States."""
+        """The day, as it is written where ``locales`` are spoken."""
+        return self._localised(locales, options, ("year", "month", "day"), self._day())
+
+    def toLocaleTimeString(self, locales: Any = None, options: Any = None) -> str:
+        """The time of the day, so written."""
+        return self._localised(locales, options, ("hour", "minute", "second"), self._time())
+
+    def toLocaleString(self, locales: Any = None, options: Any = None) -> str:
+        """Both, so written."""
+        fields = ("year", "month", "day", "hour", "minute", "second")
+        return self._localised(locales, options, fields, f"{self._day()}, {self._time()}")
+
+    def _localised(self, locales: Any, options: Any, fields: tuple[str, ...], usual: str) -> str:
+        if is_nullish(locales) and is_nullish(options):
+            return usual
+        from wrangler_compat.host.intl import intl_class
+
+        return intl_class("DateTimeFormat")(locales, options, fields).format(self)
+
+    def _day(self) -> str:
         when = self._when()
         return f"{when.month}/{when.day}/{when.year}"
 
-    def toLocaleTimeString(self, locales: Any = None, options: Any = None) -> str:
-        """The time of the day, as it is written in the United States."""
+    def _time(self) -> str:
         when = self._when()
         return f"{when.hour % 12 or 12}:{when.minute:02}:{when.second:02} {'AM' if when.hour < 12 else 'PM'}"
-
-    def toLocaleString(self, locales: Any = None, options: Any = None) -> str:
-        """Both, as they are written in the United States."""
-        return f"{self.toLocaleDateString()}, {self.toLocaleTimeString()}"
 
     def setTime(self, milliseconds: Any) -> Any:
         """Set the milliseconds since 1970."""
@@ -307,6 +321,12 @@ class JsNumber(_Boxed):
         """It with so many digits after the point."""
         exact = Decimal(self._value).quantize(Decimal(1).scaleb(-(digits or 0)), ROUND_HALF_UP)
         return f"{exact:f}"
+
+    def toLocaleString(self, locales: Any = None, options: Any = None) -> str:
+        """It as it is written where ``locales`` are spoken."""
+        from wrangler_compat.host.intl import intl_class
+
+        return intl_class("NumberFormat")(locales, options).format(self._value)
 
     def __init__(self, value: Any = 0) -> None:
         super().__init__(to_number(value))

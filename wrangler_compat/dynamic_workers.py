@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import inspect
 import itertools
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Final, cast
 
+from edgeagents.errors import ConfigError
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response
 from edgeagents.runtime import Runtime
@@ -41,6 +43,7 @@ KEPT: Final = 100
 """How many workers of one loader stay loaded. The one that was not used for longest goes first; it can come again."""
 
 _numbers = itertools.count(1)
+_DATE = re.compile(r"2\d{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
 _JAVASCRIPT = frozenset({".js", ".mjs", ".cjs", ".wasm"})
 
 
@@ -57,7 +60,7 @@ class NoNetwork:
 
 @dataclass(frozen=True)
 class WorkerCode:
-    """What a dynamic worker is made of. Raises ``TypeError`` for what cannot be one.
+    """What a dynamic worker is made of. Raises ``TypeError``, or ``ConfigError`` for a date, for what cannot be one.
 
     ``modules`` are its files by their path, ``main_module`` the one of them that is its ``main``. ``network`` answers
     its ``fetch`` in place of the internet; None leaves it what its parent has.
@@ -71,6 +74,8 @@ class WorkerCode:
     network: Any = None
 
     def __post_init__(self) -> None:
+        if self.compatibility_date is not None and not _DATE.fullmatch(self.compatibility_date):
+            raise ConfigError(f"Invalid compatibility date: {self.compatibility_date} (it is such as 2026-04-01)")
         if not self.modules:
             raise TypeError("Dynamic Worker code must contain at least one module.")
         for name in self.modules:
@@ -168,12 +173,13 @@ class DynamicWorker:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[Runtime]:
-        """Give the runtime that runs it, for one event."""
+        """Give the runtime that runs it, for one event; what runs then belongs to it, and has its network."""
         self._events += 1
         try:
             loaded = await self._load()
             await self._loader._used(self)
-            yield loaded.runtime
+            with running_for(loaded.context):
+                yield loaded.runtime
         finally:
             self._events -= 1
 
@@ -221,8 +227,10 @@ class _Later:
 class _Loaded:
     """A worker's imported code, and the runtime that runs it."""
 
-    def __init__(self, runtime: Runtime, own: OwnModules, finder: HostFinder, folder: Path) -> None:
-        self.runtime = runtime
+    def __init__(
+        self, runtime: Runtime, context: WorkerContext, own: OwnModules, finder: HostFinder, folder: Path
+    ) -> None:
+        self.runtime, self.context = runtime, context
         self._own, self._finder, self._folder = own, finder, folder
         self._at_home: dict[str, type] = {}
 
@@ -265,7 +273,7 @@ class _Loaded:
         except BaseException:
             _forget(own, finder, folder)
             raise
-        return cls(runtime, own, finder, folder)
+        return cls(runtime, context, own, finder, folder)
 
     async def stop(self) -> None:
         try:

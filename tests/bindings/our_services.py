@@ -13,7 +13,7 @@ from wrangler_compat.host.email_message import EmailMessage
 from wrangler_compat.host.entry_events import ForwardableEmailMessage
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.errors import JsException
-from wrangler_compat.host.model.proxy import JsObject
+from wrangler_compat.host.model.proxy import JsObject, jsnull
 from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.response import Response
 
@@ -35,6 +35,7 @@ SERVICE_BINDINGS: Final = (
     BindingDeclaration("SECRET", "secrets_store_secret", {"store_id": "s", "secret_name": "known"}),
     BindingDeclaration("NOWHERE", "secrets_store_secret", {"store_id": "s", "secret_name": "nowhere"}),
     BindingDeclaration("VERSION", "version_metadata", {}),
+    BindingDeclaration("LOADER", "worker_loader", {}),
 )
 _KINDS: Final = {str: "string", int: "number", float: "number"}
 
@@ -62,13 +63,53 @@ def services_of(named: Mapping[str, Any]) -> dict[str, Any]:
     async def sent(binding: Any, from_: Any, to: Any, raw: Any) -> Any:
         return await binding.send(EmailMessage(from_, to, raw))
 
+    async def loaded(id: Any, code: Any) -> Any:
+        def source() -> Any:
+            if _told(code, "fails") == "callback":
+                raise JsException("no code")
+            return None if _told(code, "fails") == "undefined" else _code_of(code)
+
+        props = _told(code, "props")
+        options = None if props is None else JsObject({"props": props})
+        entrypoint = named["LOADER"].get(id, source).getEntrypoint(_told(code, "entrypoint"), options)
+        return await (await entrypoint.fetch("http://below/")).json()
+
     return {
         "keys": lambda value: JsArray(value.object_keys()),
         "kind": lambda value: _KINDS[type(value)],
+        "loaded": loaded,
         "made": made,
         "pictured": pictured,
         "sent": sent,
     }
+
+
+def _told(code: Any, name: str) -> Any:
+    return getattr(code, name, None)
+
+
+def _code_of(code: Any) -> JsObject:
+    answer = f"Response.json({{'says': {_told(code, 'says')!r}, 'env': sorted(self.env), 'who': _who(self)}})"
+    body = "raise ValueError('no')" if _told(code, "fails") == "fetch" else f"return {answer}"
+    if _told(code, "alone"):
+        body = "await js.fetch('http://elsewhere.example/')"
+    handler = "scheduled" if _told(code, "fails") == "handler" else "fetch"
+    lines = [
+        "import js",
+        "from edgeagents import Response, WorkerEntrypoint",
+        "def _who(entrypoint): return (entrypoint.ctx.props or {}).get('who')",
+        {"top": "raise ValueError('no')", "syntax": "class {"}.get(_told(code, "fails"), ""),
+        f"class Named(WorkerEntrypoint):\n    async def fetch(self, request):\n        {body}",
+        f"class Default(WorkerEntrypoint):\n    async def {handler}(self, request):\n        {body}",
+    ]
+    made: dict[str, Any] = {"compatibilityDate": code.date, "compatibilityFlags": _told(code, "flags")}
+    if code.main is not jsnull:
+        made["mainModule"] = f"{code.main}.py"
+    modules = _told(code, "modules")
+    made["modules"] = JsObject({"entry.py": "\n".join(lines)}) if modules is None else modules
+    if _told(code, "alone"):
+        made["globalOutbound"] = jsnull
+    return JsObject({**made, "env": _told(code, "env")})
 
 
 class Mailbox:

@@ -16,6 +16,7 @@ from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 from tests.bindings.flow import Flow, until
 from tests.bindings.our_services import SERVICE_BINDINGS, Mailbox, services_of
+from wrangler_compat import bindings
 from wrangler_compat.host.durable_storage import DurableObjectStorage
 from wrangler_compat.host.environment import binding_of
 from wrangler_compat.host.model.array import JsArray
@@ -123,7 +124,7 @@ async def answers_to(steps: list[dict[str, Any]]) -> list[Any]:
     # Mail that is sent is kept in a folder.
     with TemporaryDirectory() as folder:
         storage = folder if steps[0]["do"] in ("arrive", "sent") else None
-        async with Runtime(worker, storage=storage, clock=clock) as runtime:
+        async with Runtime(worker, storage=storage, clock=clock, plugins=[bindings]) as runtime:
             return await _play(steps, runtime, {"counted": counted, "handled": handled, "until": until})
 
 

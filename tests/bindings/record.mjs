@@ -167,10 +167,41 @@ async function made(transforms, output, content) {
   return await pictured(await image.output(output));
 }
 
+function codeOf({ date, main, flags, says, fails, modules, alone, env }) {
+  if (fails === "undefined") return undefined;
+  const answer = "Response.json({ says: " + JSON.stringify(says) + ", env: Object.keys(env).sort(), who: this?.ctx?.props?.who ?? null })";
+  const body = alone ? "await fetch('http://elsewhere.example/')" : fails === "fetch" ? "throw new Error('no')" : "return " + answer;
+  const lines = [
+    "import { WorkerEntrypoint } from 'cloudflare:workers';",
+    fails === "top" ? "throw new Error('no');" : "",
+    fails === "syntax" ? "export default {{" : "",
+    "export class Named extends WorkerEntrypoint { async fetch() { const env = this.env; " + body + " } }",
+    fails === "handler" ? "export default { scheduled() {} }" : "export default { async fetch(request, env) { " + body + " } }",
+  ];
+  return {
+    ...(date === null ? {} : { compatibilityDate: date }),
+    ...(main === null ? {} : { mainModule: main + ".js" }),
+    ...(flags === undefined ? {} : { compatibilityFlags: flags }),
+    ...(modules === null ? {} : { modules: modules ?? { "entry.js": lines.join("\\n") } }),
+    ...(env === undefined ? {} : { env }),
+    ...(alone ? { globalOutbound: null } : {}),
+  };
+}
+
+async function loaded(id, code) {
+  const worker = bindings.LOADER.get(id, () => {
+    if (code.fails === "callback") throw new Error("no code");
+    return codeOf(code);
+  });
+  const options = code.props === undefined ? undefined : { props: code.props };
+  return await (await worker.getEntrypoint(code.entrypoint, options).fetch("http://below/")).json();
+}
+
 const helpers = {
   counted,
   handled,
   keys: (value) => Object.keys(value),
+  loaded,
   kind: (value) => typeof value,
   made,
   pictured,
@@ -300,6 +331,7 @@ for (const [name, steps] of Object.entries(plays)) {
     },
     unsafeTriggerHandlers: true,
     versionMetadata: "VERSION",
+    workerLoaders: { LOADER: {} },
     workflows: { FLOW: { name: "flow", className: "Flow" } },
     handleRuntimeStdio: (out, err) => err.pipe(process.stderr),
   });

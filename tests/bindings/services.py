@@ -1,4 +1,4 @@
-"""Plays of small services: mail, pictures, points of data, a database's address, secrets, versions, pipelines."""
+"""Plays of small services: mail, pictures, points of data, a database's address, secrets, pipelines, loaded workers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = [
     "SERVICES",
     "TO_B",
     "arrives",
+    "loaded",
     "made",
     "mail",
     "sent",
@@ -349,6 +350,48 @@ VERSION: Final = [
     call("keys", ref("VERSION")),
 ]
 
+
+def loaded(id: Any = None, **code: Any) -> Step:
+    """Load a worker of ``code`` under an id, and ask it for what it says."""
+    return call("loaded", id, {"date": "2026-04-01", "main": "entry", "says": "hello", **code})
+
+
+LOADER: Final = [
+    loaded("a"),
+    loaded("a", says="not asked for"),
+    loaded("b", says="b"),
+    loaded(says="one"),
+    loaded(says="another"),
+    loaded("env", env={"TEXT": "t", "NUMBER": 1.5, "LIST": [1, [2]], "OBJECT": {"a": None}, "TRUE": True}),
+    loaded("bytes", env={"BYTES": raw(1, 2)}),
+    loaded("function", env={"FUNCTION": special("function")}),
+    loaded("date", date=None),
+    loaded("no date", date="yesterday"),
+    loaded("early", date="1999-01-01"),
+    loaded("late", date="2999-01-01"),
+    loaded("flag", flags=["nodejs_compat"]),
+    loaded("no flag", flags=["no_such_flag"]),
+    loaded("main", main=None),
+    loaded("other main", main="other"),
+    loaded("no modules", modules=None),
+    loaded("empty", modules={}),
+    loaded("ending", modules={"entry.txt": "x"}),
+    loaded("two", modules={"entry.json": {"json": {}, "text": "x"}}),
+    loaded("none", modules={"entry.json": {}}),
+    loaded("top", fails="top"),
+    loaded("syntax", fails="syntax"),
+    loaded("throws", fails="fetch"),
+    loaded("handler", fails="handler"),
+    loaded("callback", fails="callback"),
+    loaded("undefined", fails="undefined"),
+    loaded("named", entrypoint="Named"),
+    loaded("nobody", entrypoint="Nobody"),
+    loaded("props", entrypoint="Named", props={"who": "ann"}),
+    loaded("alone", alone=True),
+    call("LOADER.get", "x"),
+    call("LOADER.load"),
+]
+
 SERVICES: Final[dict[str, list[Step]]] = {
     "mail": MAIL,
     "arrivals": ARRIVALS,
@@ -359,4 +402,5 @@ SERVICES: Final[dict[str, list[Step]]] = {
     "addresses": ADDRESSES,
     "secrets": SECRETS,
     "version": VERSION,
+    "loader": LOADER,
 }

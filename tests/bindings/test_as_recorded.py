@@ -27,6 +27,7 @@ from tests.bindings.services import (
     RENAMING,
     TO_B,
     arrives,
+    loaded,
     made,
     mail,
     sent,
@@ -183,6 +184,17 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "addresses": {},
     "secrets": {},
     "version": {},
+    "loader": {
+        **_at("every date is as good as today's", loaded("late", date="2999-01-01")),
+        **_at("flags that mean nothing here are passed over", loaded("no flag", flags=["no_such_flag"])),
+        **_at("what is missing is said", loaded("main", main=None), loaded("other main", main="other")),
+        **_at("so here", loaded("undefined", fails="undefined"), loaded("nobody", entrypoint="Nobody")),
+        **_at("so here, too", loaded("handler", fails="handler")),
+        **_at(
+            "it is Python, with a traceback",
+            *(loaded(name, fails=fails) for name, fails in (("top", "top"), ("syntax", "syntax"), ("throws", "fetch"))),
+        ),
+    },
 }
 
 

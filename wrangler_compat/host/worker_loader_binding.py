@@ -73,6 +73,8 @@ class DurableObjectClass(JsProxy):
 
 
 def _code_of(value: Any) -> WorkerCode:
+    if is_nullish(value):
+        raise JsTypeError("The code of a dynamic worker is a WorkerCode, and not undefined or null.")
     given = properties(value)
     if is_nullish(given.get("compatibilityDate")):
         raise JsException("Invalid compatibility date: undefined")

@@ -330,7 +330,7 @@ async def test_an_owner_whose_lease_has_ended_commits_nothing(two):
     # Where the lease is still believed in, the database itself says no.
     stub = owner.namespaces["Desk"].get_by_name("d")
     with pytest.raises(OwnershipLost):
-        await owner.deliver(stub._address, _call("add"), None)
+        await owner._running.objects.deliver(stub._address, _call("add"), None)
     assert await desk(other).add() == 3
     thaw(owner)
     with pytest.raises(WebSocketClosed) as closed:

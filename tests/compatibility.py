@@ -62,6 +62,12 @@ NOT_YET = (
         "the first two warn",
     ),
     ("MCP", "servers over RPC: `addMcpServer` with a binding, `rpc:` sessions; x402", ""),
+    (
+        "Workers",
+        "Python: `Intl.Collator`, `Segmenter`, `DurationFormat`, `supportedValuesOf`, calendars, `dayPeriod`; buffers "
+        "that can be resized",
+        "an error names it",
+    ),
     ("Workers", "bindings that no row names, such as Stream and Pipelines", "an error names the binding"),
 )
 

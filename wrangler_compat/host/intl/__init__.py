@@ -43,7 +43,7 @@ class Intl(JsProxy):
             made = vars(self)[name] = JsClass.of(intl_class(name))
             return made
         if name in _NOT_YET:
-            raise JsException(f"Intl.{name} is not there yet: nothing here has the data or the rules for it.")
+            raise AttributeError(f"Intl.{name} is not there yet: nothing here has the data or the rules for it.")
         return super().__getattr__(name)
 
     def getCanonicalLocales(self, tags: Any = None) -> Any:

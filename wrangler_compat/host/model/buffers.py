@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.errors import JsRangeError
+from wrangler_compat.host.model.half_floats import HalfFloats, packed_half
 from wrangler_compat.host.model.proxy import JsProxy, is_nullish, properties, python
 
 __all__ = [
@@ -43,7 +44,8 @@ class Buffer(JsProxy):
     @python
     def to_memoryview(self) -> memoryview:
         """Return a memoryview of a copy, in the element type."""
-        return _cast(memoryview(bytearray(self._bytes())), self._view.format)
+        form = self._view.format
+        return _cast(memoryview(bytearray(self._bytes())), "H" if form == "e" else form)
 
     @python
     def to_bytes(self) -> bytes:
@@ -151,10 +153,12 @@ class TypedArray(Buffer):
             return source * size
         if isinstance(source, bytes | bytearray | memoryview) and self._format == "B":
             return source
+        if self._format == "e":
+            return b"".join(packed_half(float(value)) for value in source)
         return array.array(self._format, map(self._element, source)).tobytes()
 
     def _element(self, value: Any) -> Any:
-        if self._format in "fd":
+        if self._format in "efd":
             return float(value)
         bits = 8 * struct.calcsize(self._format)
         wrapped = int(value) & ((1 << bits) - 1)
@@ -266,7 +270,7 @@ for _name in (
 
 
 def _cast(view: memoryview, form: Any) -> Any:
-    return view.cast(form)
+    return HalfFloats(view) if form == "e" else view.cast(form)
 
 
 def _typed_array(name: str, form: str) -> type[TypedArray]:
@@ -307,6 +311,7 @@ TYPED_ARRAYS: dict[str, type[TypedArray]] = {
             "Uint16Array": "H",
             "Int32Array": "i",
             "Uint32Array": "I",
+            "Float16Array": "e",
             "Float32Array": "f",
             "Float64Array": "d",
             "BigInt64Array": "q",
@@ -337,7 +342,7 @@ class JsDataView(Buffer):
             raise JsRangeError("Offset is outside the bounds of the DataView") from None
 
     def _write(self, form: str, offset: int, value: Any, little: Any) -> None:
-        if form not in "fd":
+        if form not in "efd":
             bits = 8 * struct.calcsize(form)
             value = int(value) & ((1 << bits) - 1)
             form = form.upper()
@@ -360,7 +365,7 @@ def _accessors(name: str, form: str) -> None:
 
 for _name, _form in {
     "Int8": "b", "Uint8": "B", "Int16": "h", "Uint16": "H", "Int32": "i", "Uint32": "I",
-    "Float32": "f", "Float64": "d", "BigInt64": "q", "BigUint64": "Q",
+    "Float16": "e", "Float32": "f", "Float64": "d", "BigInt64": "q", "BigUint64": "Q",
 }.items():  # fmt: skip
     _accessors(_name, _form)
 

@@ -6,12 +6,16 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from wrangler_compat.config import Config
 
-__all__ = ["run_build"]
+__all__ = ["TICK_SECONDS", "run_build"]
+
+TICK_SECONDS: Final = 0.02
+"""By how much the times of files may be behind."""
 
 _log = logging.getLogger("edgeagents.emulator")
 
@@ -43,6 +47,8 @@ def run_build(config: Config) -> None:
     except OSError as error:
         config.at("build", "command").error("invalid", f"{command!r} could not be run: {error}")
         return
+    # Whoever asks whether a file was changed after it was read asks a clock that ticks rarely.
+    time.sleep(TICK_SECONDS)
     for line in done.stdout.splitlines():
         _log.info("[custom build] %s", line)
     if done.returncode:

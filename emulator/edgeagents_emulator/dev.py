@@ -179,7 +179,7 @@ def _serve(process: ServingProcess, options: Options, ip: str | None, port: int 
         host, bound_port = listener.getsockname()[:2]
         shown = "localhost" if host in ("127.0.0.1", "::1") else f"[{host}]" if ":" in host else host
         click.echo(f"Listening on {protocol}://{shown}:{bound_port}", err=True)
-        return asyncio.run(serve_and_reload(process, options, listener, wishes.folders))
+        return asyncio.run(serve_and_reload(process, options, listener, wishes.folders, wishes.built))
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -191,9 +191,13 @@ def _variable(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class _Wishes:
-    """What the configurations ask for: where to listen, and which folders are theirs. The first is the project's."""
+    """What the configurations ask for: where to listen, and which folders are theirs. The first is the project's.
+
+    ``built`` are those of which a build makes something, whatever is in them.
+    """
 
     folders: list[Path]
+    built: list[Path]
     port: int | None
     ip: str
     protocol: str
@@ -210,14 +214,16 @@ def _wishes(options: Options) -> _Wishes:
         config = config_of(options, os.environ)
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
-    folders = _folders(config, script)
+    folders, built = _folders(config, script), _built(config)
     for other in options.others:
         others_config = read_config(directory / other, environment=options.chosen_environment(os.environ))
         folders += [folder for folder in _folders(others_config) if folder not in folders]
+        built += _built(others_config)
     wishes = config.values["dev"]
     port = wishes.get("port")
     return _Wishes(
         [folder for folder in folders if folder.is_dir()],
+        [folder for folder in built if folder.is_dir()],
         None if port is None else int(port),
         wishes["ip"],
         wishes["local_protocol"],
@@ -230,6 +236,14 @@ def _folders(config: Config, script: Path | None = None) -> list[Path]:
     if main_file is not None and not main_file.is_relative_to(config.directory) and main_file.parent.is_dir():
         folders.append(main_file.parent)
     return folders
+
+
+def _built(config: Config) -> list[Path]:
+    build = config.values.get("build") or {}
+    if not build.get("command"):
+        return []
+    watched = build.get("watch_dir") or "./src"
+    return [(config.directory / folder).resolve() for folder in ([watched] if isinstance(watched, str) else watched)]
 
 
 def _listen(ip: str, port: int | None) -> socket.socket:

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgeagents.asgi.app_response import respond
@@ -54,14 +54,21 @@ class BootFailed(EdgeAgentsError):
 class EmulatorApp:
     """The project of the current directory as an ASGI app, or the one that ``options`` name.
 
-    ``clock`` says what time it is for the worker; by default the system does. One that ``owns_process`` lets the search
+    ``clock`` says what time it is for the worker; by default the system does. ``on_built`` is called when everything is
+    built and no code of it has been read. One that ``owns_process`` lets the search
     for garbage pass by all that was there when it had started.
     """
 
     def __init__(
-        self, options: Options | None = None, *, clock: Clock | None = None, owns_process: bool = False
+        self,
+        options: Options | None = None,
+        *,
+        clock: Clock | None = None,
+        on_built: Callable[[], object] | None = None,
+        owns_process: bool = False,
     ) -> None:
         self._options, self._clock, self._owns_process = options, clock, owns_process
+        self._on_built = on_built
         self._session: _Session | None = None
         self._fault: BootFailed | None = None
         self._booting = asyncio.Lock()
@@ -111,7 +118,7 @@ class EmulatorApp:
         configure_logging(options.log_level)
         mend_hypercorn()
         try:
-            self._session = await _boot(options, os.environ, self._clock)
+            self._session = await _boot(options, os.environ, self._clock, self._on_built)
         except BootFailed as fault:
             _log.error("%s", fault)
             if options.serves_when_broken:
@@ -192,11 +199,13 @@ class _Session:
                 environment.close()
 
 
-async def _boot(options: Options, process: Mapping[str, str], clock: Clock | None) -> _Session:
+async def _boot(
+    options: Options, process: Mapping[str, str], clock: Clock | None, on_built: Callable[[], object] | None
+) -> _Session:
     environments: Sequence[OwnEnvironment] = ()
     try:
         environments = open_environments(options, process)
-        return await _boot_in(environments, options, process, clock)
+        return await _boot_in(environments, options, process, clock, on_built)
     except BaseException as error:
         for environment in environments:
             environment.close()
@@ -206,7 +215,11 @@ async def _boot(options: Options, process: Mapping[str, str], clock: Clock | Non
 
 
 async def _boot_in(
-    environments: Sequence[OwnEnvironment], options: Options, process: Mapping[str, str], clock: Clock | None
+    environments: Sequence[OwnEnvironment],
+    options: Options,
+    process: Mapping[str, str],
+    clock: Clock | None,
+    on_built: Callable[[], object] | None,
 ) -> _Session:
     try:
         # Asked of a runtime that never starts: which kinds there are is needed before there is a worker.
@@ -214,7 +227,7 @@ async def _boot_in(
         kinds = unique(hook.register_bindings(runtime=Runtime(storage=None)), "kind", "binding type")
         limits = Limits.read(options.limits)
         history = _history(options.history)
-        projects = load_projects(options, process, kinds)
+        projects = load_projects(options, process, kinds, on_built=on_built)
         _migrate(projects)
     except EdgeAgentsError as error:
         raise BootFailed(str(error)) from error

@@ -5,7 +5,7 @@ Everything wrong with it is found before anything runs, and told together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,24 +38,41 @@ class Project:
     secret_files: Sequence[Path]
 
 
-def load_projects(options: Options, process: Mapping[str, str], known_kinds: Iterable[str]) -> list[Project]:
+def load_projects(
+    options: Options,
+    process: Mapping[str, str],
+    known_kinds: Iterable[str],
+    *,
+    on_built: Callable[[], object] | None = None,
+) -> list[Project]:
     """Return the projects that ``options`` name: the first has the traffic, and its folder holds the state of all.
 
-    Raises as ``load_project`` does, with what is wrong in all of them.
+    ``on_built`` is called when everything is built and no code has been read. Raises as ``load_project`` does, with
+    what is wrong in all of them.
     """
     if not options.others:
-        return [load_project(options, process, known_kinds)]
-    projects: list[Project] = []
+        config = _built(options, process)
+        if on_built is not None:
+            on_built()
+        return [load_project(options, process, known_kinds, config=config)]
     faults: list[str] = []
+    configs: list[tuple[Options, Config]] = []
+    for number, path in enumerate((options.config, *options.others)):
+        alone = replace(options, config=path, others=())
+        if number:
+            alone = replace(alone, script=None, given={})
+        try:
+            configs.append((alone, _built(alone, process)))
+        except ConfigError as fault:
+            faults.append(str(fault))
+    if on_built is not None:
+        on_built()
+    projects: list[Project] = []
     try:
-        for config in (options.config, *options.others):
-            is_first = not projects and not faults
-            alone = replace(options, config=config, others=())
-            if not is_first:
-                alone = replace(alone, script=None, given={})
+        for alone, config in configs:
             names = [project.worker.name for project in projects]
             try:
-                projects.append(load_project(alone, process, known_kinds, beside=names))
+                projects.append(load_project(alone, process, known_kinds, beside=names, config=config))
             except ConfigError as fault:
                 faults.append(str(fault))
         if faults:
@@ -65,6 +82,17 @@ def load_projects(options: Options, process: Mapping[str, str], known_kinds: Ite
         for project in projects:
             project.code.unload()
         raise
+
+
+def _built(options: Options, process: Mapping[str, str]) -> Config:
+    config = config_of(options, process)
+    if not _is_unreadable(config):
+        run_build(config)
+    return config
+
+
+def _is_unreadable(config: Config) -> bool:
+    return any(fault.code == "parse" for fault in config.diagnostics.errors)
 
 
 def _reachable(projects: Sequence[Project]) -> list[Project]:
@@ -104,15 +132,21 @@ def open_environments(options: Options, process: Mapping[str, str]) -> list[OwnE
 
 
 def load_project(
-    options: Options, process: Mapping[str, str], known_kinds: Iterable[str], *, beside: Sequence[str] | None = None
+    options: Options,
+    process: Mapping[str, str],
+    known_kinds: Iterable[str],
+    *,
+    beside: Sequence[str] | None = None,
+    config: Config | None = None,
 ) -> Project:
     """Return the project that ``options`` name. Raises ``InvalidConfig`` with everything that is wrong.
 
     ``known_kinds`` are the kinds of binding that plugins provide, ``beside`` the names of the workers that it runs
-    beside, if it does not run alone. What the worker's own code raises passes through.
+    beside, if it does not run alone. ``config`` is its configuration, if it was read and built already. What the
+    worker's own code raises passes through.
     """
     script = script_of(options)
-    config = config_of(options, process)
+    config = config or _built(options, process)
     variables, secret_files = read_variables(
         config.values,
         config.directory,
@@ -120,8 +154,7 @@ def load_project(
         VariableSources(options.env_files, options.variables, process),
         config.diagnostics,
     )
-    if not any(d.code == "parse" for d in config.diagnostics.errors):
-        run_build(config)
+    if not _is_unreadable(config):
         _look_closer(config, frozenset(known_kinds))
     # Bindings cannot share a name, but secrets and the command line replace variables.
     taken = {declaration.name for _, declaration in config.bindings}
@@ -143,7 +176,7 @@ def _with_code(
     is_alone: bool,
 ) -> Project:
     title = config.title
-    if any(d.code == "parse" for d in config.diagnostics.errors):
+    if _is_unreadable(config):
         config.diagnostics.raise_errors(title)
     variables = {d.name: d.options["value"] for d in bindings if "value" in d.options}
     code = import_main(config, script, variables, is_alone=is_alone)

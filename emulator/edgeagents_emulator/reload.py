@@ -11,7 +11,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +24,15 @@ _log = logging.getLogger("edgeagents.emulator")
 
 
 async def serve_and_reload(
-    process: ServingProcess, options: Options, listener: socket.socket, folders: Sequence[Path]
+    process: ServingProcess,
+    options: Options,
+    listener: socket.socket,
+    folders: Sequence[Path],
+    built: Sequence[Path] = (),
 ) -> int:
     """Serve until Control-C or SIGTERM, at first by ``process``; return the exit status.
+
+    It is served anew when a source file in ``folders`` changes, or whatever lies in ``built``.
 
     A project that cannot start at all ends it with status 1. One that breaks later answers with what is wrong, until
     the next change.
@@ -45,7 +51,7 @@ async def serve_and_reload(
     # Imported while the other process starts.
     from edgeagents_emulator.watching import changes_in
 
-    changes = changes_in(folders, stop)
+    changes = turns.not_served(changes_in(folders, stop, built))
     changed = asyncio.ensure_future(anext(changes, None))
     stopped = asyncio.ensure_future(stop.wait())
     try:
@@ -58,7 +64,8 @@ async def serve_and_reload(
             if not changed.done():
                 # It could not start, or died; what it had to say is in the log.
                 return ended.result() or 1
-            _log.info("Reloading the local server: %s changed", ", ".join(changed.result() or ()))
+            names = sorted({Path(file).name for file in changed.result() or ()})
+            _log.info("Reloading the local server: %s changed", ", ".join(names))
             ended.cancel()
             await turns.next()
             changed = asyncio.ensure_future(anext(changes, None))
@@ -87,6 +94,12 @@ class _Turns:
             self._options = replace(self._options, known_banner=ready.banner or self._options.known_banner)
             self._next = ServingProcess(ahead=Ahead(self._folders, ready.modules))
         return await self._process.wait()
+
+    async def not_served(self, changes: AsyncIterator[list[str]]) -> AsyncIterator[list[str]]:
+        """Iterate over those changes that the one that serves has not read."""
+        async for files in changes:
+            if await self._process.lacks(files):
+                yield files
 
     async def next(self) -> None:
         """Let the next one serve."""

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -56,8 +57,9 @@ def main() -> None:
     options, listener = told
     os.chdir(options.directory)
     use_pdb()
+    app = EmulatorApp(options, on_built=lambda: line.sendall(f"{time.time()}\n".encode()), owns_process=True)
     try:
-        asyncio.run(_serve(EmulatorApp(options, owns_process=True), options, listener, line))
+        asyncio.run(_serve(app, options, listener, line))
     except SystemExit as end:
         sys.exit(end.code)
 

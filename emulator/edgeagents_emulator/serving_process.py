@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
+import os
 import socket
 import sysconfig
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from edgeagents_emulator.building import TICK_SECONDS
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.starting import Started, start
 
@@ -64,6 +68,8 @@ class ServingProcess:
         self._folders = ahead.folders if ahead else ()
         self._started = started or start(ahead.to_json() if ahead else "")
         self._line, self._process = self._started.line, self._started.process
+        self._told_at = self._read_at = 0.0
+        self._has_read = asyncio.Event()
 
     @property
     def is_outdated(self) -> bool:
@@ -74,6 +80,7 @@ class ServingProcess:
 
     def serve(self, options: Options, listener: socket.socket) -> None:
         """Let it serve ``listener``."""
+        self._told_at = time.time()
         # One that has died has nothing to read any more: wait() tells how it ended.
         with contextlib.suppress(OSError):
             socket.send_fds(self._line, [options.to_json().encode(), b"\n"], [listener.fileno()])
@@ -82,12 +89,27 @@ class ServingProcess:
     async def ready(self) -> Ready | None:
         """Wait until it answers requests and return what it says. None when it ended before."""
         told = b""
-        while not told.endswith(b"\n"):
-            more = await self._read()
-            if not more:
-                return None
-            told += more
-        return Ready.from_json(told)
+        try:
+            while told.count(b"\n") < 2:
+                if b"\n" in told:
+                    self._read_at = float(told.partition(b"\n")[0])
+                    self._has_read.set()
+                more = await self._read()
+                if not more:
+                    return None
+                told += more
+            self._read_at = float(told.partition(b"\n")[0])
+            return Ready.from_json(told.partition(b"\n")[2])
+        finally:
+            self._has_read.set()
+
+    async def lacks(self, files: Iterable[str]) -> bool:
+        """Wait until it has built what it serves; return whether one of ``files`` was changed after it read them.
+
+        What the build itself wrote was there before.
+        """
+        await self._has_read.wait()
+        return any(_changed_at(file) >= (self._read_at if file.endswith(".py") else self._told_at) for file in files)
 
     async def wait(self) -> int:
         """Wait for its end and return its status."""
@@ -119,3 +141,11 @@ class ServingProcess:
     def close(self) -> None:
         """Kill it if it is still there. Harmless when it is not."""
         self._started.close()
+
+
+def _changed_at(file: str) -> float:
+    try:
+        # Not when it was written: a file that comes from elsewhere may keep that time.
+        return os.stat(file).st_ctime + TICK_SECONDS / 2
+    except OSError:
+        return math.inf

@@ -33,12 +33,15 @@ from wrangler_compat.host.web import (
     blob,
     events,
     headers,
+    queuing,
     request,
     response,
     streams,
+    transform,
     url,
     url_search_params,
     websocket,
+    writable,
 )
 from wrangler_compat.host.web.body import BodyMixin
 from wrangler_compat.host.web.cache import Cache, CacheStorage
@@ -46,8 +49,8 @@ from wrangler_compat.host.web.console import Console
 from wrangler_compat.host.web.crypto import Crypto, CryptoKey, SubtleCrypto
 from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
 from wrangler_compat.host.web.global_scope import (
-    EVENTS,
     GLOBAL_FUNCTIONS,
+    NEVER_MADE,
     Cloudflare,
     Navigator,
     ServiceWorkerGlobalScope,
@@ -98,12 +101,12 @@ def classes() -> dict[str, type[JsProxy]]:
         *(events.Event, events.EventTarget, events.MessageEvent, events.CloseEvent, events.ErrorEvent),
         *(events.CustomEvent, JsWeakMap, JsWeakSet, JsWeakRef, JsFinalizationRegistry, JsAggregateError),
         *(JsIterator, JsSharedArrayBuffer, JsDisposableStack, JsAsyncDisposableStack, JsSuppressedError),
-        *(WorkerGlobalScope, ServiceWorkerGlobalScope, Navigator, MessageChannel, MessagePort, *EVENTS),
-        *(streams.ReadableStream, streams.WritableStream, streams.TransformStream),
-        *(streams.IdentityTransformStream, streams.FixedLengthStream),
+        *(WorkerGlobalScope, ServiceWorkerGlobalScope, Navigator, MessageChannel, MessagePort, *NEVER_MADE),
+        *(streams.ReadableStream, streams.Controller, streams.DefaultReader, streams.ByobReader),
+        *(writable.WritableStream, writable.Writer),
+        *(transform.TransformStream, transform.IdentityTransformStream, transform.FixedLengthStream),
         URLPattern,
-        *(streams.DefaultReader, streams.ByobReader, streams.Writer, *streams.CONTROLLERS),
-        *(streams.CountQueuingStrategy, streams.ByteLengthQueuingStrategy),
+        *(queuing.CountQueuingStrategy, queuing.ByteLengthQueuingStrategy),
         *(websocket.WebSocket, websocket.WebSocketPair, websocket.WebSocketRequestResponsePair),
         *ERRORS,
         *TYPED_ARRAYS.values(),

@@ -23,7 +23,8 @@ from wrangler_compat.host.rpc_stub import JsRpcStub, RpcTarget
 from wrangler_compat.host.web.blob import Blob
 from wrangler_compat.host.web.request import Request
 from wrangler_compat.host.web.response import Response
-from wrangler_compat.host.web.streams import ReadableStream, WritableStream
+from wrangler_compat.host.web.streams import ReadableStream
+from wrangler_compat.host.web.writable import WritableStream
 
 __all__ = ["received", "sent", "sent_result"]
 

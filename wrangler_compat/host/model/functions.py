@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["call_relaxed", "relaxed"]
+__all__ = ["call_relaxed", "method_of", "relaxed"]
 
 
 def relaxed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,6 +28,12 @@ def call_relaxed(function: Callable[..., Any], *args: Any, **keywords: Any) -> A
     if names is not None and keywords:
         keywords = {name: value for name, value in keywords.items() if name in names}
     return function(*args, **keywords)
+
+
+def method_of(holder: Any, name: str) -> Callable[..., Any] | None:
+    """Return the function ``name`` of an object, or of a dict or object of Python; None where there is none."""
+    found = holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
+    return found if callable(found) else None
 
 
 def _shape(function: Callable[..., Any]) -> tuple[int | None, frozenset[str] | None]:

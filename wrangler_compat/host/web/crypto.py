@@ -26,7 +26,7 @@ from wrangler_compat.host.model.errors import DomException, JsTypeError
 from wrangler_compat.host.model.json_object import stringify
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, is_nullish, properties
-from wrangler_compat.host.web.streams import WritableStream
+from wrangler_compat.host.web.writable import WritableStream
 
 __all__ = ["Crypto", "CryptoKey", "DigestStream"]
 

@@ -12,7 +12,8 @@ from wrangler_compat.host.model.convert import to_text, utf8
 from wrangler_compat.host.model.errors import DomException, JsRangeError, JsTypeError
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, js_function, properties
 from wrangler_compat.host.web.encoding_labels import codec_of
-from wrangler_compat.host.web.streams import Controller, TransformStream
+from wrangler_compat.host.web.streams import Controller
+from wrangler_compat.host.web.transform import TransformStream
 
 __all__ = ["ENCODING_CLASSES", "atob", "btoa"]
 

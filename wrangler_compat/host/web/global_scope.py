@@ -13,7 +13,7 @@ from wrangler_compat.host.model.proxy import JsProxy, js_function
 from wrangler_compat.host.web.events import ErrorEvent, Event, EventTarget
 from wrangler_compat.host.web.fetching import fetch
 
-__all__ = ["EVENTS", "GLOBAL_FUNCTIONS", "Cloudflare", "Navigator", "ServiceWorkerGlobalScope", "WorkerGlobalScope"]
+__all__ = ["GLOBAL_FUNCTIONS", "NEVER_MADE", "Cloudflare", "Navigator", "ServiceWorkerGlobalScope", "WorkerGlobalScope"]
 
 _log = logging.getLogger("edgeagents.worker")
 
@@ -111,13 +111,24 @@ class Cloudflare(JsProxy):
         self.compatibilityFlags = _Flags()
 
 
-def _event(name: str) -> type[Event]:
-    return type(name, (Event,), {"_is_made_by_host": True, "__doc__": f"``{name}``: never made here."})
+def _never_made(name: str, base: type[JsProxy]) -> type[JsProxy]:
+    return type(name, (base,), {"_is_made_by_host": True, "__doc__": f"``{name}``: never made here."})
 
 
-EVENTS: Final = tuple(
-    map(
-        _event,
-        ("ExtendableEvent", "FetchEvent", "PromiseRejectionEvent", "ScheduledEvent", "TailEvent", "TraceEvent"),
-    )
+NEVER_MADE: Final = (
+    *(
+        _never_made(name, Event)
+        for name in (
+            *("ExtendableEvent", "FetchEvent", "PromiseRejectionEvent"),
+            *("ScheduledEvent", "TailEvent", "TraceEvent"),
+        )
+    ),
+    *(
+        _never_made(name, JsProxy)
+        for name in (
+            *("ReadableByteStreamController", "ReadableStreamBYOBRequest"),
+            *("WritableStreamDefaultController", "TransformStreamDefaultController"),
+        )
+    ),
 )
+"""Classes that are there to be asked for, and have no instances: handlers and sources are given other objects."""

@@ -18,7 +18,8 @@ from wrangler_compat.host.model.convert import to_text, truthy
 from wrangler_compat.host.model.errors import JsException, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
 from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, js_function, properties
-from wrangler_compat.host.web.streams import ReadableStream, WritableStream
+from wrangler_compat.host.web.streams import ReadableStream
+from wrangler_compat.host.web.writable import WritableStream
 
 __all__ = ["Socket", "connect", "piped_streams", "ready"]
 

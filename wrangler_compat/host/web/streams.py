@@ -1,46 +1,36 @@
-"""Streams of the web: readable, writable, and what stands between.
+"""Readable streams of the web: what is read chunk by chunk, when somebody asks.
 
-A readable stream pulls: its source is asked for more when somebody reads and nothing waits. An identity transform
-writes as workerd's does: a write is done when the chunk was taken.
+A stream pulls: its source is asked for more when somebody reads and nothing waits. ``writable`` has the other end, and
+``transform`` what stands between.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 from wrangler_compat.host.model.array import JsArray
 from wrangler_compat.host.model.buffers import Buffer, Uint8Array, bytes_of
 from wrangler_compat.host.model.convert import to_text
 from wrangler_compat.host.model.errors import JsException, JsTypeError
-from wrangler_compat.host.model.functions import call_relaxed
+from wrangler_compat.host.model.functions import call_relaxed, method_of
 from wrangler_compat.host.model.promise import JsPromise, settle_with
-from wrangler_compat.host.model.proxy import JsObject, JsProxy, is_nullish, properties
+from wrangler_compat.host.model.proxy import JsObject, JsProxy, properties
+
+if TYPE_CHECKING:
+    from wrangler_compat.host.web.writable import WritableStream
 
 __all__ = [
     "ByobReader",
-    "ByteLengthQueuingStrategy",
-    "CountQueuingStrategy",
+    "Controller",
     "DefaultReader",
-    "FixedLengthStream",
-    "IdentityTransformStream",
     "ReadableStream",
-    "TransformStream",
-    "WritableStream",
-    "Writer",
     "bytes_from",
+    "chunk_bytes",
     "stream_of",
 ]
-
-
-def _method(holder: Any, name: str) -> Callable[..., Any] | None:
-    """Return the function ``name`` of an object, or of a dict or object of Python."""
-    if is_nullish(holder):
-        return None
-    found = holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
-    return found if callable(found) else None
 
 
 class ReadableStream(JsProxy):
@@ -62,10 +52,10 @@ class ReadableStream(JsProxy):
         self._pulling: asyncio.Future[Any] | None = None
         self._disturbed = False
         self._taken: deque[asyncio.Future[None]] = deque()
-        self._pull, self._cancel = _method(source, "pull"), _method(source, "cancel")
+        self._pull, self._cancel = method_of(source, "pull"), method_of(source, "cancel")
         self._controller = Controller(self)
         self._starting: asyncio.Future[Any] | None = None
-        start = _method(source, "start")
+        start = method_of(source, "start")
         if start is not None:
             started = call_relaxed(start, self._controller)
             if hasattr(started, "__await__"):
@@ -279,22 +269,6 @@ class Controller(JsProxy):
         self._stream._close()
 
 
-def _only_by_host(name: str) -> type[JsProxy]:
-    return type(name, (Controller,), {"_js_name": name, "_is_made_by_host": True, "__doc__": f"``{name}``."})
-
-
-CONTROLLERS: tuple[type[JsProxy], ...] = (
-    Controller,
-    *map(
-        _only_by_host,
-        (
-            *("ReadableByteStreamController", "ReadableStreamBYOBRequest"),
-            *("WritableStreamDefaultController", "TransformStreamDefaultController"),
-        ),
-    ),
-)
-
-
 class DefaultReader(JsProxy):
     """``ReadableStreamDefaultReader``."""
 
@@ -351,7 +325,7 @@ class ByobReader(DefaultReader):
             chunk, done = await self._own()._next(self)
             if done:
                 return JsObject({"value": type(view)(view.buffer, view.byteOffset, 0), "done": True})
-            self._rest = _bytes(chunk)
+            self._rest = chunk_bytes(chunk)
         part, self._rest = self._rest[: view.byteLength], self._rest[view.byteLength :]
         view._view.cast("B")[: len(part)] = part
         filled = type(view)(view.buffer, view.byteOffset, len(part) // view.BYTES_PER_ELEMENT)
@@ -402,227 +376,6 @@ class _Tee:
         return ReadableStream({"pull": pull, "cancel": cancel})
 
 
-class WritableStream(JsProxy):
-    """``WritableStream``."""
-
-    def __init__(self, sink: Any = None, strategy: Any = None) -> None:
-        self._write, self._end = _method(sink, "write"), _method(sink, "close")
-        self._abort = _method(sink, "abort")
-        self._writer: Writer | None = None
-        self._state = "writable"
-        self._error: BaseException | None = None
-        self._turn = asyncio.Lock()
-        self._closed = asyncio.Event()
-        start = _method(sink, "start")
-        self._starting = None if start is None else _begun(call_relaxed(start, self))
-
-    @property
-    def locked(self) -> bool:
-        """Whether a writer has it."""
-        return self._writer is not None
-
-    def getWriter(self) -> Writer:
-        """Return what writes to it."""
-        if self._writer is not None:
-            raise JsTypeError("This WritableStream is currently locked to a writer.")
-        self._writer = Writer(self)
-        return self._writer
-
-    def close(self) -> JsPromise:
-        """Say that there is no more."""
-        return JsPromise.of(self._finish())
-
-    def abort(self, reason: Any = None) -> JsPromise:
-        """Fail whoever reads."""
-        return JsPromise.of(self._break(reason))
-
-    def error(self, reason: Any) -> None:
-        """Fail whoever writes: what a sink may say in ``start``."""
-        self._state = "errored"
-        self._error = reason if isinstance(reason, BaseException) else JsException(reason)
-        self._closed.set()
-
-    async def _started(self) -> None:
-        if self._starting is not None:
-            try:
-                await self._starting
-            except Exception as error:
-                self.error(error)
-
-    async def _put(self, chunk: Any) -> None:
-        async with self._turn:
-            await self._started()
-            self._check()
-            if self._write is not None:
-                try:
-                    await settle_with(call_relaxed(self._write, chunk, self))
-                except Exception as error:
-                    self.error(error)
-                    raise
-
-    async def _finish(self) -> None:
-        async with self._turn:
-            await self._started()
-            self._check()
-            self._state = "closed"
-            if self._end is not None:
-                await settle_with(call_relaxed(self._end))
-            self._closed.set()
-
-    async def _break(self, reason: Any) -> None:
-        if self._state == "writable":
-            self.error(reason if not is_nullish(reason) else JsTypeError("The stream was aborted."))
-            if self._abort is not None:
-                await settle_with(call_relaxed(self._abort, reason))
-
-    def _check(self) -> None:
-        if self._state == "closed":
-            raise JsTypeError("This WritableStream has been closed.")
-        if self._error is not None:
-            raise self._error
-
-    def _keys(self) -> list[str]:
-        return []
-
-
-class Writer(JsProxy):
-    """``WritableStreamDefaultWriter``."""
-
-    _js_name = "WritableStreamDefaultWriter"
-
-    def __init__(self, stream: WritableStream) -> None:
-        self._stream = stream
-
-    @property
-    def desiredSize(self) -> int:
-        """How much more is wanted."""
-        return 1
-
-    @property
-    def ready(self) -> JsPromise:
-        """A promise of room for more."""
-        return JsPromise.resolved(None)
-
-    @property
-    def closed(self) -> JsPromise:
-        """A promise of the end, which fails when the stream does."""
-        return JsPromise.of(self._ended())
-
-    async def _ended(self) -> None:
-        await self._stream._closed.wait()
-        if self._stream._error is not None:
-            raise self._stream._error
-
-    def write(self, chunk: Any) -> JsPromise:
-        """Write a chunk."""
-        return JsPromise.of(self._stream._put(chunk))
-
-    def close(self) -> JsPromise:
-        """Say that there is no more."""
-        return self._stream.close()
-
-    def abort(self, reason: Any = None) -> JsPromise:
-        """Fail whoever reads."""
-        return self._stream.abort(reason)
-
-    def releaseLock(self) -> None:
-        """Let others write."""
-        self._stream._writer = None
-
-
-class TransformStream(JsProxy):
-    """``TransformStream``: what is written to one end comes out of the other, changed."""
-
-    def __init__(self, transformer: Any = None, writable_strategy: Any = None, readable_strategy: Any = None) -> None:
-        self._transform, self._flush = _method(transformer, "transform"), _method(transformer, "flush")
-        self.readable = ReadableStream({"cancel": self._cancelled})
-        start = _method(transformer, "start")
-        sink: dict[str, Any] = {"write": self._written, "close": self._closed, "abort": self._aborted}
-        if start is not None:
-            sink["start"] = lambda _: self._or_fail(call_relaxed(start, self.readable._controller))
-        self.writable = WritableStream(sink)
-
-    async def _or_fail(self, doing: Any) -> None:
-        """Wait for what the transformer does. Its failure is the reader's too."""
-        try:
-            await settle_with(doing)
-        except Exception as error:
-            self.readable._fail(error)
-            raise
-
-    async def _written(self, chunk: Any) -> None:
-        if self._transform is None:
-            self.readable._enqueue(chunk)
-        else:
-            await self._or_fail(self._called(self._transform, chunk))
-        if self.readable._taken:
-            await self.readable._taken[-1]
-
-    async def _called(self, method: Callable[..., Any], *args: Any) -> None:
-        await settle_with(call_relaxed(method, *args, self.readable._controller))
-
-    async def _closed(self) -> None:
-        if self._flush is not None:
-            await self._or_fail(self._called(self._flush))
-        self.readable._close()
-
-    def _aborted(self, reason: Any = None) -> None:
-        self.readable._fail(reason if isinstance(reason, BaseException) else JsException(reason))
-
-    def _cancelled(self, reason: Any = None) -> None:
-        self.writable.error(JsTypeError("The readable side was cancelled."))
-
-    def _keys(self) -> list[str]:
-        return ["readable", "writable"]
-
-
-class IdentityTransformStream(TransformStream):
-    """``IdentityTransformStream``: bytes pass unchanged."""
-
-    def __init__(self, options: Any = None) -> None:
-        super().__init__()
-
-
-class FixedLengthStream(TransformStream):
-    """``FixedLengthStream``: bytes pass unchanged, exactly so many."""
-
-    def __init__(self, length: Any = 0) -> None:
-        super().__init__()
-        self._length, self._count = length, 0
-
-    async def _written(self, chunk: Any) -> None:
-        self._count += len(_bytes(chunk))
-        if self._count > self._length:
-            raise JsTypeError("Attempt to write too many bytes through a FixedLengthStream.")
-        await super()._written(chunk)
-
-    async def _closed(self) -> None:
-        if self._count < self._length:
-            error = JsTypeError("FixedLengthStream did not see all expected bytes before close().")
-            self.readable._fail(error)
-            raise error
-        await super()._closed()
-
-
-class CountQueuingStrategy(JsProxy):
-    """``CountQueuingStrategy``: how much a stream holds, in chunks."""
-
-    def __init__(self, options: Any = None) -> None:
-        self.highWaterMark = properties(options).get("highWaterMark")
-
-    def size(self, chunk: Any) -> int:
-        """Return 1."""
-        return 1
-
-
-class ByteLengthQueuingStrategy(CountQueuingStrategy):
-    """``ByteLengthQueuingStrategy``: how much a stream holds, in bytes."""
-
-    def size(self, chunk: Any) -> Any:
-        """Return how many bytes ``chunk`` has."""
-        return chunk.byteLength
-
-
 def stream_of(chunks: AsyncIterator[Any]) -> ReadableStream:
     """Return a stream of what ``chunks`` gives, asked for as it is read. Bytes come as ``Uint8Array``."""
     made: ReadableStream
@@ -663,17 +416,8 @@ async def bytes_from(stream: ReadableStream) -> AsyncIterator[bytes]:
         reader.releaseLock()
 
 
-def _begun(started: Any) -> asyncio.Future[Any] | None:
-    """Return what goes on after a ``start`` that takes its time."""
-    if not hasattr(started, "__await__"):
-        return None
-    starting = asyncio.ensure_future(started)
-    # Told to whoever writes.
-    starting.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return starting
-
-
-def _bytes(chunk: Any) -> bytes:
+def chunk_bytes(chunk: Any) -> bytes:
+    """Return the bytes of a chunk, or of its text. Raises ``TypeError`` for what has neither."""
     data = bytes_of(chunk)
     if data is not None:
         return data

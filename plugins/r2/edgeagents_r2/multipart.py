@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgeagents.objects import Clock
 
-__all__ = ["R2MultipartUpload", "begin_upload"]
+__all__ = ["R2MultipartUpload", "begin_upload", "check_part_number"]
 
 PARTS: Final = 10_000
 SMALLEST_PART: Final = 5 * 1024 * 1024
@@ -35,6 +35,12 @@ async def begin_upload(
     )
     await store.kept()
     return R2MultipartUpload(store, clock, rng, key, upload_id)
+
+
+def check_part_number(number: int) -> None:
+    """Raise ``TypeError`` for a number that no part can have."""
+    if not 1 <= int(number) <= PARTS:
+        raise TypeError(f"Part number must be between 1 and {PARTS} (inclusive). Actual value was: {number}")
 
 
 class R2MultipartUpload:
@@ -57,8 +63,7 @@ class R2MultipartUpload:
 
     async def upload_part(self, part_number: int, value: Any, *, ssec_key: Any = None) -> dict[str, Any]:
         """Upload a part, from 1 to 10,000, in place of one with that number; return ``{"partNumber", "etag"}``."""
-        if not 1 <= int(part_number) <= PARTS:
-            raise TypeError(f"Part number must be between 1 and {PARTS} (inclusive). Actual value was: {part_number}")
+        check_part_number(part_number)
         self._options("uploadPart")
         version = self._rng.randbytes(16).hex()
         hashed = await write("uploadPart", value, self._store.new_content(version))

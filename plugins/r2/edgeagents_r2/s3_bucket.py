@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 from edgeagents_r2.conditions import holds
 from edgeagents_r2.errors import R2Error
+from edgeagents_r2.multipart import check_part_number
 from edgeagents_r2.objects import HTTP_FIELDS, R2Object, object_of
 from edgeagents_r2.ranges import part_of
 from edgeagents_r2.s3_client import S3Client, document
@@ -211,8 +212,7 @@ class S3MultipartUpload:
 
     async def upload_part(self, part_number: int, value: Any, *, ssec_key: Any = None) -> dict[str, Any]:
         """Upload a part, from 1 to 10,000, in place of one with that number; return ``{"partNumber", "etag"}``."""
-        if not 1 <= int(part_number) <= 10_000:
-            raise TypeError(f"Part number must be between 1 and 10000 (inclusive). Actual value was: {part_number}")
+        check_part_number(part_number)
         query = {"partNumber": str(int(part_number)), "uploadId": self._id}
         async with _Spool() as spool:
             await write("uploadPart", value, spool)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgeagents_vectorize.checks import VectorizeError
+from edgeagents_vectorize.checks import InvalidOption, VectorizeError
 
 if TYPE_CHECKING:
     from edgeagents_vectorize.index import VectorizeIndex
 
-__all__ = ["VectorizeError", "VectorizeIndex"]
+__all__ = ["InvalidOption", "VectorizeError", "VectorizeIndex"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from edgeagents.errors import EdgeAgentsError
 __all__ = [
     "IDS_A_CALL",
     "VECTORS_A_CALL",
+    "InvalidOption",
     "VectorizeError",
     "check_count",
     "check_dimensions",
@@ -39,6 +40,10 @@ class VectorizeError(EdgeAgentsError):
     def __init__(self, operation: str, code: int, message: str) -> None:
         self.code = code
         super().__init__(f"{operation}_ERROR (code = {code}): {message}")
+
+
+class InvalidOption(EdgeAgentsError):
+    """An option of a query has a value that means nothing."""
 
 
 def numbers_of(values: Any) -> list[float]:
@@ -125,7 +130,7 @@ def level_of(return_metadata: Any) -> str:
     if return_metadata is True:
         return "all"
     if return_metadata not in ("none", "indexed", "all"):
-        raise TypeError(
+        raise InvalidOption(
             f'Invalid returnMetadata option. Expected: true, false, "none", "indexed" or "all"; got: {return_metadata}'
         )
     return return_metadata

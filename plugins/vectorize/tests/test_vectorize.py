@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgeagents_vectorize import VectorizeError, VectorizeIndex, plugin
+from edgeagents_vectorize import InvalidOption, VectorizeError, VectorizeIndex, plugin
 from edgeagents_vectorize.nearest import nearest
 from edgeagents_vectorize.store import IndexStore
 
@@ -212,7 +212,7 @@ async def test_a_query_has_the_dimensions_of_the_index(index):
     text = r"VECTOR_QUERY_ERROR \(code = 40006\): invalid query vector, expected 2 dimensions, and got 1 dimensions"
     with pytest.raises(VectorizeError, match=text):
         await index.query([1])
-    with pytest.raises(TypeError, match="Invalid returnMetadata option"):
+    with pytest.raises(InvalidOption, match="Invalid returnMetadata option"):
         await index.query([1, 0], return_metadata="some")
 
 

@@ -76,6 +76,17 @@ class User(Agent):
         return {name: tool.description for name, tool in self.mcp.get_ai_tools(state="ready").items()}
 
     @callable()
+    async def offered(self) -> Any:
+        mcp = self.mcp
+        return [
+            [server["name"] for server in mcp.list_servers()],
+            [str(each["uri"]) for each in mcp.list_resources()],
+            [each["uriTemplate"] for each in mcp.list_resource_templates()],
+            [each["name"] for each in mcp.list_prompts(server_name="server")],
+            mcp.list_prompts(server_name="another"),
+        ]
+
+    @callable()
     async def read(self, id: str, uri: str) -> Any:
         result = await self.mcp.read_resource(id, uri)
         return result.contents[0].text  # type: ignore[union-attr]
@@ -154,6 +165,11 @@ async def test_a_server_that_is_added_is_ready_and_its_tools_can_be_used(url: st
     assert await answered(user, "tool", id, f"{id}.add", {"a": 1, "b": 2}) == {"result": 3}
     assert await answered(user, "read", id, "math://pi") == "3.14159"
     assert await answered(user, "prompt", id, "all") == "Sum up all."
+
+
+async def test_what_a_server_offers_is_listed(url: str, user: Frames) -> None:
+    await answered(user, "add", url)
+    assert await answered(user, "offered") == [["server"], ["math://pi"], ["math://square/{n}"], ["sum_up"], []]
 
 
 async def test_clients_are_told_each_state_and_what_is_offered(url: str, user: Frames) -> None:

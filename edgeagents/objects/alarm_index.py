@@ -9,6 +9,7 @@ kept in hexadecimal behind the object's id.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from edgeagents.errors import SqlError, StorageUnavailable
 from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.own_tables import MARK
 from edgeagents.objects.sqlite import Database
 from edgeagents.objects.sqlite_driver import DriverName
 
-__all__ = ["AlarmHint", "AlarmIndex", "Among", "from_ms", "to_ms"]
+__all__ = ["AlarmHint", "AlarmIndex", "AlarmIndexBusy", "Among", "from_ms", "to_ms"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -30,6 +33,10 @@ _SCHEMA: Final = (
     "PRIMARY KEY (namespace, id)) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS _cf_ALARMS_due ON _cf_ALARMS (due)",
 )
+
+_PATIENCE: Final = {
+    is_on_loop: f"PRAGMA busy_timeout = {0 if is_on_loop else 5} {MARK}" for is_on_loop in (True, False)
+}
 
 # A jurisdiction, behind a colon, is a part of its namespace.
 _IS_AMONG: Final = (
@@ -83,12 +90,19 @@ class Among:
         return shards, namespaces
 
 
+class AlarmIndexBusy(StorageUnavailable):
+    """Another process changes the index of alarms just now. Try again."""
+
+
 class AlarmIndex:
     """Any thread may call this. A change has survived the end of the process when its method returns, and the loss of
-    power after ``sync``."""
+    power after ``sync``. One that cannot be made, because another process makes one, raises ``AlarmIndexBusy``: after
+    about a second; where the index ``is_hasty`` after some milliseconds, and on an event loop at once.
+    """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, is_hasty: bool = False) -> None:
+        self._database, self._is_hasty = database, is_hasty
+        self._waits_as_on_loop: bool | None = None
         self._lock = threading.Lock()
         self._sync_lock = threading.Lock()
         self._has_table = False
@@ -96,9 +110,9 @@ class AlarmIndex:
         self._synced = 0
 
     @classmethod
-    def open(cls, path: Path | None, *, driver: DriverName | None = None) -> AlarmIndex:
+    def open(cls, path: Path | None, *, driver: DriverName | None = None, is_hasty: bool = False) -> AlarmIndex:
         """Return the index kept at ``path``, or one in memory. Several processes may have one file open."""
-        return cls(Database.open(path, driver=driver, is_shared=path is not None))
+        return cls(Database.open(path, driver=driver, is_shared=path is not None), is_hasty=is_hasty)
 
     def set(self, namespace: str, object_id: ObjectId, due: datetime, facets: tuple[str, ...] = ()) -> None:
         """Note that the object wants to be woken at ``due``, in place of what was noted before."""
@@ -184,6 +198,9 @@ class AlarmIndex:
     def _change(self, sql: str, parameters: tuple[object, ...]) -> None:
         with self._lock, self._whole():
             self._make_table()
+            if self._is_hasty and self._waits_as_on_loop is not (is_on_loop := _is_on_loop()):
+                self._database.fetch(_PATIENCE[is_on_loop])
+                self._waits_as_on_loop = is_on_loop
             self._database.fetch(sql, parameters)
             self._database.commit()
             self._changes += 1
@@ -203,8 +220,10 @@ class AlarmIndex:
         """Leave nothing behind of what failed: the next change would be kept with it, or not at all."""
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             self._database.rollback()
+            if isinstance(error, SqlError) and error.code == "SQLITE_BUSY":
+                raise AlarmIndexBusy("Another process changes the index of alarms just now.") from error
             raise
 
     def _make_table(self) -> None:
@@ -214,6 +233,14 @@ class AlarmIndex:
                 self._database.commit()
                 self._database.end_reading()
             self._has_table = True
+
+
+def _is_on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _hint(namespace: str, entry: str, name: str | None, due: int) -> AlarmHint:

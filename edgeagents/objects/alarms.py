@@ -2,8 +2,9 @@
 
 The alarm is kept in the object's own database (``AlarmSlot``) and changes with its transactions. Beside it stands an
 entry in the index (``alarm_index``), by which the ``AlarmScheduler`` knows whom to wake. The order makes sure that no
-alarm is lost: an entry is written, and synced, before the commit that sets the alarm is kept; one is moved to a later
-time, or removed, after. Between the two the entry is too early, and a wake that finds nothing due puts it right.
+alarm is lost: an entry is written before the commit that sets the alarm, and synced before that is kept; one is moved
+to a later time, or removed, after. Between the two the entry is too early, and a wake that finds nothing due puts it
+right. While another process keeps the index for itself the commit is put off; what is moved or removed stays too early.
 
 A handler that fails is run again after 2, 4, 8, ... seconds, six times. Until it ends well the alarm stays in the
 database, so one that the process did not survive runs again.
@@ -21,11 +22,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from edgeagents.objects.alarm_index import AlarmHint, AlarmIndex, Among, entry_id, from_ms, to_ms
+from edgeagents.errors import StorageError
+from edgeagents.objects.alarm_index import AlarmHint, AlarmIndex, AlarmIndexBusy, Among, entry_id, from_ms, to_ms
 from edgeagents.objects.clock import Clock, TimerHandle
 from edgeagents.objects.events import AlarmInfo
 from edgeagents.objects.ids import ObjectId
 from edgeagents.objects.sqlite import Database
+from edgeagents.objects.sqlite_session import CommitPutOff
 from edgeagents.objects.values import decode, encode
 
 __all__ = [
@@ -45,6 +48,9 @@ _LONGEST_SLEEP: Final = 60.0
 _LONGEST_BACKOFF: Final = 1024.0
 _LOOK_AGAIN: Final = 2.0
 _CORRECTION: Final = 3 * 60 * 60.0
+# Together ten seconds.
+_MOST_PUT_OFFS: Final = 44
+_LONGEST_PUT_OFF: Final = 0.25
 
 _GET: Final = "SELECT value FROM _cf_METADATA WHERE key = 'alarm'"
 _PUT: Final = "INSERT OR REPLACE INTO _cf_METADATA VALUES ('alarm', ?)"
@@ -85,7 +91,7 @@ class AlarmSlot:
     def __init__(self, database: Database, entry: _Entry, clock: Clock, rng: random.Random) -> None:
         self._database, self._entry, self._clock, self._rng = database, entry, clock, rng
         self._taken: int | None = None
-        self._last_number = 0
+        self._last_number = self._put_offs = 0
         database.on_open = self._reconcile
 
     def get(self) -> datetime | None:
@@ -157,9 +163,7 @@ class AlarmSlot:
     def _write(self, alarm: _Alarm | None) -> None:
         database = self._database
         with database.lock:
-            change = self._entry.begin_change(None if alarm is None else alarm.due)
-            if change.is_earlier:
-                database.before_sync = self._entry.sync
+            self._entry.begin_change()
             if alarm is None:
                 database.fetch(_DELETE)
             else:
@@ -169,7 +173,18 @@ class AlarmSlot:
     def _committing(self) -> Callable[[], object]:
         # What is in the database now is what the commit keeps: a part may have been rolled back since it was written.
         alarm = self._read()
-        return functools.partial(self._entry.end_change, self._entry.version, None if alarm is None else alarm.due)
+        due = None if alarm is None else alarm.due
+        try:
+            is_earlier = due is not None and self._entry.bring_forward(due)
+        except AlarmIndexBusy as busy:
+            self._put_offs += 1
+            if self._put_offs > _MOST_PUT_OFFS:
+                raise
+            raise CommitPutOff(str(busy), min(0.005 * 2**self._put_offs, _LONGEST_PUT_OFF)) from busy
+        self._put_offs = 0
+        if is_earlier:
+            self._database.before_sync = self._entry.sync
+        return functools.partial(self._entry.end_change, self._entry.version, due)
 
     def _put_right(self, due: int | None) -> None:
         # An entry that is removed, or made later, before that is known to last would be missed after a loss of power,
@@ -193,11 +208,6 @@ class AlarmSlot:
                 self._database.before_sync = self._entry.sync_anew
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    is_earlier: bool
-
-
 class _Entry:
     """An object's entry in the index, and what is known of changes to it that are not kept yet."""
 
@@ -211,19 +221,29 @@ class _Entry:
     def __str__(self) -> str:
         return _title(self._namespace, self._id, self._facets)
 
-    def begin_change(self, due: int | None) -> _Change:
-        """An alarm is about to be written: see that the entry is not later."""
+    def begin_change(self) -> None:
+        """An alarm is about to be written."""
         with self._lock:
             self.version += 1
-            is_earlier = due is not None and self._bring_forward(due)
         self._scheduler.changed(self._key)
-        return _Change(is_earlier)
+
+    def bring_forward(self, due: int) -> bool:
+        """An alarm is about to be committed: see that the entry is not later. Return whether it was."""
+        with self._lock:
+            is_earlier = self._bring_forward(due)
+        if is_earlier:
+            self._scheduler.changed(self._key)
+        return is_earlier
 
     def end_change(self, version: int, due: int | None) -> None:
         """What was written at ``version`` is kept, so the entry may be later now, unless there is a newer change."""
-        with self._lock:
-            if self.version == version:
-                self._put(due)
+        try:
+            with self._lock:
+                if self.version == version:
+                    self._put(due)
+        except StorageError as error:
+            # Nothing is lost: a wake that finds nothing due tries it again.
+            _log.warning("The entry of %s in the index of alarms stays too early: %s", self, error)
         self._scheduler.changed(self._key)
 
     def put_right(self, due: int | None) -> None:
@@ -232,10 +252,10 @@ class _Entry:
 
     def repair(self, due: int) -> None:
         """The database was opened and has an alarm: the entry may have been lost."""
-        with self._lock:
-            is_earlier = self._bring_forward(due)
-        if is_earlier:
-            self._scheduler.changed(self._key)
+        try:
+            self.bring_forward(due)
+        except AlarmIndexBusy:
+            self._scheduler.try_later(functools.partial(self.repair, due))
 
     def sync(self) -> None:
         """Return when the entry survives a loss of power."""
@@ -338,6 +358,12 @@ class AlarmScheduler:
             self._note_change(key)
         else:
             loop.call_soon_threadsafe(self._note_change, key)
+
+    def try_later(self, work: Callable[[], object]) -> None:
+        """Do ``work`` in a moment, unless nobody is woken any more then. Any thread may call this."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self._clock.call_later, _LOOK_AGAIN, work)
 
     def _note_change(self, key: tuple[str, str]) -> None:
         if key in self._running:

@@ -139,7 +139,7 @@ class FolderStorage:
 
     def alarm_index(self) -> AlarmIndex:
         if self._index is None:
-            self._index = AlarmIndex.open(self.root / "alarms.sqlite")
+            self._index = AlarmIndex.open(self.root / "alarms.sqlite", is_hasty=True)
         return self._index
 
     def close(self) -> None:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from edgeagents.errors import ObjectReset, StorageError
+from edgeagents.objects.alarm_index import AlarmIndexBusy
 from edgeagents.objects.ids import ObjectId, Place, id_from_name
 from edgeagents.objects.rpc import UnknownClass
 
@@ -179,7 +181,9 @@ class Facets:
         folder = world.storage.delete_facets(*place)
         if folder is not None:
             self._activation.database.sync_folder_too(folder)
-        world.alarms.index.remove_facets(*place)
+        # An entry that stays is removed when it would wake a facet that is not there.
+        with suppress(AlarmIndexBusy):
+            world.alarms.index.remove_facets(*place)
 
     def _on_loop(self, work: Callable[[], None]) -> None:
         if self._activation.is_on_loop:

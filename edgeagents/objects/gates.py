@@ -26,6 +26,8 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Literal, Protocol
 
+from edgeagents.objects.sqlite_session import CommitPutOff
+
 __all__ = ["Durability", "InputGate", "OutputGate", "Turn", "current_turn"]
 
 Durability = Literal["full", "normal", "memory"]
@@ -163,7 +165,7 @@ class Committer(Protocol):
         ...
 
     def commit(self) -> bool:
-        """Commit what was written. Fast: does not wait for the disk."""
+        """Commit what was written. Fast: does not wait for the disk. Raises ``CommitPutOff`` when it cannot be now."""
         ...
 
     def sync(self) -> None:
@@ -202,9 +204,10 @@ class OutputGate:
         self._written = False
         self._commits = 0
         self._kept = 0
-        self._syncing = self._tidying = False
+        self._syncing = self._tidying = self._is_put_off = False
         self._failure: BaseException | None = None
         self._handler: Turn | None = None
+        self._waiting_handler: Turn | None = None
         self._handler_thread: int | None = None
         self._waiting: deque[tuple[int, Callable[[], object], asyncio.Future[None] | None]] = deque()
 
@@ -284,6 +287,8 @@ class OutputGate:
                 self._written = False
                 self._database.commit()
                 self._commits += 1
+        except CommitPutOff:
+            self._written = True  # The end of the handler tries it again.
         except Exception as error:
             self._loop.call_soon_threadsafe(self._on_failure, error)
         else:
@@ -331,7 +336,9 @@ class OutputGate:
 
     def _commit(self, *, is_handler: bool = False) -> None:
         database = self._database
-        if not self._written or self._failure is not None or database.held:
+        if is_handler:
+            self._waiting_handler = self._handler
+        if not self._written or self._failure is not None or database.held or self._is_put_off:
             return  # A held database calls back when its transaction ends.
         if self._handler is not None and not is_handler:
             return  # The end of the sync handler commits.
@@ -343,12 +350,20 @@ class OutputGate:
             self._written = False
             database.commit()
             self._commits += 1
+        except CommitPutOff as put_off:
+            self._written = self._is_put_off = True
+            self._loop.call_later(put_off.seconds, self._commit_at_last)
+            return
         except Exception as error:
             self._on_failure(error)
             return
         finally:
             database.lock.release()
         self._committed()
+
+    def _commit_at_last(self) -> None:
+        self._is_put_off = False
+        self._commit(is_handler=self._handler is not None and self._waiting_handler is self._handler)
 
     def _committed(self) -> None:
         if not self._syncs:

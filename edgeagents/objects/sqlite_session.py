@@ -27,7 +27,7 @@ from edgeagents.objects.sqlite_driver import Driver, DriverCursor, Parameters
 if TYPE_CHECKING:
     from edgeagents.objects.object_sql import KnownSql
 
-__all__ = ["Session"]
+__all__ = ["CommitPutOff", "Session"]
 
 _BEGIN: Final = f"BEGIN {MARK}"
 _COMMIT: Final = f"COMMIT {MARK}"
@@ -45,6 +45,14 @@ class _Held:
 
 
 _held_here: ContextVar[_Held | None] = ContextVar("edgeagents_held", default=None)
+
+
+class CommitPutOff(StorageUnavailable):
+    """Something has to be done before the commit that cannot be done just now: try again in so many ``seconds``."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(message)
 
 
 class Session:
@@ -84,7 +92,8 @@ class Session:
         self.on_write: Callable[[], object] = on_write or _nothing
         self.on_release: Callable[[], object] = _nothing
         self.before_commit: Callable[[], Callable[[], object] | None] | None = None
-        """Called within the next commit that has something to write; what it returns is called when that is kept."""
+        """Called within the next commit that has something to write; what it returns is called when that is kept. It
+        may raise ``CommitPutOff``: then nothing is committed, and the next commit calls it again."""
         self.limits = _LIMITS
         self.authorizer = Authorizer()
         self.open_driver: Driver | None = None
@@ -241,7 +250,7 @@ class Session:
         """Commit the implicit transaction; return whether there was one to commit. Does not wait for the disk.
 
         While an explicit transaction holds it, nothing is done. Raises ``StorageError`` when it cannot be kept: then
-        nothing of it is.
+        nothing of it is, and ``CommitPutOff`` when it cannot be committed yet.
         """
         with self.lock:
             if self._levels or not self.is_writing:
@@ -250,8 +259,10 @@ class Session:
                 raise self._lost
             driver = self.open_driver
             assert driver is not None
-            before_commit, self.before_commit = self.before_commit, None
-            when_kept = before_commit() if before_commit is not None else None
+            when_kept = None
+            if self.before_commit is not None:
+                when_kept = self.before_commit()
+                self.before_commit = None
             try:
                 self.check_owner(driver)
                 driver.fetch_trusted(_COMMIT)

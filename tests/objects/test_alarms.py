@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from edgeagents.errors import ObjectReset, StorageError
 from edgeagents.objects import DurableObject, Limits
 from edgeagents.objects.alarms import AlarmIndex, AlarmScheduler, retry_delay
 from edgeagents.objects.ids import id_from_name
+from edgeagents.objects.sqlite import Database
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
 pytestmark = pytest.mark.cloudflare(
@@ -316,3 +318,53 @@ async def test_a_name_with_a_line_end_makes_no_line_of_its_own_in_the_log(clock,
     (told,) = caplog.messages
     assert "bob" in told
     assert "\n" not in told
+
+
+@contextmanager
+def index_of_another_process(folder):
+    """Keep the index of alarms from being changed, as a process does that stands still in the middle of it."""
+    with closing(Database.open(folder / "alarms.sqlite", is_shared=True)) as index:
+        index.fetch("UPDATE _cf_ALARMS SET due = due")
+        yield index
+        index.commit()
+
+
+async def test_an_alarm_that_is_set_while_the_index_is_busy_waits_for_it_alone(start, clock, tmp_path):
+    async with start(durability="full") as runtime:
+        a, b = (runtime.namespaces["Clockwork"].get_by_name(name) for name in "ab")
+        await b.wake_in(5)
+        with index_of_another_process(tmp_path):
+            call = asyncio.ensure_future(a.wake_in(10))
+            assert await b.due() == clock.now() + timedelta(seconds=5)
+            assert not call.done()
+        await call
+        await clock.advance(10)
+        assert [name for name, _, _ in fired] == ["b", "a"]
+
+
+async def test_an_alarm_can_be_deleted_while_the_index_is_busy(start, clock, tmp_path, caplog):
+    async with start(durability="full") as runtime:
+        clockwork = runtime.namespaces["Clockwork"].get_by_name("a")
+        await clockwork.wake_in(10)
+        with index_of_another_process(tmp_path) as index:
+            await clockwork.cancel()
+            assert index.fetch("SELECT count(*) FROM _cf_ALARMS") == [(1,)]
+        assert "stays too early" in caplog.text
+        # It is woken once for nothing, which puts the index right.
+        await clock.advance(10)
+        await runtime.namespaces["Clockwork"].get_by_name("a").due()
+        await clock.advance(60)
+        assert fired == []
+        assert runtime.alarms.index.earliest(1) == []
+
+
+async def test_an_entry_that_is_missing_is_put_right_when_the_index_is_free_again(start, clock, tmp_path):
+    async with start() as runtime:
+        await runtime.namespaces["Clockwork"].get_by_name("a").wake_in(100)
+    with index_of_another_process(tmp_path) as index:
+        index.fetch("DELETE FROM _cf_ALARMS")
+    async with start() as runtime:
+        with index_of_another_process(tmp_path):
+            assert await runtime.namespaces["Clockwork"].get_by_name("a").due() is not None
+        await clock.advance(100)
+        assert [name for name, _, _ in fired] == ["a"]

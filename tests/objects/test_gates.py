@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from edgeagents.objects.gates import InputGate, OutputGate, Turn, current_turn
+from edgeagents.objects.sqlite_session import CommitPutOff
 
 pytestmark = [
     pytest.mark.cloudflare("Durable Objects", "output gate", "same; what it waits for is `durability`"),
@@ -101,6 +102,19 @@ async def test_writes_without_an_await_between_them_share_a_commit(gate, databas
     await gate.flushed()
     await settle()
     assert database.commits == 1
+
+
+async def test_a_commit_that_is_put_off_is_tried_again(gate, database, failures):
+    sent = []
+    database.error = CommitPutOff("something is busy", 0.001)
+    gate.note_write()
+    gate.release(lambda: sent.append(database.commits))
+    await settle()
+    assert sent == []
+    database.error = None
+    await gate.flushed()
+    assert sent == [1]
+    assert failures == []
 
 
 async def test_what_leaves_keeps_its_order(gate):

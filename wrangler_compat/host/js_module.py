@@ -46,7 +46,8 @@ from wrangler_compat.host.web import (
 from wrangler_compat.host.web.body import BodyMixin
 from wrangler_compat.host.web.cache import Cache, CacheStorage
 from wrangler_compat.host.web.console import Console
-from wrangler_compat.host.web.crypto import Crypto, CryptoKey, SubtleCrypto
+from wrangler_compat.host.web.crypto import Crypto, SubtleCrypto
+from wrangler_compat.host.web.crypto_keys import CryptoKey
 from wrangler_compat.host.web.encoding import ENCODING_CLASSES, atob, btoa
 from wrangler_compat.host.web.global_scope import (
     GLOBAL_FUNCTIONS,

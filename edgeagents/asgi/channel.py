@@ -2,7 +2,8 @@
 
 ASGI has one ``receive`` for both. A reader takes the body's chunks as it asks for them. A watcher, which runs only
 when somebody wants to know, waits for ``http.disconnect``; what it meets of the body on the way it keeps for the
-reader, up to a bound: beyond that it stops, so a client that goes on sending is slowed down and not buffered.
+reader, up to a bound: beyond that it takes one piece a second, so a client that goes on sending is slowed down, and one
+that has left is missed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from collections.abc import AsyncIterator, Callable
 from edgeagents.asgi.types import Message, Receive
 from edgeagents.errors import BodyTooLarge, ClientDisconnected
 from edgeagents.http import AbortController, AbortSignal, Body
+from edgeagents.objects import Clock, Limits
 
 __all__ = ["ChannelBody", "RequestChannel"]
 
 READ_AHEAD = 1024 * 1024
+PATIENCE = 1.0
 
 _log = logging.getLogger("edgeagents.asgi")
 
@@ -27,8 +30,11 @@ class RequestChannel:
     """What comes from one client. You must call ``close()`` when the request is over."""
 
     __slots__ = (
+        "_clock",
         "_controller",
         "_held",
+        "_held_limit",
+        "_is_given_up",
         "_lock",
         "_on_gone",
         "_pending",
@@ -41,8 +47,8 @@ class RequestChannel:
         "limit",
     )
 
-    def __init__(self, receive: Receive, limit: int | None) -> None:
-        self._receive = receive
+    def __init__(self, receive: Receive, limits: Limits, clock: Clock) -> None:
+        self._receive, self._clock = receive, clock
         self._pending: deque[bytes] | None = None
         self._held = 0
         self._size = 0
@@ -51,7 +57,8 @@ class RequestChannel:
         self._watcher: asyncio.Task[None] | None = None
         self._controller: AbortController | None = None
         self._on_gone: Callable[[], object] | None = None
-        self.limit = limit
+        self._is_given_up = False
+        self.limit, self._held_limit = limits.body_bytes, limits.buffered_body_bytes
         self.is_complete = False
         self.gone = False
 
@@ -71,6 +78,8 @@ class RequestChannel:
                 return chunk
             if self.limit is not None and self._size > self.limit:
                 raise BodyTooLarge(self.limit, "body_bytes")
+            if self._is_given_up:
+                raise BodyTooLarge(self._held_limit, "buffered_body_bytes")
             if self.is_complete:
                 return None
             if self.gone:
@@ -95,6 +104,10 @@ class RequestChannel:
                 self._size += len(chunk)
                 if self.limit is not None and self._size > self.limit:
                     # Nothing more of it is kept.
+                    return
+                if self._is_given_up or self._held > self._held_limit:
+                    # Its reader has stopped, or is slower by far than even one piece a second.
+                    self._is_given_up = True
                     return
                 if self._pending is None:
                     self._pending = deque()
@@ -133,14 +146,22 @@ class RequestChannel:
         try:
             while not self.gone:
                 if self._held >= READ_AHEAD or (self.limit is not None and self._size > self.limit):
-                    self._room = asyncio.Event()
-                    await self._room.wait()
+                    await self._for_room()
                 async with self._lock:
                     if not self.gone:
                         self._take(await self._receive())
         except Exception:
             # A server or middleware that cannot be asked any more. The response may still be on its way.
             _log.debug("The client cannot be watched any longer", exc_info=True)
+
+    async def _for_room(self) -> None:
+        self._room = asyncio.Event()
+        # Nothing else tells that the client has left: servers take what is sent to nobody, without an error.
+        timer = self._clock.call_later(PATIENCE, self._room.set)
+        try:
+            await self._room.wait()
+        finally:
+            timer.cancel()
 
     def lost(self) -> None:
         """Take note that the client has gone."""

@@ -37,7 +37,7 @@ async def serve_http(scope: Scope, receive: Receive, send: Send, handle: Handle,
     Raises ``BrokenOff`` when a streamed body failed on its way, and ``CutOff`` when the server stops meanwhile.
     """
     limits = settings.limits
-    channel = RequestChannel(receive, limits.body_bytes)
+    channel = RequestChannel(receive, limits, settings.clock)
     request = ServerRequest(scope, channel, limits)
     try:
         try:

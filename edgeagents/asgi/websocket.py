@@ -39,7 +39,7 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send, handle: Ha
 
     ``request.signal`` is aborted when the connection is over.
     """
-    channel = _HandshakeChannel()
+    channel = _HandshakeChannel(settings)
     request = ServerRequest(scope, channel, settings.limits)
     limit = settings.limits.sockets_per_address
     if limit is None or request.client is None or not settings.claims(request):
@@ -174,8 +174,8 @@ class _HandshakeChannel(RequestChannel):
 
     __slots__ = ()
 
-    def __init__(self) -> None:
-        super().__init__(_no_body, None)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(_no_body, settings.limits, settings.clock)
         self.is_complete = True
 
     def watch(self, on_gone: Callable[[], object] | None = None) -> None:

@@ -367,6 +367,74 @@ class TestStreams:
 
         assert call._communicator.input_queue.qsize() >= 25
 
+    @pytest.mark.parametrize("limits", [Limits(), Limits(body_bytes=1000)], ids=["kept", "too large"])
+    async def test_a_client_that_leaves_behind_a_body_that_nobody_reads_is_missed(self, exchange, clock, limits):
+        exchange.settings = replace(exchange.settings, limits=limits, clock=clock)
+        body = Body()
+        call = exchange(streaming(body), method="POST")
+        for _ in range(15):
+            await call.send(bytes(100_000), more=True)
+        await call.leave()
+        await call.start()
+        body.give("a")
+        await call.chunk()
+        assert not body.closed.is_set()
+
+        for _ in range(15):
+            await clock.advance(1)
+
+        assert await call.done() is True
+        assert body.closed.is_set()
+
+    async def test_what_is_kept_of_a_body_that_nobody_reads_is_bounded(self, exchange, clock):
+        exchange.settings = replace(
+            exchange.settings, limits=Limits(buffered_body_bytes=1_500_000, body_bytes=None), clock=clock
+        )
+        read = asyncio.Event()
+        got = 0
+
+        async def echo(request: Request) -> AsyncIterator[str]:
+            nonlocal got
+            yield "a"
+            await read.wait()
+            try:
+                async for chunk in request.stream():
+                    got += len(chunk)
+            except BodyTooLarge as error:
+                yield str(error.setting)
+
+        async def handle(request: Request) -> Response:
+            return Response(echo(request))
+
+        call = exchange(handle, method="POST")
+        for _ in range(100):
+            await call.send(bytes(100_000), more=True)
+        await call.start()
+        await call.chunk()
+        for _ in range(100):
+            await clock.advance(1)
+        read.set()
+
+        assert await call.rest() == b"buffered_body_bytes"
+        assert 1_500_000 <= got <= 1_700_000
+        assert call._communicator.input_queue.empty()
+
+    async def test_the_watcher_of_a_large_body_is_stopped_with_its_timer(self, exchange, clock):
+        exchange.settings = replace(exchange.settings, clock=clock)
+        body = Body()
+        call = exchange(streaming(body), method="POST")
+        for _ in range(15):
+            await call.send(bytes(100_000), more=True)
+        await call.start()
+        body.give("a", None)
+        assert await call.rest() == b"a"
+        assert await call.done() is True
+
+        left = call._communicator.input_queue.qsize()
+        await clock.advance(60)
+
+        assert call._communicator.input_queue.qsize() == left > 0
+
     async def test_a_body_that_fails_is_broken_off_and_logged(self, exchange, caplog):
         body = Body()
         call = await exchange(streaming(body)).send()

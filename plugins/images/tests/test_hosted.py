@@ -13,9 +13,7 @@ from edgeagents.bindings import BindingDeclaration
 from edgeagents.testing import ManualClock
 from edgeagents.worker import Worker
 
-pytestmark = pytest.mark.cloudflare(
-    "Workers", "Images: hosted images", "same as in wrangler's local mode; addresses of variants are paths"
-)
+pytestmark = pytest.mark.cloudflare("Workers", "Images: hosted images", "same; addresses of variants are paths")
 
 
 def picture() -> bytes:

@@ -178,8 +178,8 @@ def _serve(process: ServingProcess, options: Options, ip: str | None, port: int 
     with contextlib.closing(listener):
         host, bound_port = listener.getsockname()[:2]
         shown = "localhost" if host in ("127.0.0.1", "::1") else f"[{host}]" if ":" in host else host
-        click.echo(f"Listening on {protocol}://{shown}:{bound_port}", err=True)
-        return asyncio.run(serve_and_reload(process, options, listener, wishes.folders, wishes.built))
+        says = f"Listening on {protocol}://{shown}:{bound_port}"
+        return asyncio.run(serve_and_reload(process, options, listener, says, wishes.folders, wishes.built))
 
 
 def _variable(text: str) -> tuple[str, str]:

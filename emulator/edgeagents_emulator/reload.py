@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.serving_process import STOP_SECONDS, Ahead, ServingProcess
 
@@ -27,12 +29,13 @@ async def serve_and_reload(
     process: ServingProcess,
     options: Options,
     listener: socket.socket,
+    says: str,
     folders: Sequence[Path],
     built: Sequence[Path] = (),
 ) -> int:
     """Serve until Control-C or SIGTERM, at first by ``process``; return the exit status.
 
-    It is served anew when a source file in ``folders`` changes, or whatever lies in ``built``.
+    ``says`` is what is told when Control-C is minded. It is served anew when a source file in ``folders`` changes, or whatever lies in ``built``.
 
     A project that cannot start at all ends it with status 1. One that breaks later answers with what is wrong, until
     the next change.
@@ -47,6 +50,7 @@ async def serve_and_reload(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
+    click.echo(says, err=True)
     process.serve(options, listener)
     # Imported while the other process starts.
     from edgeagents_emulator.watching import changes_in

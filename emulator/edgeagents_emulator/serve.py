@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["import_ahead", "main", "modules_of_ours"]
 
 _OURS: Final = frozenset({"edgeagents", "wrangler_compat"})
+_HEARING_SECONDS: Final = 0.01
 
 
 def main() -> None:
@@ -111,7 +112,13 @@ async def _serve(app: EmulatorApp, options: Options, listener: int, line: socket
     from edgeagents_emulator.serving_process import Ready
     from edgeagents_emulator.stopping import Stopping
 
-    stopping = Stopping()
+    loop, stopping = asyncio.get_running_loop(), Stopping()
+
+    async def told_to_stop() -> None:
+        await stopping.wait()
+        # Who connects from now on waits for the next process. Who just did is heard before it counts as idle.
+        loop.remove_reader(listener)
+        await asyncio.sleep(_HEARING_SECONDS)
 
     def wait_for_the_end() -> None:
         line.recv(1)
@@ -132,7 +139,7 @@ async def _serve(app: EmulatorApp, options: Options, listener: int, line: socket
         config.certfile, config.keyfile = options.certificate
     config.errorlog = None
     config.graceful_timeout = 3.0
-    await serve(telling, config, shutdown_trigger=stopping.wait)  # pyright: ignore[reportArgumentType]
+    await serve(telling, config, shutdown_trigger=told_to_stop)  # pyright: ignore[reportArgumentType]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from edgeagents.objects import Clock
 from edgeagents_email.outbox import Outbox
 from edgeagents_email.rules import EmailRefused, check_message
 
-__all__ = ["Addresses", "SendEmail", "SendEmailType", "format_address"]
+__all__ = ["Address", "Addresses", "SendEmail", "SendEmailType", "format_address"]
 
 Address: TypeAlias = str | Mapping[str, str]
 Addresses: TypeAlias = Address | Sequence[Address]

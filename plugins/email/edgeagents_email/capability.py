@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from email.message import EmailMessage
 from typing import Any, ClassVar
 
 from edgeagents.agents import Capability, kebab_case
-from edgeagents_email.binding import format_address
+from edgeagents_email.binding import Address, Addresses, format_address
 from edgeagents_email.incoming import Action, AgentEmail
 from edgeagents_email.signing import sign_agent_headers
 
 __all__ = ["EmailCapability"]
-
-Address = str | Mapping[str, str]
-"""``ann@example.com``, or ``{"email": ..., "name": ...}``."""
 
 _UNSAID: Any = object()
 
@@ -93,13 +90,13 @@ class EmailCapability(Capability):
         *,
         binding: Any,
         from_: Address,
-        to: str | Sequence[str] = (),
+        to: Addresses = (),
         subject: str,
         text: str | None = None,
         html: str | None = None,
         reply_to: Address | None = None,
-        cc: str | Sequence[str] = (),
-        bcc: str | Sequence[str] = (),
+        cc: Addresses = (),
+        bcc: Addresses = (),
         headers: Mapping[str, str] | None = None,
         in_reply_to: str | None = None,
         secret: str | None = None,

@@ -35,7 +35,8 @@ async def serve_and_reload(
 ) -> int:
     """Serve until Control-C or SIGTERM, at first by ``process``; return the exit status.
 
-    ``says`` is what is told when Control-C is minded. It is served anew when a source file in ``folders`` changes, or whatever lies in ``built``.
+    ``says`` is told when Control-C is minded. It is served anew when a source file in ``folders`` changes, or whatever
+    lies in ``built``.
 
     A project that cannot start at all ends it with status 1. One that breaks later answers with what is wrong, until
     the next change.

@@ -19,6 +19,7 @@ from asgiref.sync import sync_to_async
 
 from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset, StorageReset, StorageUnavailable
 from edgeagents.objects.context import ObjectContext
+from edgeagents.objects.database_events import DatabaseEvents
 from edgeagents.objects.eager import NOTHING, Ready, running_task
 from edgeagents.objects.events import (
     AlarmEvent,
@@ -80,11 +81,14 @@ class Activation:
         self.output = OutputGate(self.database, world.durability, world.sync_executor, self.reset)
         self.database.is_synced = world.durability == "full"
         self.database.bound(world.limits, world.clock.monotonic)
-        self.database.on_write = self.output.note_write
-        self.database.on_release = self._transaction_ended
-        self.database.let_go = self.output.let_go
-        self.database.on_inherit = self.output.inherit
         self.alarm = world.alarms.slot(namespace, object_id, self.database, facets)
+        self.database.events = DatabaseEvents(
+            on_write=self.output.note_write,
+            on_release=self._transaction_ended,
+            on_open=self.alarm.reconcile,
+            on_inherit=self.output.inherit,
+            let_go=self.output.let_go,
+        )
         self.storage = Storage(
             self.database,
             alarm=self.alarm,

@@ -92,7 +92,6 @@ class AlarmSlot:
         self._database, self._entry, self._clock, self._rng = database, entry, clock, rng
         self._taken: int | None = None
         self._last_number = self._put_offs = 0
-        database.on_open = self._reconcile
 
     def get(self) -> datetime | None:
         """Return when the alarm is due, or None. One whose handler runs now is none."""
@@ -198,7 +197,8 @@ class AlarmSlot:
         else:
             right()
 
-    def _reconcile(self) -> None:
+    def reconcile(self) -> None:
+        """The database was opened: see that the object is woken for the alarm that it has. Call it each time."""
         alarm = self._read()
         if alarm is not None:
             self._last_number = alarm.number

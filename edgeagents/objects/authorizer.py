@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edgeagents.objects.database_events import nothing
+
 __all__ = ["INTERNAL", "Authorizer"]
 
 INTERNAL = "_cf_"
@@ -92,22 +94,18 @@ _FUNCTIONS = frozenset(
 _ALTER_FUNCTIONS = ("sqlite_rename_", "sqlite_drop_", "sqlite_add_", "sqlite_find_", "sqlite_fail")
 
 
-def _nothing() -> None:
-    pass
-
-
 class Authorizer:
     """The authorizer of one connection, called by SQLite. Keeps what it saw until the connection asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_schema_change: Callable[[], object] = nothing) -> None:
+        self._on_schema_change = on_schema_change
+        """Called when a statement is compiled that changes the schema."""
         self.is_trusted = False
         """Whether the statement is one of ours. Whoever sets it sets it back."""
         self.mentions_internal = False
         """Whether the text of the statement has ``_cf_`` in it."""
         self.saw_write = False
         """Whether a statement that writes was compiled since this was set to False."""
-        self.on_schema_change: Callable[[], object] = _nothing
-        """Called when a statement is compiled that changes the schema."""
         self.has_settings = False
         """Whether the object's code may have changed how the connection behaves."""
         self.functions: set[str] = set()
@@ -120,7 +118,7 @@ class Authorizer:
         if action in _WRITE_ACTIONS:
             self.saw_write = True
             if action in _SCHEMA_ACTIONS:
-                self.on_schema_change()
+                self._on_schema_change()
         if self.is_trusted and within is None:
             return _OK
         return self._decide(action, first or "", second or "")

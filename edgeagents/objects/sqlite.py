@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgeagents.errors import OwnershipLost, StorageError, StorageUnavailable
 from edgeagents.objects import new_database, own_tables
+from edgeagents.objects.database_events import DatabaseEvents
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.log_moving import LogMover
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from edgeagents.objects.sqlite_connection import Connection
 
 __all__ = ["Database"]
+
+_NOBODY_LISTENS: Final = DatabaseEvents()
 
 _SET_UP: Final = (f"PRAGMA foreign_keys = ON {MARK}", f"PRAGMA temp_store = MEMORY {MARK}")
 # First, so that SQLite keeps the index of the log in memory and not in a third file.
@@ -64,10 +67,6 @@ _SIZE: Final = (
 )
 
 
-def _nothing() -> None:
-    pass
-
-
 class Database(Session):
     """One object's database. Made by ``open``; there is no file, and no connection, before something needs them."""
 
@@ -87,28 +86,17 @@ class Database(Session):
         "is_certain",
         "is_closed",
         "is_synced",
-        "let_go",
         "object_sql",
-        "on_inherit",
-        "on_open",
         "past",
         "path",
         "takes_double_quotes",
     )
 
-    def __init__(
-        self, path: Path | None, driver: DriverName | None, on_write: Callable[[], object] | None, is_shared: bool
-    ) -> None:
-        super().__init__(on_write)
+    def __init__(self, path: Path | None, driver: DriverName | None, events: DatabaseEvents, is_shared: bool) -> None:
+        super().__init__(events)
         self.path = path
         self._is_shared = is_shared
         self._ownership: Ownership | None = None
-        self.let_go: Callable[[], object] = _nothing
-        """Called by who lets others see what was just written: a sync handler commits there."""
-        self.on_inherit: Callable[[], object] = _nothing
-        """Called when a database was opened that somebody else left, who may not have come to sync what is in it."""
-        self.on_open: Callable[[], object] = _nothing
-        """Called when an existing database was opened."""
         self.is_certain = False
         """Whether what is in the files is known to survive a loss of power, but for what was committed since."""
         self.is_synced = path is not None
@@ -136,14 +124,14 @@ class Database(Session):
         path: Path | None,
         *,
         driver: DriverName | None = None,
-        on_write: Callable[[], object] | None = None,
+        events: DatabaseEvents = _NOBODY_LISTENS,
         is_shared: bool = False,
     ) -> Database:
         """Return the database at ``path``, or one in memory. The file need not be there, nor its folder.
 
         One that ``is_shared`` may be open in other processes too, which wait for each other's transactions.
         """
-        return cls(path, driver, on_write, is_shared)
+        return cls(path, driver, events, is_shared)
 
     def bound(self, limits: Limits, monotonic: Callable[[], float] | None = None) -> None:
         """Hold to ``limits`` from now on, to that of time by ``monotonic``. Call it before anything else."""
@@ -241,7 +229,8 @@ class Database(Session):
         driver = self.open_driver
         is_all, when_kept = self._unsynced.sync(has_log=driver is not None and driver.knows_log and driver.frames > 0)
         self.is_certain = self.is_certain or is_all
-        when_kept()
+        if when_kept is not None:
+            when_kept()
         self._unsynced.called()
         self.past.note()
 
@@ -259,6 +248,10 @@ class Database(Session):
             self._unsynced.call_when_kept(fn)
         else:
             fn()
+
+    def let_go(self) -> None:
+        """Commit, in a sync handler, what others are about to see."""
+        self.events.let_go()
 
     def committed(self, driver: Driver) -> None:
         if self._begins_log:
@@ -457,9 +450,9 @@ class Database(Session):
 
     def _tell_of_opening(self) -> None:
         if not self._was_open:
-            self.on_open()
+            self.events.on_open()
             if self.is_synced and not self.is_certain:
-                self.on_inherit()
+                self.events.on_inherit()
 
 
 def _stored(name: str) -> str | bytes:

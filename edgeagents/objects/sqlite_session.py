@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents.errors import OwnershipLost, SqlError, SqlLimitError, StorageError, StorageUnavailable
 from edgeagents.objects.authorizer import Authorizer
+from edgeagents.objects.database_events import DatabaseEvents
 from edgeagents.objects.followers import Followers
 from edgeagents.objects.limits import Limits
 from edgeagents.objects.own_tables import MARK
@@ -34,10 +35,6 @@ _COMMIT: Final = f"COMMIT {MARK}"
 _ROLLBACK: Final = f"ROLLBACK {MARK}"
 _LIMITS: Final = Limits()
 _NOTHING_KNOWN: Final[dict[str, KnownSql]] = {}
-
-
-def _nothing() -> None:
-    pass
 
 
 class _Held:
@@ -58,8 +55,7 @@ class CommitPutOff(StorageUnavailable):
 class Session:
     """Runs our own statements, and keeps the transaction that all statements are in.
 
-    Methods may be called in any thread, one at a time: ``lock`` is held while a statement runs. ``on_write`` is
-    called when an implicit transaction begins, ``on_release`` when no explicit one holds the commit back any more.
+    Methods may be called in any thread, one at a time: ``lock`` is held while a statement runs.
     """
 
     __slots__ = (
@@ -69,6 +65,7 @@ class Session:
         "_lost",
         "authorizer",
         "before_commit",
+        "events",
         "has_begun",
         "has_compiled",
         "is_pinned",
@@ -78,8 +75,6 @@ class Session:
         "known",
         "limits",
         "lock",
-        "on_release",
-        "on_write",
         "open_driver",
         "ready",
         "spare",
@@ -87,15 +82,15 @@ class Session:
         "work",
     )
 
-    def __init__(self, on_write: Callable[[], object] | None) -> None:
+    def __init__(self, events: DatabaseEvents) -> None:
         self.lock = threading.RLock()
-        self.on_write: Callable[[], object] = on_write or _nothing
-        self.on_release: Callable[[], object] = _nothing
+        self.events = events
+        """Whom it tells of what happens."""
         self.before_commit: Callable[[], Callable[[], object] | None] | None = None
         """Called within the next commit that has something to write; what it returns is called when that is kept. It
         may raise ``CommitPutOff``: then nothing is committed, and the next commit calls it again."""
         self.limits = _LIMITS
-        self.authorizer = Authorizer()
+        self.authorizer = Authorizer(self.forget_known)
         self.open_driver: Driver | None = None
         """The connection, if it is open."""
         self.has_begun = False
@@ -109,7 +104,6 @@ class Session:
         self.has_compiled = self.is_stale = False
         """Whether the driver may have a compiled statement that gives rows, and whether it is older than the schema:
         SQLite compiles it anew when it runs, but not before it is asked for the names of its columns."""
-        self.authorizer.on_schema_change = self.forget_known
         self.is_writing = False
         """Whether something was written in it."""
         self.is_used = False
@@ -228,7 +222,7 @@ class Session:
     def note_write(self) -> None:
         """The first statement that wrote has run."""
         self.is_writing = True
-        self.on_write()
+        self.events.on_write()
 
     def _note_loss(self, error: Exception) -> None:
         # The disk is full, or the object's SQL said ON CONFLICT ROLLBACK: SQLite has ended the whole transaction.
@@ -360,7 +354,7 @@ class Session:
         for tell in kept:
             tell()
         if not self._levels:
-            self.on_release()
+            self.events.on_release()
 
     def follow(self, kept: Callable[[], object], undone: Callable[[], object]) -> None:
         """Call ``kept`` when the explicit transaction that runs has ended, and all that it is in; or ``undone`` when it

@@ -16,10 +16,6 @@ from edgeagents.objects import disk, new_database
 __all__ = ["Unsynced"]
 
 
-def _nothing() -> None:
-    pass
-
-
 class Unsynced:
     """What is to be synced for the database at ``path``. Methods may be called in any thread."""
 
@@ -91,11 +87,12 @@ class Unsynced:
         with self._hand_over:
             self.is_keeping = self._when_kept is not None
 
-    def sync(self, *, has_log: bool) -> tuple[bool, Callable[[], object]]:
+    def sync(self, *, has_log: bool) -> tuple[bool, Callable[[], object] | None]:
         """Return when all of it, and the log, survive a loss of power. Raises ``StorageUnavailable`` when they do not:
         also when there ``has_log`` to be one, and it is not there.
 
-        Returns whether there was more than the log, and what to call now that it is kept; tell ``called`` of that.
+        Returns whether there was more than the log, and what to call now that it is kept, if anything; tell ``called``
+        of that.
         """
         with self._hand_over:
             before_sync, self.before_sync = self.before_sync, None
@@ -104,7 +101,7 @@ class Unsynced:
         if before_sync is not None:
             before_sync()
         if self._path is None:
-            return False, when_kept or _nothing
+            return False, when_kept
         try:
             with self._created_lock:
                 if self._created is not None and folders:
@@ -115,7 +112,7 @@ class Unsynced:
                 disk.sync_folder(folder)
         except OSError as error:
             raise StorageUnavailable(f"{self._path} could not be synced: {error}") from error
-        return bool(folders), when_kept or _nothing
+        return bool(folders), when_kept
 
     def needs_descriptor(self, *, is_synced: bool) -> bool:
         """Whether the descriptor of a new file must stay: ``sync`` works with it, or will."""

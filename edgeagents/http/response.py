@@ -70,7 +70,7 @@ class Response:
         self._body: bytes | AsyncIterable[bytes | str] | Iterable[bytes | str] | None
         if type(body) is str:
             self._body = encode_text(body)
-            if "content-type" not in self.headers:
+            if not _has_content_type(self.headers):
                 self.headers.add("content-type", _TEXT)
         elif body is None or type(body) is bytes:
             self._body = body
@@ -287,6 +287,14 @@ def _headers(init: HeadersInit) -> Headers:
         else:
             headers.extend([(name, value)] if type(init) is list else {name: value})
     return headers
+
+
+def _has_content_type(headers: Headers) -> bool:
+    # To find that it is not there, Headers raises and catches an error; and any() makes a generator.
+    for name, _ in headers:  # noqa: SIM110
+        if name.lower() == "content-type":
+            return True
+    return False
 
 
 class _EncodedEvents(AsyncIterator[bytes]):

@@ -84,6 +84,7 @@ async def test_too_many_parts_are_refused(of_file: bytes):
     assert refused.value.status == 413
     form = await form_request(multipart(*[part] * 1000), cut=60_000).form()
     assert len((form.files if of_file else form).getlist("a")) == 1000
+    form.close()
 
 
 async def test_too_many_fields_are_refused_before_they_are_read():

@@ -54,8 +54,18 @@ def convert_to_model_messages(
             found.append(read_message(message, f"messages[{index}]"))
             continue
         reader = _Reader(role, convert_data_part, is_last=index == len(messages) - 1)
-        found.extend(reader.read(cast("list[UIPart]", parts)))
+        found.extend(reader.read(_objects(parts)))
     return tuple(found)
+
+
+def _objects(value: Any) -> Iterator[UIPart]:
+    for each in cast("list[Any]", value) if isinstance(value, list) else ():
+        if isinstance(each, dict):
+            yield cast("UIPart", each)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 class _Reader:
@@ -79,9 +89,11 @@ class _Reader:
             elif kind == "steering-message":
                 # What a person said between two steps of the answer.
                 yield from self._flush()
-                yield from _Reader("user", self._convert_data_part, is_last=False).read(part.get("parts") or ())
+                yield from _Reader("user", self._convert_data_part, is_last=False).read(_objects(part.get("parts")))
             elif kind.startswith("tool-") or kind == "dynamic-tool":
-                self._add_call(part, part.get("toolName") or kind.removeprefix("tool-"))
+                # Only an assistant calls tools; the parts of others come from clients, who may say anything.
+                if self._role == "assistant":
+                    self._add_call(part, part.get("toolName") or kind.removeprefix("tool-"))
             else:
                 content = self._content(kind, part)
                 if content is not None:
@@ -96,15 +108,17 @@ class _Reader:
         self._said, self._answered = [], []
 
     def _content(self, kind: str, part: UIPart) -> Content | None:
+        text = _text(part.get("text"))
         if kind == "text":
-            return TextContent(part["text"]) if part.get("text") else None
+            return TextContent(text) if text else None
         if kind == "reasoning":
             metadata = part.get("providerMetadata")
             # Without words but with a signature: thoughts that are hidden, which the provider wants to see again.
-            return ReasoningContent(part.get("text") or "", metadata) if part.get("text") or metadata else None
+            is_thought = self._role == "assistant" and (text or metadata)
+            return ReasoningContent(text or "", metadata) if is_thought else None
         if kind == "file":
-            url, media_type = part.get("url"), part.get("mediaType") or "text/plain"
-            return FileContent(url, media_type, part.get("filename")) if isinstance(url, str) else None
+            url, media_type = part.get("url"), _text(part.get("mediaType")) or "text/plain"
+            return FileContent(url, media_type, _text(part.get("filename"))) if isinstance(url, str) else None
         if kind.startswith("data-") and self._convert_data_part is not None:
             made = self._convert_data_part(part)
             return TextContent(made) if isinstance(made, str) else made

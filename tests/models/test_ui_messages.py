@@ -198,3 +198,32 @@ def test_messages_without_parts_are_read_by_their_content() -> None:
 def test_what_is_no_message_of_a_browser_is_refused_by_name(message: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         convert_to_model_messages([message])
+
+
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_only_an_assistant_thinks_and_calls_tools(role: str) -> None:
+    thought = {"type": "reasoning", "text": "hm", "providerMetadata": {"p": {"signature": "s"}}}
+    message = {"role": role, "parts": [text("hi"), thought, call("output-available", output=5)]}
+    assert convert_to_model_messages([message]) == (told(role, TextContent("hi")),)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"type": "text", "text": {"not": "text"}},
+        {"type": "reasoning", "text": 1},
+        {"type": "steering-message", "parts": {"type": "text"}},
+        {"type": "steering-message", "parts": ["hi", 1]},
+        "no part",
+        None,
+    ],
+)
+def test_what_is_no_part_is_left_out(odd: Any) -> None:
+    """A client's message is kept as it comes: one that cannot be read would end every later turn."""
+    parts = {"role": "assistant", "parts": [odd, text("hi")]}
+    assert convert_to_model_messages([parts]) == (told("assistant", TextContent("hi")),)
+
+
+def test_a_file_s_odd_names_are_not_passed_on() -> None:
+    part = {"type": "file", "url": "data:,x", "mediaType": ["image/png"], "filename": 1}
+    assert convert_to_model_messages([user(part)]) == (told("user", FileContent("data:,x", "text/plain", None)),)

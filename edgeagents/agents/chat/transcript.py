@@ -77,6 +77,7 @@ class Transcript:
         self._sanitize, self._limit, self._budget = sanitize, limit, budget
         self._tables = Tables(database, "cf_agents_session_messages", *_SCHEMA)
         self._messages: list[UIMessage] | None = None
+        self._has_older = False
         self._next = 0
 
     @property
@@ -90,6 +91,16 @@ class Transcript:
         """Return the message with this id."""
         return next((each for each in self.messages if each["id"] == message_id), None)
 
+    def known(self, message_ids: Iterable[str]) -> list[UIMessage]:
+        """Return the messages in memory, and before them those of ``message_ids`` that are kept and not in memory."""
+        messages = self.messages
+        if not self._has_older:
+            return messages
+        here = {message["id"] for message in messages}
+        wanted = json.dumps([id for id in dict.fromkeys(message_ids) if id not in here])
+        older = self._texts("id in (select value from json_each(?))", wanted)
+        return [*map(json.loads, older), *messages]
+
     # Changing
 
     def merge(self, incoming: Sequence[UIMessage], *, forget_missing: bool = False) -> list[UIMessage]:
@@ -97,13 +108,14 @@ class Transcript:
 
         Messages that did not come are kept; with ``forget_missing`` they go when nothing new came.
         """
-        what = plan(incoming, self.messages, self._sanitize, forget_missing=forget_missing)
+        stored = self.known(message["id"] for message in incoming)
+        what = plan(incoming, stored, self._sanitize, forget_missing=forget_missing)
         limit = self._limit()
         changed = what.changed
         if limit is not None:
             # What was dropped for its age is still sent by clients, and must not come back as the newest.
             newest = {message["id"] for message in what.messages[-limit:]} if limit > 0 else set()
-            known = {message["id"] for message in self.messages}
+            known = {message["id"] for message in stored}
             changed = [each for each in changed if each["id"] in newest or each["id"] in known]
         for message in changed:
             self._write(message)
@@ -139,6 +151,7 @@ class Transcript:
     def clear(self) -> None:
         """Forget the whole conversation."""
         self._messages = []
+        self._has_older = False
         if self._tables.exist:
             self._database.fetch("delete from cf_agents_session_messages where session_id = ''")
             self._database.fetch("delete from cf_agents_session_message_chunks where session_id = ''")
@@ -150,7 +163,7 @@ class Transcript:
         first, *rest = _slices(text)
         id = message["id"]
         index = next((i for i, each in enumerate(messages) if each["id"] == id), None)
-        if index is None:
+        if index is None and not self._is_older(id):
             parent = messages[-1]["id"] if messages else None
             self._database.fetch(
                 "insert or replace into cf_agents_session_messages (session_id, id, seq, parent_id, role, content, "
@@ -166,13 +179,19 @@ class Transcript:
                 "where session_id = '' and id = ?",
                 (message["role"], first, len(rest), len(text) // 4, id),
             )
-            self._messages = [*messages[:index], message, *messages[index + 1 :]]
+            if index is not None:
+                self._messages = [*messages[:index], message, *messages[index + 1 :]]
         for number, piece in enumerate(rest, 1):
             self._database.fetch(
                 "insert or replace into cf_agents_session_message_chunks (session_id, id, idx, content) "
                 "values ('', ?, ?, ?)",
                 (id, number, piece),
             )
+
+    def _is_older(self, message_id: str) -> bool:
+        """Whether a message that is not in memory is kept."""
+        query = "select 1 from cf_agents_session_messages where session_id = '' and id = ?"
+        return self._has_older and bool(list(self._database.fetch(query, (message_id,))))
 
     def _delete_slices(self, message_id: str) -> None:
         self._database.fetch(
@@ -193,7 +212,7 @@ class Transcript:
 
     def texts(self) -> Iterator[str]:
         """Yield the JSON of every message that is kept, the oldest first, also of those that are not in memory."""
-        return self._texts(0) if self._tables.exist else iter(())
+        return self._texts("seq >= ?", 0) if self._tables.exist else iter(())
 
     def _load(self) -> list[UIMessage]:
         if not self._tables.exist:
@@ -203,17 +222,18 @@ class Transcript:
             self._next = max(self._next, seq + 1)
             budget -= size
             if budget < 0 and seq + 1 < self._next:
+                self._has_older = True
                 break
             start = seq
-        return [json.loads(text) for text in self._texts(start)]
+        return [json.loads(text) for text in self._texts("seq >= ?", start)]
 
-    def _texts(self, start: int) -> Iterator[str]:
+    def _texts(self, which: str, given: int | str) -> Iterator[str]:
         query = (
             "select id, content, content_chunks from cf_agents_session_messages "
-            "where session_id = '' and seq >= ? order by seq"
+            f"where session_id = '' and {which} order by seq"
         )
         slices = "select content from cf_agents_session_message_chunks where session_id = '' and id = ? order by idx"
-        for id, content, count in self._database.fetch(query, (start,)):
+        for id, content, count in self._database.fetch(query, (given,)):
             yield content if not count else content + "".join(c for (c,) in self._database.fetch(slices, (id,)))
 
 

@@ -278,6 +278,19 @@ async def test_only_the_newest_messages_are_loaded_and_all_are_given(tmp_path: P
         assert len(await history(second, "/agents/small/x")) == 8
 
 
+async def test_messages_that_are_not_in_memory_stay_in_their_places(tmp_path: Path) -> None:
+    path = "/agents/small/x"
+    async with agent_runtime(Small, storage=tmp_path) as first:
+        await say_all(first, *"abcd", path=path)
+        before = await history(first, path)
+    async with agent_runtime(Small, storage=tmp_path) as second:
+        a = await tab(second, "A", path)
+        changed = user("u1", "changed")
+        ask(a, "r5", changed, *before[1:], user("u5", "e"))
+        await hear_turn(a, "r5")
+        assert (await history(second, path))[:8] == [changed, *before[1:]]
+
+
 def databases(folder: Path) -> list[Path]:
     """Return the databases of objects in a state folder."""
     return [*folder.rglob("objects/**/*.sqlite")]

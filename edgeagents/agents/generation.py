@@ -108,9 +108,11 @@ class GenerationContext(Protocol):
 class DurableTextStream(TextResult):
     """A turn of an agent, read from the agent's storage. It runs whether or not somebody reads."""
 
-    def __init__(self, generation: Generation, stream_id: str) -> None:
+    def __init__(self, generation: Generation, stream_id: str, own_tools: frozenset[str] = frozenset()) -> None:
         self._generation = generation
         self.stream_id = stream_id
+        self.own_tools = own_tools
+        """The tools that the server runs in it. Known to who asked for the turn, not to who found it again."""
 
     async def numbered_parts(self, start: int = 0) -> AsyncGenerator[tuple[int, Part], None]:
         position, part = start, None
@@ -253,7 +255,8 @@ class Generation:
         if writer.cursor:
             raise StreamError(f"The stream {stream_id!r} holds something else; give the turn another.", stream_id)
         self._begin(turn, writer, callbacks, (), abort_signal)
-        return DurableTextStream(self, stream_id)
+        own_tools = frozenset(name for name, each in turn.tools.items() if each.execute is not None)
+        return DurableTextStream(self, stream_id, own_tools)
 
     @overload
     async def generate_object(

@@ -286,7 +286,7 @@ ROWS: dict[str, list[Step]] = {
         *quiet("A"),
         *HISTORY,
     ],
-    "approval of a call that asks for none": [*asked(), *approval("A", approved=True), *updated("A"), *HISTORY],
+    "approval of a call that asks for none": [*asked(), *approval("A", approved=True), *quiet("A"), *HISTORY],
     "result of a call that was denied": [
         *asked(APPROVAL),
         *approval("A", approved=False),

@@ -130,6 +130,8 @@ class Answering:
             )
             reply = await self._ask(turn, options)
             model = ModelReply.of(reply)
+            if model is not None:
+                self._context.remember_own_tools(model.turn.own_tools)
             chunks = model.chunks(turn.request_id) if model else read_reply(self._in_thread(reply), turn.request_id)
         except Exception as error:
             if signal.aborted:

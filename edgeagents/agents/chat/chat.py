@@ -7,6 +7,7 @@ recovered stands in the files of those names.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from edgeagents.agents.chat import protocol
 from edgeagents.agents.chat.answering import Answering
 from edgeagents.agents.chat.audience import Audience
 from edgeagents.agents.chat.chunk_log import ChunkLogs
+from edgeagents.agents.chat.client_copy import admit
 from edgeagents.agents.chat.concurrency import Admission, SubmitPolicy, merge_user_messages, read_concurrency
 from edgeagents.agents.chat.continuation import Continuation, Pending
 from edgeagents.agents.chat.defaults import is_defined
@@ -25,7 +27,7 @@ from edgeagents.agents.chat.legacy import read_messages
 from edgeagents.agents.chat.live_reply import LiveReply
 from edgeagents.agents.chat.reconcile import trailing_user_ids
 from edgeagents.agents.chat.recovery import Recovery
-from edgeagents.agents.chat.repair import interrupted_part, repair_interrupted
+from edgeagents.agents.chat.repair import approved_calls, interrupted_part, repair_begun, repair_interrupted
 from edgeagents.agents.chat.request_context import RequestContext
 from edgeagents.agents.chat.resume import Resuming, WaitingRoom
 from edgeagents.agents.chat.sanitize import sanitize
@@ -177,7 +179,7 @@ class Chat(Capability):
             case protocol.Clear():
                 self._clear(connection)
             case protocol.SetMessages(messages):
-                self._take_in(read_messages(messages), but=connection.id)
+                self._take_in(self._admitted(messages, may_edit=True), but=connection.id)
             case protocol.ResumeRequest(probe_id):
                 self._resuming.ask(connection, probe_id)
             case protocol.ResumeAck(id):
@@ -205,7 +207,6 @@ class Chat(Capability):
         return self._doors.show(turn)
 
     def _request(self, connection: Connection[Any] | None, request: protocol.ChatRequest) -> ChatTurn:
-        messages = read_messages(request.messages)
         asker = None if connection is None else connection.id
         turn = ChatTurn(
             request_id=request.id,
@@ -227,6 +228,7 @@ class Chat(Capability):
         self._context.forget_failure()
         self._room.expect(turn.request_id)
         try:
+            messages = self._admitted(request.messages)
             self._audience.tell(lambda: protocol.messages_frame(messages), but=asker)
             self._take_in(messages, but=asker, forget_missing=True)
         except Exception as error:
@@ -331,6 +333,10 @@ class Chat(Capability):
         return turn.generation == self._queue.generation and not self._policy.is_superseded(turn.admission)
 
     def _ended(self, turn: ChatTurn, result: TurnResult) -> None:
+        begun = self._context.begun_calls
+        if begun and not turn.is_forgotten:
+            left = approved_calls(self.transcript.messages)
+            self._context.note_begun_calls([id for id in begun if id in left])
         if turn.is_auto:
             self._continuation.turn_ended(turn.request_id, failed=result.status == "error")
         if turn.attempts is not None and not result.is_taken_up:
@@ -375,6 +381,9 @@ class Chat(Capability):
         await self._wait_for_mcp()
         self._context.remember(turn.body, turn.client_tools)
         self._repair(repairs_approved=not turn.continuation and not self._continuation.is_awaited)
+        if not turn.signal.aborted:
+            # From here on they may be made; should the turn break off, nobody knows whether they were.
+            self._context.note_begun_calls(approved_calls(self.transcript.messages))
 
     async def _wait_for_mcp(self) -> None:
         wait = getattr(self.host.find("mcp"), "wait_for_connections", None)
@@ -386,15 +395,19 @@ class Chat(Capability):
     def _repair(self, *, repairs_approved: bool) -> None:
         repair = self.host.find("repair_interrupted_tool_part") or interrupted_part
         tools = self._client_tool_names()
-        changed = repair_interrupted(
+        begun = self._context.begun_calls
+        changed = repair_begun(self.transcript.messages, begun) if begun else []
+        for message in changed:
+            self.transcript.put(message)
+        interrupted = repair_interrupted(
             self.transcript.messages,
             repair,
             is_waited_for=lambda part: part_awaits_client(part, tools),
             repairs_approved=repairs_approved,
         )
-        if changed:
-            for message in changed:
-                self.transcript.put(message)
+        for message in interrupted:
+            self.transcript.put(message)
+        if changed or interrupted:
             self._audience.tell(lambda: protocol.messages_frame(self.transcript.messages))
 
     def _client_tool_names(self) -> set[str]:
@@ -449,6 +462,7 @@ class Chat(Capability):
             output=result.output,
             failed=result.failed,
             error_text=result.error_text,
+            is_own_tool=self._context.own_tools.__contains__,
         )
         self._answers.take(result.tool_call_id, change)
         self._go_on_if(connection, wanted=result.auto_continue)
@@ -466,6 +480,19 @@ class Chat(Capability):
             self._continuation.look_again()
 
     # The transcript
+
+    def _admitted(self, given: Sequence[Any], *, may_edit: bool = False) -> list[UIMessage]:
+        """Return what counts of the messages that a client sent."""
+        messages = read_messages(given)
+        rows = self.transcript.known(message["id"] for message in messages)
+        turn, live = self._queue.active, self._answering.live
+        if live is not None and turn is not None and not turn.is_forgotten:
+            # What it is saying now is the server's too, and newer than what is kept of it.
+            message = copy.deepcopy(live.message)
+            rows = [*(row for row in rows if row["id"] != message["id"]), message]
+        return admit(
+            messages, rows, self._sanitize, is_own_tool=self._context.own_tools.__contains__, may_edit=may_edit
+        )
 
     def _take_in(
         self, messages: Sequence[UIMessage], *, but: str | None, forget_missing: bool = False

@@ -1,8 +1,8 @@
-"""The messages that a client sends against those that are kept.
+"""The messages that somebody sends against those that are kept.
 
-A client sends the whole conversation with every request, and its copy may be behind: a tool has answered meanwhile,
-or the client made up an id where the server has another. ``plan`` says what to keep of it, what to tell other clients
-and what to forget. Nothing here stores.
+Whoever sends a whole conversation may be behind: a tool has answered meanwhile, or a client made up an id where the
+server has another. ``plan`` says what to keep of it, what to tell other clients and what to forget. What a client may
+say at all is ``client_copy``'s business, and comes first. Nothing here stores.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 
 from edgeagents.agents.chat.ui import TERMINAL, Part, UIMessage, is_settled, tool_calls
 
-__all__ = ["Plan", "merge_partial", "plan", "reconcile", "stale_ids", "trailing_user_ids"]
+__all__ = [
+    "Plan",
+    "Sanitize",
+    "match_rows",
+    "merge_partial",
+    "plan",
+    "reconcile",
+    "stale_ids",
+    "trailing_user_ids",
+]
 
 Sanitize = Callable[[UIMessage], UIMessage]
 
@@ -88,6 +97,13 @@ def reconcile(
     return _without_old_copies(merged, known, rows, sanitize)
 
 
+def match_rows(
+    incoming: Sequence[UIMessage], stored: Sequence[UIMessage], sanitize: Sanitize = lambda message: message
+) -> list[UIMessage]:
+    """Return ``incoming``, the assistant's messages with the ids under which the server has them."""
+    return _match(incoming, stored, {message["id"]: message for message in stored}, sanitize)[1]
+
+
 def _match(
     incoming: Sequence[UIMessage], stored: Sequence[UIMessage], rows: Mapping[str, UIMessage], sanitize: Sanitize
 ) -> tuple[set[str], list[UIMessage]]:
@@ -118,8 +134,9 @@ def _find_same(message: UIMessage, rows: Iterable[UIMessage], sanitize: Sanitize
 
 
 def _is_same_call(a: Part, b: Part) -> bool:
-    names = {a.get("toolName"), b.get("toolName")} - {None}
-    return a["type"] == b["type"] and len(names) < 2 and _stable(a.get("input")) == _stable(b.get("input"))
+    names = [name for name in (a.get("toolName"), b.get("toolName")) if name is not None]
+    is_same_tool = a["type"] == b["type"] and names[:1] == names[-1:]
+    return is_same_tool and _stable(a.get("input")) == _stable(b.get("input"))
 
 
 def _stable(value: Any) -> str:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, cast
 
-from edgeagents.agents.chat.ui import Part, UIMessage, is_tool_part, normalize_tool_input
+from edgeagents.agents.chat.ui import (
+    Part,
+    UIMessage,
+    is_tool_part,
+    normalize_tool_input,
+    tool_calls,
+)
 
-__all__ = ["interrupted_part", "repair_interrupted"]
+__all__ = ["approved_calls", "interrupted_part", "repair_begun", "repair_interrupted"]
+
+MAY_HAVE_RUN = "The turn ended while this tool ran. Whether it had an effect is not known."
+"""What a model is told of a call that may have been made. It is the one answer that never does a thing twice."""
 
 _SETTLED = frozenset({"output-available", "output-error", "output-denied"})
 
@@ -61,3 +70,34 @@ def _repaired(
             return part
         return repair({**part, "input": normalize_tool_input(given)})
     return part if isinstance(given, dict) or "input" not in part else {**part, "input": normalize_tool_input(given)}
+
+
+def approved_calls(messages: Sequence[UIMessage]) -> list[str]:
+    """Return the ids of the calls that have leave and no answer, at the end of the conversation."""
+    if not messages or messages[-1]["role"] != "assistant":
+        return []
+    return [part["toolCallId"] for part in tool_calls(messages[-1]) if _has_leave(part)]
+
+
+def repair_begun(messages: Iterable[UIMessage], begun: Collection[str]) -> list[UIMessage]:
+    """Return the messages that hold calls which may have been made in a turn that did not end, with these answered.
+
+    Leave was given for once: such a call is not made again.
+    """
+    changed: list[UIMessage] = []
+    for message in messages:
+        if any(_has_leave(part) and part["toolCallId"] in begun for part in tool_calls(message)):
+            parts = [
+                {**part, "state": "output-error", "errorText": MAY_HAVE_RUN}
+                if _has_leave(part) and part.get("toolCallId") in begun
+                else part
+                for part in message["parts"]
+            ]
+            changed.append({**message, "parts": parts})
+    return changed
+
+
+def _has_leave(part: Part) -> bool:
+    approval: Any = part.get("approval")
+    is_denied = isinstance(approval, dict) and cast("dict[str, Any]", approval).get("approved") is False
+    return part.get("state") == "approval-responded" and not is_denied

@@ -7,7 +7,7 @@ tool's answer, is given the last ones, also after a restart.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,24 @@ class RequestContext:
         self._set("lastClientTools", client_tools or None)
 
     @property
+    def own_tools(self) -> frozenset[str]:
+        """The names of the tools that the server itself runs, as the last model's turn had them."""
+        return frozenset(self._get("ownTools") or ())
+
+    def remember_own_tools(self, names: Iterable[str]) -> None:
+        """Keep which tools the server runs: no client answers for them."""
+        self._set("ownTools", sorted(names) or None)
+
+    @property
+    def begun_calls(self) -> list[str]:
+        """The ids of the calls with leave that the turn which began last may have made."""
+        return self._get("begunCalls") or []
+
+    def note_begun_calls(self, tool_call_ids: list[str]) -> None:
+        """Keep which calls with leave may be made from now on."""
+        self._set("begunCalls", tool_call_ids or None)
+
+    @property
     def failure(self) -> Failure | None:
         """The last turn, if it failed."""
         kept = self._get("lastFailure")
@@ -85,6 +103,8 @@ class RequestContext:
     def clear(self) -> None:
         """Forget everything."""
         self.remember(None, None)
+        self.remember_own_tools(())
+        self.note_begun_calls([])
         self.forget_failure()
         self.note_continuation(None)
 

@@ -7,7 +7,7 @@ waiting, or it has its answer already (the first one stays). Callers then write 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from edgeagents.agents.chat.ui import (
     PENDING,
@@ -22,23 +22,63 @@ from edgeagents.agents.chat.ui import (
 )
 
 __all__ = [
+    "IsOwnTool",
     "apply_tool_approval",
     "apply_tool_output",
     "apply_tool_result",
+    "decided",
     "has_pending_interaction",
     "is_batch_incomplete",
     "part_awaits_client",
+    "takes_result",
 ]
 
 _ANSWERABLE = frozenset({"input-available", "approval-requested", "approval-responded"})
+_ASKING = frozenset({"approval-requested"})
+
+IsOwnTool: TypeAlias = Callable[[str], bool]
+"""Says whether the server runs the tool of this name itself."""
+
+
+def takes_result(part: Part, is_own_tool: IsOwnTool, *, failed: bool) -> bool:
+    """Whether a client may answer this call.
+
+    It may when it is a tool of the client's. Of a tool that the server runs it may only say, in words, that a call
+    which waits for leave is not to be made.
+    """
+    state = part.get("state")
+    if state == "approval-requested" and failed:
+        return True
+    return state in _ANSWERABLE and not is_own_tool(tool_name(part) or "")
+
+
+def decided(part: Part, approved: bool) -> Part:
+    """Return ``part`` with a person's decision. A call that is refused has its answer with that."""
+    approval = part.get("approval")
+    known = cast("dict[str, Any]", approval) if isinstance(approval, dict) else {}
+    id = known.get("id")
+    state = "approval-responded" if approved else "output-denied"
+    approval = {**known, "id": id if isinstance(id, str) else part["toolCallId"], "approved": approved}
+    return {**part, "state": state, "approval": approval}
 
 
 def apply_tool_result(
-    message: UIMessage, tool_call_id: str, output: Any, *, failed: bool = False, error_text: str | None = None
+    message: UIMessage,
+    tool_call_id: str,
+    output: Any,
+    *,
+    failed: bool = False,
+    error_text: str | None = None,
+    is_own_tool: IsOwnTool = lambda name: False,
 ) -> UIMessage | None:
-    """Return ``message`` with what a client's tool answered, or None. With ``failed`` there is no output."""
+    """Return ``message`` with what a client's tool answered, or None. With ``failed`` there is no output.
+
+    The result of a tool that the server runs is not a client's to say: see ``takes_result``.
+    """
 
     def settle(part: Part) -> Part:
+        if not takes_result(part, is_own_tool, failed=failed):
+            return part
         if failed:
             text = "Tool execution denied by user" if error_text is None else error_text
             return {**part, "state": "output-error", "errorText": text}
@@ -48,17 +88,8 @@ def apply_tool_result(
 
 
 def apply_tool_approval(message: UIMessage, tool_call_id: str, approved: bool) -> UIMessage | None:
-    """Return ``message`` with a person's decision, or None. A call that is refused has its answer with that."""
-
-    def decide(part: Part) -> Part:
-        approval = part.get("approval")
-        known = cast("dict[str, Any]", approval) if isinstance(approval, dict) else {}
-        id = known.get("id")
-        state = "approval-responded" if approved else "output-denied"
-        approval = {**known, "id": id if isinstance(id, str) else tool_call_id, "approved": approved}
-        return {**part, "state": state, "approval": approval}
-
-    return _change(message, tool_call_id, PENDING, decide)
+    """Return ``message`` with a person's decision, or None. Only a call that asked for leave is decided on."""
+    return _change(message, tool_call_id, _ASKING, lambda part: decided(part, approved))
 
 
 def apply_tool_output(message: UIMessage, chunk: Chunk) -> UIMessage | None:

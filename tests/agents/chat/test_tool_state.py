@@ -61,9 +61,26 @@ def test_a_decision_settles_a_question(approved: bool, state: str) -> None:
     assert apply_tool_approval(given, "c", approved) == message(part(state, input={"id": 1}, approval=approval))
 
 
-def test_a_decision_without_a_question_is_named_by_the_call() -> None:
-    found = apply_tool_approval(message(part("input-available")), "c", True)
+def test_a_decision_on_a_question_without_a_name_is_named_by_the_call() -> None:
+    found = apply_tool_approval(message(part("approval-requested")), "c", True)
     assert found == message(part("approval-responded", approval={"id": "c", "approved": True}))
+
+
+def test_a_call_that_asked_for_no_leave_is_given_none() -> None:
+    assert apply_tool_approval(message(part("input-available")), "c", True) is None
+
+
+@pytest.mark.parametrize("state", WAITING)
+def test_what_the_server_s_tool_answered_is_not_a_client_s_to_say(state: str) -> None:
+    assert apply_tool_result(message(part(state)), "c", 1, is_own_tool=lambda name: name == "add") is None
+
+
+@pytest.mark.parametrize(("state", "is_taken"), [(state, state == "approval-requested") for state in WAITING])
+def test_a_call_of_the_server_s_tool_is_denied_in_words_while_it_asks(state: str, is_taken: bool) -> None:
+    found = apply_tool_result(
+        message(part(state)), "c", None, failed=True, error_text="no", is_own_tool=lambda name: name == "add"
+    )
+    assert found == (message(part("output-error", errorText="no")) if is_taken else None)
 
 
 @pytest.mark.parametrize("state", [*OVER, "approval-responded", "input-streaming"])

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from edgeagents.agents.capability import Acting, Emit
+from edgeagents.agents.job_delays import Delays
 from edgeagents.agents.job_strikes import Strikes
 from edgeagents.agents.job_table import Job, JobTable
 from edgeagents.agents.retries import DEFAULT_RETRY, try_up_to
@@ -93,8 +94,8 @@ class JobRunner:
         self._owners: dict[tuple[str, str | None], _Owner] = {}
         self.running: dict[str, datetime] = {}
         """The jobs that run, each with when it began."""
-        self.not_before: datetime | None = None
-        """Until then nothing is to be run: what is due could not be run just now."""
+        self.delays = Delays(ctx, table)
+        """The jobs that could not be run just now, each with when it is to be run."""
         self.is_closed = False
 
     def on(self, capability: str, fn: str | None, handler: JobHandler, failed: JobFailed | None) -> None:
@@ -110,6 +111,8 @@ class JobRunner:
                 # What was done is kept, and whoever else waits for the agent, or for the event loop, has a turn.
                 await self._ctx.flushed()
                 await _ATurn()
+            if self.delays.is_put_off(id, now):
+                continue
             # Looked at anew: what ran before may have replaced, moved or removed it, or keep it waiting.
             found = self._table.candidate(id, now)
             if found is not None and not await self._take(*found):
@@ -159,16 +162,17 @@ class JobRunner:
         except Exception as error:
             if not self._ctx.is_alive:
                 raise
-            if _is_passing(error):
-                self._ctx.logger.warning(
-                    "The job %s could not be run now and is tried again in %d s: %s",
-                    job.title,
-                    DEAD_MAN.total_seconds(),
-                    error,
-                )
-                self._table.break_off_run(job.id)
-                self.not_before = self._ctx.clock.now() + DEAD_MAN
-                return False
+            if _is_passing(error) and not self.is_closed:
+                delay = self.delays.put_off(job.id)
+                if delay is not None:
+                    self._ctx.logger.warning(
+                        "The job %s could not be run now and is tried again in %d s: %s",
+                        job.title,
+                        delay.total_seconds(),
+                        error,
+                    )
+                    self._table.break_off_run(job.id)
+                    return True
             again = await self._failed(job, owner, error)
         else:
             if job.recovery_loop:
@@ -177,6 +181,7 @@ class JobRunner:
             slow.cancel()
         if not self.is_closed:
             self._table.end_run(job.id, again)
+            self.delays.forget(job.id)
         return True
 
     async def _limited(self, job: Job, run: JobHandler) -> datetime | None:

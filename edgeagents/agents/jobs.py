@@ -144,6 +144,7 @@ class Jobs:
         job = self.get(capability, id)
         if job is None:
             raise AgentError(f"The job id {id!r} belongs to another capability than {capability!r}.")
+        self._runner.delays.forget(id)
         self.rearm()
         return job
 
@@ -158,6 +159,8 @@ class Jobs:
     def move(self, job: Job, *, due: datetime | None = None, payload: Any = None) -> None:
         """Have a job at another time, or with another payload, unless it runs just now."""
         self._table.move(job.id, job.due if due is None else due, job.payload if payload is None else payload)
+        if due is not None:
+            self._runner.delays.forget(job.id)
         self.rearm()
 
     def get(self, capability: str, id: str) -> Job | None:
@@ -173,6 +176,7 @@ class Jobs:
         if self.get(capability, id) is None:
             return False
         self._table.delete(id)
+        self._runner.delays.forget(id)
         self.rearm()
         return True
 
@@ -193,8 +197,11 @@ class Jobs:
         if self._dead_man is not None:
             return self._dead_man
         now = self._ctx.clock.now()
-        due = self._table.soonest(self._runner.running.keys())
-        return None if due is None else max(due, now + timedelta(milliseconds=1), self._runner.not_before or now)
+        delays = self._runner.delays
+        due = self._table.soonest({*self._runner.running, *delays.waiting(to_ms(now))})
+        later = delays.soonest(to_ms(now))
+        times = [time for time in (due, later) if time is not None]
+        return max(min(times), now + timedelta(milliseconds=1)) if times else None
 
     async def run_due(self) -> None:
         """Run what is due, one after another in the order of time, and set the alarm to what comes next.
@@ -203,7 +210,6 @@ class Jobs:
         """
         if self.is_closed or not self._table.is_there:
             return
-        self._runner.not_before = None
         now = to_ms(self._ctx.clock.now())
         due = self._table.due(now)
         if due:
@@ -214,7 +220,6 @@ class Jobs:
     def own_alarm_failed(self) -> None:
         """``on_alarm`` failed: wake again soon, as an alarm does that nobody has set meanwhile."""
         if self._table.is_there and not self._table.is_empty:
-            self._runner.not_before = None
             due = self.next_due()
             soon = self._ctx.clock.now() + DEAD_MAN
             self._alarm_clock.arm(soon if due is None else min(due, soon))

@@ -55,6 +55,7 @@ class House(Agent):
     postman: Postman
 
     delivered: list[Any] = []
+    resets = 1
     held = asyncio.Event()
 
     async def on_delivery(self, job: Job) -> datetime | None:
@@ -70,7 +71,7 @@ class House(Agent):
                 raise ValueError("nobody home")
             case "replace me":
                 self.postman.later(60, "replaced", id=job.id)
-            case "reset elsewhere" if self.delivered.count("reset elsewhere") == 1:
+            case "reset elsewhere" if self.delivered.count("reset elsewhere") <= self.resets:
                 error = ObjectReset("Another agent was reset.")
                 error.retryable = True
                 raise error
@@ -283,13 +284,56 @@ async def test_a_failure_does_not_hold_up_the_next(house: Any, clock: ManualCloc
     assert House.delivered[-1] == "fine"
 
 
-async def test_another_agents_reset_keeps_the_job_and_those_behind_it(house: Any, clock: ManualClock) -> None:
+async def test_another_agents_reset_puts_off_the_job_and_not_those_behind_it(house: Any, clock: ManualClock) -> None:
     await house.push(1, "reset elsewhere", retry={"max_attempts": 1})
     await house.push(2, "behind")
     await clock.advance(20)
-    assert House.delivered == ["reset elsewhere"]
+    assert House.delivered == ["reset elsewhere", "behind"]
     await clock.advance(20)
-    assert House.delivered == ["reset elsewhere", "reset elsewhere", "behind"]
+    assert House.delivered == ["reset elsewhere", "behind", "reset elsewhere"]
+
+
+async def test_a_job_is_put_off_ever_longer_and_not_for_ever(
+    house: Any, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(House, "resets", 1000)
+    await house.push(1, "reset elsewhere", retry={"max_attempts": 1})
+    runs: list[int] = []
+    for _ in range(12):
+        await clock.advance(1)
+        runs.append(House.delivered.count("reset elsewhere"))
+        await clock.advance(29)
+    # After 30 s, 60 s, 120 s.
+    assert runs == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4]
+    for _ in range(10):
+        await clock.advance(15 * 60)
+    assert House.delivered.count("reset elsewhere") == 11
+    assert await house.waiting() == []
+
+
+async def test_how_often_a_job_was_put_off_is_known_after_a_restart(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(House, "resets", 1000)
+    async with on_disk(tmp_path, clock) as runtime:
+        await (await house_of(runtime)).push(1, "reset elsewhere", retry={"max_attempts": 1})
+        await clock.advance(2)
+        assert "is tried again in 30 s" in caplog.text
+    async with on_disk(tmp_path, clock) as runtime:
+        await (await house_of(runtime)).waiting()
+        await clock.advance(31)
+        while len(House.delivered) < 2:
+            await settle()
+        await settle()
+        assert "is tried again in 60 s" in caplog.text
+
+
+async def test_a_job_that_is_put_anew_is_not_put_off(house: Any, clock: ManualClock) -> None:
+    id = await house.push(1, "reset elsewhere", retry={"max_attempts": 1})
+    await clock.advance(2)
+    await house.push(1, "anew", id=id)
+    await clock.advance(2)
+    assert House.delivered == ["reset elsewhere", "anew"]
 
 
 async def test_a_job_without_a_handler_is_dropped(

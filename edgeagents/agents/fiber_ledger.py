@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from edgeagents.agents.protocol import encode
+from edgeagents.agents.tables import Tables
 from edgeagents.objects.alarm_index import from_ms, to_ms
 from edgeagents.objects.records import record
 from edgeagents.objects.sqlite import Database
@@ -115,30 +116,30 @@ class FiberLedger:
     """The two tables, which are made for the first fiber."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._tables = Tables(database, "cf_agents_runs", *_CREATE)
 
     # Runs
 
     def begin_run(self, id: str, name: str, now: datetime) -> None:
-        self._insert("insert into cf_agents_runs (id, name, created_at) values (?, ?, ?)", id, name, to_ms(now))
+        self._tables.insert("insert into cf_agents_runs (id, name, created_at) values (?, ?, ?)", id, name, to_ms(now))
 
     def end_run(self, id: str) -> None:
-        self._change("delete from cf_agents_runs where id = ?", id)
+        self._tables.fetch("delete from cf_agents_runs where id = ?", id)
 
     def stash(self, id: str, snapshot: Any, *, is_managed: bool) -> None:
         text = encode(snapshot)
-        self._change("update cf_agents_runs set snapshot = ? where id = ?", text, id)
+        self._tables.fetch("update cf_agents_runs set snapshot = ? where id = ?", text, id)
         if is_managed:
-            self._change("update cf_agents_fibers set snapshot = ? where fiber_id = ?", text, id)
+            self._tables.fetch("update cf_agents_fibers set snapshot = ? where fiber_id = ?", text, id)
 
     def runs(self) -> list[FiberRun]:
-        rows = self._read("select id, name, snapshot, created_at from cf_agents_runs order by created_at, id")
+        rows = self._tables.fetch("select id, name, snapshot, created_at from cf_agents_runs order by created_at, id")
         return [FiberRun(id, name, _value(snapshot), from_ms(created)) for id, name, snapshot, created in rows]
 
     # The ledger
 
     def accept(self, id: str, key: str | None, name: str, metadata: Mapping[str, Any] | None, now: datetime) -> None:
-        self._insert(
+        self._tables.insert(
             "insert into cf_agents_fibers (fiber_id, idempotency_key, name, status, metadata_json, created_at) "
             "values (?, ?, ?, 'pending', ?, ?)",
             id,
@@ -151,7 +152,7 @@ class FiberLedger:
     def start(self, id: str, now: datetime) -> bool:
         """Note that a fiber runs now; return False when it does not wait any more."""
         return bool(
-            self._change(
+            self._tables.fetch(
                 "update cf_agents_fibers set status = 'running', started_at = ? "
                 "where fiber_id = ? and status = 'pending' returning 1",
                 to_ms(now),
@@ -162,7 +163,7 @@ class FiberLedger:
     def settle(self, id: str, status: FiberStatus, error: str | None, now: datetime) -> bool:
         """Note how a fiber ended; return False when it has ended already."""
         return bool(
-            self._change(
+            self._tables.fetch(
                 "update cf_agents_fibers set status = ?, error_message = ?, completed_at = ? "
                 "where fiber_id = ? and status in ('pending', 'running') returning 1",
                 status,
@@ -178,7 +179,7 @@ class FiberLedger:
         snapshot, metadata = outcome.get("snapshot"), outcome.get("metadata")
         error = outcome.get("error") if status == "error" else outcome.get("reason")
         return bool(
-            self._change(
+            self._tables.fetch(
                 "update cf_agents_fibers set status = ?, snapshot = coalesce(?, snapshot), "
                 "metadata_json = coalesce(?, metadata_json), error_message = ?, completed_at = ? "
                 "where fiber_id = ? and status = 'interrupted' returning 1",
@@ -192,23 +193,23 @@ class FiberLedger:
         )
 
     def get(self, id: str) -> Fiber | None:
-        rows = self._read(f"select {_COLUMNS} from cf_agents_fibers where fiber_id = ?", id)
+        rows = self._tables.fetch(f"select {_COLUMNS} from cf_agents_fibers where fiber_id = ?", id)
         return _fiber(rows[0]) if rows else None
 
     def by_key(self, key: str) -> Fiber | None:
-        rows = self._read(f"select {_COLUMNS} from cf_agents_fibers where idempotency_key = ?", key)
+        rows = self._tables.fetch(f"select {_COLUMNS} from cf_agents_fibers where idempotency_key = ?", key)
         return _fiber(rows[0]) if rows else None
 
     def unsettled(self) -> list[Fiber]:
         """Return the fibers that wait or run, or did so when the process ended, the oldest first."""
-        rows = self._read(
+        rows = self._tables.fetch(
             f"select {_COLUMNS} from cf_agents_fibers where status in ('pending', 'running') order by created_at"
         )
         return list(map(_fiber, rows))
 
     def list(self, statuses: Collection[str] | None, name: str | None, limit: int) -> list[Fiber]:
         """Return fibers, the latest first."""
-        rows = self._read(
+        rows = self._tables.fetch(
             f"select {_COLUMNS} from cf_agents_fibers where name = coalesce(?, name) "
             "and (? or status in (select value from json_each(?))) order by created_at desc, fiber_id desc limit ?",
             name,
@@ -222,7 +223,7 @@ class FiberLedger:
         """Delete settled fibers, those first that settled first; return how many."""
         before = None if settled_before is None else to_ms(settled_before)
         return len(
-            self._change(
+            self._tables.fetch(
                 "delete from cf_agents_fibers where fiber_id in ("
                 "select fiber_id from cf_agents_fibers where status in (select value from json_each(?)) "
                 "and (?2 is null or completed_at < ?2) order by completed_at, created_at limit ?3) returning 1",
@@ -235,22 +236,7 @@ class FiberLedger:
     @property
     def is_there(self) -> bool:
         """Whether there ever was a fiber."""
-        return self._database.exists and bool(
-            self._database.fetch("select 1 from sqlite_master where name = 'cf_agents_runs'")
-        )
-
-    def _change(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        # Where there never was a fiber there is none to change.
-        return self._read(sql, *parameters)
-
-    def _read(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self._database.fetch(sql, parameters) if self.is_there else []
-
-    def _insert(self, sql: str, *parameters: Any) -> None:
-        if not self.is_there:
-            for statement in _CREATE:
-                self._database.fetch(statement)
-        self._database.fetch(sql, parameters)
+        return self._tables.exist
 
 
 def _value(text: str | None) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgeagents.agents.protocol import encode
 from edgeagents.agents.retries import RetryOptions
-from edgeagents.errors import SqlError
+from edgeagents.agents.tables import Tables
 from edgeagents.objects.alarm_index import from_ms, to_ms
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ _CREATE_DONE: Final = (
     "without rowid",
     "create index if not exists cf_agents_jobs_done_at on cf_agents_jobs_done (done_at)",
 )
-_HAS_DONE: Final = "select 1 from sqlite_master where name = 'cf_agents_jobs_done'"
 _COLUMNS: Final = (
     "id, capability, fn, time, payload, retry_options, singleflight, hung_timeout_seconds, exclusive, recovery_loop, "
     "running, execution_started_at, created_at"
@@ -98,24 +97,21 @@ class JobTable:
     """The rows of one agent. Looking costs nothing to speak of while there is no table."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._jobs = Tables(database, "cf_agents_jobs", *_CREATE)
+        self._done = Tables(database, "cf_agents_jobs_done", *_CREATE_DONE)
 
     @property
     def is_there(self) -> bool:
         """Whether there is a table."""
-        if not self._database.exists:
-            return False
-        # Asked each time, and answered from memory: storage.delete_all() takes the table away, a rollback too.
-        return bool(self._database.fetch("select 1 from sqlite_master where name = 'cf_agents_jobs'"))
+        return self._jobs.exist
 
     def begin(self) -> None:
         """Make the table, or what it lacks."""
-        for statement in _CREATE:
-            self._database.fetch(statement)
+        self._jobs.make_whole()
 
     def put(self, job: Job) -> None:
         """Keep a job, in place of the one with the same id. One of another capability stays as it is."""
-        self._write(
+        self._jobs.insert(
             _PUT,
             job.id,
             job.capability,
@@ -132,12 +128,14 @@ class JobTable:
 
     def get(self, capability: str, id: str) -> Job | None:
         """Return a capability's job, or None."""
-        rows = self._read(f"select {_COLUMNS} from cf_agents_jobs where id = ? and capability = ?", id, capability)
+        rows = self._jobs.fetch(
+            f"select {_COLUMNS} from cf_agents_jobs where id = ? and capability = ?", id, capability
+        )
         return _job(rows[0]) if rows else None
 
     def list(self, capability: str, fn: str | None) -> list[Job]:
         """Return a capability's jobs, those called ``fn`` if given, in the order of time."""
-        rows = self._read(
+        rows = self._jobs.fetch(
             f"select {_COLUMNS} from cf_agents_jobs where capability = ?1 and fn = coalesce(?2, fn) order by time, id",
             capability,
             fn,
@@ -146,11 +144,11 @@ class JobTable:
 
     def delete(self, id: str) -> None:
         """Forget a job."""
-        self._write("delete from cf_agents_jobs where id = ?", id)
+        self._jobs.fetch("delete from cf_agents_jobs where id = ?", id)
 
     def move(self, id: str, due: datetime, payload: Any) -> None:
         """Have a job that does not run at another time, or with another payload."""
-        self._write(
+        self._jobs.fetch(
             "update cf_agents_jobs set time = ?, payload = ? where id = ? and running = 0",
             to_ms(due),
             None if payload is None else encode(payload),
@@ -160,40 +158,40 @@ class JobTable:
     @property
     def is_empty(self) -> bool:
         """Whether there is no job."""
-        return not self._read("select 1 from cf_agents_jobs limit 1")
+        return not self._jobs.fetch("select 1 from cf_agents_jobs limit 1")
 
     # What is to be run
 
     def soonest(self, without: Collection[str]) -> datetime | None:
         """Return when the first job is due that may run, of those whose ids are not in ``without``."""
-        rows = self._read(
+        rows = self._jobs.fetch(
             f"select id, time from cf_agents_jobs where {_CANDIDATES} order by time limit ?", len(without) + 1
         )
         return next((from_ms(time) for id, time in rows if id not in without), None)
 
     def due(self, now: int) -> list[tuple[str, str]]:
         """Return the id and capability of each job that may run at ``now``, in the order of time."""
-        return self._read(
+        return self._jobs.fetch(
             f"select id, capability from cf_agents_jobs where time <= ? and {_CANDIDATES} order by time, id", now
         )
 
     def candidate(self, id: str, now: int) -> tuple[Job, bool] | None:
         """Return a job if it may run at ``now``, and whether it ran when the process ended."""
-        rows = self._read(
+        rows = self._jobs.fetch(
             f"select {_COLUMNS} from cf_agents_jobs where id = ? and time <= ? and {_CANDIDATES}", id, now
         )
         return (_job(rows[0]), bool(rows[0][10])) if rows else None
 
     def begin_run(self, id: str, now: datetime) -> None:
         """A job begins to run."""
-        self._write("update cf_agents_jobs set running = 1, execution_started_at = ? where id = ?", to_ms(now), id)
+        self._jobs.fetch("update cf_agents_jobs set running = 1, execution_started_at = ? where id = ?", to_ms(now), id)
 
     def end_run(self, id: str, again: datetime | None) -> None:
         """A job's run has ended: forget it, or run it again at ``again``. One that was put anew stays as it is."""
         if again is None:
-            self._write("delete from cf_agents_jobs where id = ? and running = 1", id)
+            self._jobs.fetch("delete from cf_agents_jobs where id = ? and running = 1", id)
         else:
-            self._write(
+            self._jobs.fetch(
                 "update cf_agents_jobs set time = ?, running = 0, execution_started_at = null "
                 "where id = ? and running = 1",
                 to_ms(again),
@@ -202,31 +200,24 @@ class JobTable:
 
     def break_off_run(self, id: str) -> None:
         """A job runs no more, and is as due as it was."""
-        self._write("update cf_agents_jobs set running = 0, execution_started_at = null where id = ?", id)
+        self._jobs.fetch("update cf_agents_jobs set running = 0, execution_started_at = null where id = ?", id)
 
     # Idempotency keys
 
     def is_done(self, id: str) -> bool:
         """Whether a job with an idempotency key was done, and that is still remembered."""
-        return self._has_done and bool(self._database.fetch("select 1 from cf_agents_jobs_done where id = ?", (id,)))
+        return bool(self._done.fetch("select 1 from cf_agents_jobs_done where id = ?", id))
 
     def note_done(self, id: str, now: datetime, forget_before: datetime) -> None:
         """Remember that a job was done, and forget those that were done long ago."""
-        if not self._has_done:
-            for statement in _CREATE_DONE:
-                self._database.fetch(statement)
-        self._write("insert or replace into cf_agents_jobs_done values (?, ?)", id, to_ms(now))
-        self._write("delete from cf_agents_jobs_done where done_at < ?", to_ms(forget_before))
-
-    @property
-    def _has_done(self) -> bool:
-        return self._database.exists and bool(self._database.fetch(_HAS_DONE))
+        self._done.insert("insert or replace into cf_agents_jobs_done values (?, ?)", id, to_ms(now))
+        self._done.fetch("delete from cf_agents_jobs_done where done_at < ?", to_ms(forget_before))
 
     # Recovery loops
 
     def delay_recovery_loops(self, later: datetime) -> None:
         """Let no job of a recovery loop be due before ``later``."""
-        self._write(
+        self._jobs.fetch(
             "update cf_agents_jobs set time = ?1, running = 0, execution_started_at = null "
             "where recovery_loop = 1 and time <= ?1",
             to_ms(later),
@@ -234,20 +225,7 @@ class JobTable:
 
     def delete_recovery_loops(self) -> None:
         """Forget all jobs of recovery loops."""
-        self._write("delete from cf_agents_jobs where recovery_loop = 1")
-
-    def _read(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        if not self._database.exists:
-            return []
-        try:
-            return self._database.fetch(sql, parameters)
-        except SqlError as error:
-            if "no such table" in str(error):
-                return []
-            raise
-
-    def _write(self, sql: str, *parameters: Any) -> None:
-        self._database.fetch(sql, parameters)
+        self._jobs.fetch("delete from cf_agents_jobs where recovery_loop = 1")
 
 
 def _job(row: tuple[Any, ...]) -> Job:

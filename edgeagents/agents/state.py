@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgeagents.agents import protocol
 from edgeagents.agents.capability import Capability, CapabilityHost
 from edgeagents.agents.state_type import StateType
-from edgeagents.errors import AgentError, ReadonlyConnection, SqlError
+from edgeagents.agents.tables import Tables
+from edgeagents.errors import AgentError, ReadonlyConnection
 
 if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection
@@ -55,7 +56,8 @@ class SyncedState(Capability):
         kind: StateType | None = None,
     ) -> None:
         super().__init__(host)
-        self._database = host.ctx.storage.database
+        self._database = database = host.ctx.storage.database
+        self._table = Tables(database, "cf_agents_state", _CREATE)
         self._connections = host.connections
         self._logger: logging.Logger = host.ctx.logger
         self._initial, self._validate, self._changed = initial, validate, changed
@@ -63,7 +65,6 @@ class SyncedState(Capability):
         self._value: Any = UNSET
         self._is_seeding = False
         self._is_read = False
-        self._has_table = False
         # Sync handlers run in a thread: what is written, remembered and sent must stay in one order.
         self._lock = threading.RLock()
         self._loop = asyncio.get_running_loop()
@@ -105,7 +106,7 @@ class SyncedState(Capability):
         if self._validate is not None:
             self._validate(value, source)
         with self._lock:
-            self._write(text)
+            self._table.insert(_REPLACE, _ROW, text)
             self._value, self._text = value, text
             frame, teller = protocol.state_frame(text), None if isinstance(source, str) else source
             if self._database.held:
@@ -131,7 +132,7 @@ class SyncedState(Capability):
     def _forget(self) -> None:
         # A transaction was rolled back: the state is what it was before.
         with self._lock:
-            self._value, self._text, self._is_read, self._has_table = UNSET, None, False, False
+            self._value, self._text, self._is_read = UNSET, None, False
 
     def _tell(self, frame: str, source: Connection[Any] | None) -> None:
         if self.host.ctx.is_on_loop:
@@ -204,23 +205,5 @@ class SyncedState(Capability):
             ) from error
 
     def _read(self) -> Any:
-        if not self._database.exists:
-            return UNSET
-        known = self._database.fetch("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cf_agents_state'")
-        if not list(known):
-            return UNSET
-        rows = list(self._database.fetch("SELECT state FROM cf_agents_state WHERE id = ?", (_ROW,)))
+        rows = self._table.fetch("SELECT state FROM cf_agents_state WHERE id = ?", _ROW)
         return rows[0][0] if rows else UNSET
-
-    def _write(self, text: str) -> None:
-        if not self._has_table:
-            self._database.fetch(_CREATE)
-            self._has_table = True
-        try:
-            self._database.fetch(_REPLACE, (_ROW, text))
-        except SqlError as error:
-            # storage.delete_all() takes the table away too.
-            if "no such table" not in str(error):
-                raise
-            self._database.fetch(_CREATE)
-            self._database.fetch(_REPLACE, (_ROW, text))

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from edgeagents.agents.tables import Tables
 from edgeagents.objects.alarm_index import from_ms, to_ms
 from edgeagents.objects.records import record
 
@@ -27,7 +28,6 @@ _CREATE: Final = """create table if not exists cf_agents_sub_agents (
     primary key (class, name)
 )"""
 _VERSION: Final = "path-v2"
-_HAS_TABLE: Final = "select 1 from sqlite_master where type = 'table' and name = 'cf_agents_sub_agents'"
 
 
 @record("sub-agent")
@@ -55,41 +55,37 @@ class SubAgentRegistry:
     """The sub-agents of one agent. The table is made for the first of them."""
 
     def __init__(self, ctx: ObjectContext) -> None:
-        self._database, self._clock = ctx.storage.database, ctx.clock
+        self._table, self._clock = Tables(ctx.storage.database, "cf_agents_sub_agents", _CREATE), ctx.clock
 
     def record(self, class_name: str, name: str, identity: str) -> None:
         """Note that a sub-agent was made, unless it is noted already."""
-        self._database.fetch(_CREATE)
-        self._database.fetch(
+        self._table.insert(
             "insert or ignore into cf_agents_sub_agents values (?, ?, ?, ?, ?)",
-            (class_name, name, to_ms(self._clock.now()), _VERSION, identity),
+            class_name,
+            name,
+            to_ms(self._clock.now()),
+            _VERSION,
+            identity,
         )
 
     def forget(self, class_name: str, name: str) -> None:
         """Note that a sub-agent is no more."""
-        if self._has_table():
-            self._database.fetch("delete from cf_agents_sub_agents where class = ? and name = ?", (class_name, name))
+        self._table.fetch("delete from cf_agents_sub_agents where class = ? and name = ?", class_name, name)
 
     def identity(self, class_name: str, name: str) -> str | None:
         """Return what a sub-agent's id is made of, or None when there is no such sub-agent."""
-        rows = self._read(
+        rows = self._table.fetch(
             "select coalesce(identity_name, name) from cf_agents_sub_agents where class = ? and name = ?",
-            (class_name, name),
+            class_name,
+            name,
         )
         return rows[0][0] if rows else None
 
     def list(self, class_name: str | None = None) -> list[SubAgentInfo]:
         """Return the sub-agents, those of one class if it is given, the oldest first."""
-        rows = self._read(
+        rows = self._table.fetch(
             "select class, name, created_at from cf_agents_sub_agents where ?1 is null or class = ?1 "
             "order by created_at, rowid",
-            (class_name,),
+            class_name,
         )
         return [SubAgentInfo(class_name, name, from_ms(created_at)) for class_name, name, created_at in rows]
-
-    def _read(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        return self._database.fetch(sql, parameters) if self._has_table() else []
-
-    def _has_table(self) -> bool:
-        # Asked each time: storage.delete_all() takes the table away, and so does a rollback.
-        return self._database.exists and bool(self._database.fetch(_HAS_TABLE))

@@ -77,6 +77,7 @@ class Session:
         "lock",
         "open_driver",
         "ready",
+        "schema_changes",
         "spare",
         "watch",
         "work",
@@ -97,6 +98,8 @@ class Session:
         """Whether SQLite is in a transaction."""
         self.known: dict[str, KnownSql] = {}
         """What is known of the texts of the object's SQL that were run before, until the schema changes."""
+        self.schema_changes = 0
+        """How often the schema may have changed."""
         self.ready = _NOTHING_KNOWN
         """The same while SQLite is in a transaction, so that such a text can run at once; else nothing."""
         self.spare: list[DriverCursor] = []
@@ -214,6 +217,7 @@ class Session:
         """The schema is not what it was: know nothing of any text."""
         self.known.clear()
         self.is_stale = self.has_compiled
+        self.schema_changes += 1
 
     def _ended(self) -> None:
         self.has_begun = self.is_writing = False

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeagents.agents.chat.tables import Tables
 from edgeagents.agents.protocol import encode
+from edgeagents.agents.tables import Tables
 
 if TYPE_CHECKING:
     from edgeagents.objects.sqlite import Database

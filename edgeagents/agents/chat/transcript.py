@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from edgeagents.agents.chat.reconcile import plan
-from edgeagents.agents.chat.tables import Tables
+from edgeagents.agents.tables import Tables
 from edgeagents.agents.chat.ui import UIMessage
 from edgeagents.agents.protocol import encode
 from edgeagents.objects.clock import Clock

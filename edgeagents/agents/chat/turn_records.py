@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeagents.agents.chat.tables import Tables
 from edgeagents.agents.protocol import encode
+from edgeagents.agents.tables import Tables
 from edgeagents.objects.clock import Clock
 
 if TYPE_CHECKING:

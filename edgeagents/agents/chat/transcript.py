@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from edgeagents.agents.chat.reconcile import plan
-from edgeagents.agents.tables import Tables
 from edgeagents.agents.chat.ui import UIMessage
 from edgeagents.agents.protocol import encode
+from edgeagents.agents.tables import Tables
 from edgeagents.objects.clock import Clock
+from edgeagents.objects.database_events import nothing
 
 if TYPE_CHECKING:
     from edgeagents.objects.sqlite import Database
@@ -136,6 +137,7 @@ class Transcript:
         gone = set(message_ids)
         if not gone or not self._tables.exist:
             return
+        self._follow()
         for message_id in gone:
             self._delete_slices(message_id)
             self._database.fetch(
@@ -150,6 +152,7 @@ class Transcript:
 
     def clear(self) -> None:
         """Forget the whole conversation."""
+        self._follow()
         self._messages = []
         self._has_older = False
         if self._tables.exist:
@@ -158,6 +161,7 @@ class Transcript:
 
     def _write(self, message: UIMessage) -> None:
         messages = self.messages
+        self._follow()
         self._tables.make()
         text = encode(message)
         first, *rest = _slices(text)
@@ -187,6 +191,14 @@ class Transcript:
                 "values ('', ?, ?, ?)",
                 (id, number, piece),
             )
+
+    def _follow(self) -> None:
+        # What is remembered goes with a transaction that is rolled back.
+        if self._database.held:
+            self._database.follow(nothing, self._forget)
+
+    def _forget(self) -> None:
+        self._messages, self._has_older, self._next = None, False, 0
 
     def _is_older(self, message_id: str) -> bool:
         """Whether a message that is not in memory is kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,15 @@ class Bot(AIChatAgent):
     @callable()
     async def persist(self, *messages: dict[str, Any]) -> None:
         await self.persist_messages([*messages])
+
+    @callable()
+    async def persist_and_undo(self, *messages: dict[str, Any]) -> None:
+        async def write(_: object) -> None:
+            await self.persist_messages([*messages])
+            raise ValueError("undo")
+
+        with suppress(ValueError):
+            await self.ctx.storage.transaction(write)
 
     @callable()
     async def go_on(self) -> str:
@@ -207,6 +217,14 @@ async def test_kept_messages_are_told_and_not_answered(runtime: Runtime) -> None
     a = await tab(runtime, "A")
     await call(runtime, "persist", user("p1", "note"))
     assert await heard(a) == [{"messages": [user("p1", "note")], "type": MESSAGES}]
+
+
+async def test_messages_that_are_rolled_back_are_not_remembered(runtime: Runtime) -> None:
+    await call(runtime, "persist_and_undo", user("p1", "note"))
+    assert await history(runtime) == []
+    await call(runtime, "persist", user("p2", "another"))
+    await call(runtime, "persist_and_undo", user("p3", "a third"))
+    assert await history(runtime) == [user("p2", "another")]
 
 
 async def test_the_handler_of_responses_may_ask_for_another_turn(runtime: Runtime) -> None:

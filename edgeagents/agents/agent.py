@@ -285,7 +285,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
     # Connections
 
     def get_connections(self, tag: str | None = None) -> Iterator[Connection[Any]]:
-        """Yield the open connections, those with ``tag`` if one is given."""
+        """Yield the open connections, those to which ``get_connection_tags`` gave ``tag`` if one is named."""
         return self.__connections.open(tag)
 
     def get_connection(self, id: str) -> Connection[Any] | None:
@@ -479,7 +479,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         return _NOTHING
 
     def get_connection_tags(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
-        """Return up to 9 tags by which ``get_connections`` finds the connection, beside its id."""
+        """Return up to 9 tags by which ``get_connections`` finds the connection. By its id ``get_connection`` does."""
         return []
 
     def should_connection_be_readonly(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:

@@ -7,6 +7,7 @@ memory. Which frames go out on it is not known here (``lifecycle``), nor how byt
 from __future__ import annotations
 
 import builtins
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
@@ -39,8 +40,9 @@ class ConnectionContext:
 class Connection(Generic[StateT]):
     """A client's open socket.
 
-    ``id`` is the client's own choice (``?_pk=``) or made up, so two connections can share one for a moment. ``tags``
-    begin with it. ``uri`` is the URL that the client connected to.
+    ``id`` is the client's own choice (``?_pk=``) or made up, so two connections can share one for a moment; never two
+    of different identities. ``tags`` begin with it, but it is found by ``get_connection`` alone: what is meant for a
+    tag does not go to a client that calls itself so. ``uri`` is the URL that the client connected to.
     """
 
     __slots__ = (
@@ -209,10 +211,10 @@ class Connections:
         self._ctx = ctx
         self._by_socket: dict[WebSocket, Connection[Any]] = {}
 
-    def accept(self, connection: Connection[Any]) -> None:
-        """Take ``connection`` as one of this agent's. Its tags and flags are settled."""
+    def accept(self, connection: Connection[Any], given: Iterable[str] = ()) -> None:
+        """Take ``connection`` as one of this agent's. Its flags are settled; the program gave it the tags ``given``."""
         socket = connection.socket
-        self._ctx.accept_web_socket(socket, connection.tags)
+        self._ctx.accept_web_socket(socket, (_id_tag(connection.id), *given))
         connection.keep()
         self._by_socket[socket] = connection
 
@@ -230,16 +232,20 @@ class Connections:
         self._by_socket.pop(connection.socket, None)
 
     def open(self, tag: str | None = None) -> Iterator[Connection[Any]]:
-        """Yield the connections that are open, those with ``tag`` if one is given."""
+        """Yield the connections that are open, those to which the program gave ``tag`` if one is named."""
         known = self._by_socket
         for socket in self._ctx.get_web_sockets(tag):
             connection = known.get(socket) or self.of(socket)
             if connection is not None and socket.ready_state == WebSocket.OPEN:
                 yield connection
 
+    def with_id(self, id: str) -> Iterator[Connection[Any]]:
+        """Yield the open connections with this id: one, or two while a client comes back."""
+        return (connection for connection in self.open(_id_tag(id)) if connection.id == id)
+
     def get(self, id: str) -> Connection[Any] | None:
         """Return the open connection with this id, or None. Raises ``AgentError`` when there is more than one."""
-        found = [connection for connection in self.open(id) if connection.id == id]
+        found = list(self.with_id(id))
         if len(found) > 1:
             raise AgentError(
                 f"More than one connection found for id {id}. Did you mean to use get_connections(tag) instead?"
@@ -274,6 +280,12 @@ class Connections:
         """Close every open connection."""
         for connection in list(self.open()):
             connection.close(code, reason)
+
+
+def _id_tag(id: str) -> str:
+    """Return the tag under which a socket is found by its client's id. A program's tags do not begin so."""
+    tag = f"\0{id}"
+    return tag if len(tag) <= MAX_TAG_CHARACTERS else f"\0{hashlib.sha256(id.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def _send_if_open(connection: Connection[Any], message: str | bytes) -> None:

@@ -21,7 +21,7 @@ from edgeagents.agents.mcp_frame import McpServers
 from edgeagents.agents.state import SyncedState
 from edgeagents.agents.waking import is_waking
 from edgeagents.errors import AgentError, HttpError, JsonTooDeep, TooManySockets, WebSocketError
-from edgeagents.http import Request, Response
+from edgeagents.http import Identity, Request, Response
 from edgeagents.objects.ids import nanoid
 from edgeagents.objects.websocket import WebSocket, web_socket_pair
 from edgeagents.own_errors import as_raised
@@ -105,17 +105,20 @@ class Lifecycle:
             return closed_socket(1008, "The capnweb transport is not supported")
         client, server = web_socket_pair()
         server.identity = request.identity
-        connection: Connection[Any] = Connection(server, query.get("_pk") or nanoid(self._ctx.rng), request.url)
+        chosen = query.get("_pk")
+        connection: Connection[Any] = Connection(server, chosen or nanoid(self._ctx.rng), request.url)
+        if chosen and request.identity is not None and self._is_anothers(chosen, request.identity):
+            return closed_socket(1008, "This connection id is another client's")
         context = ConnectionContext(request)
         token = current_agent.set(self._current(connection=connection, request=request))
         try:
-            await self._settle(connection, context)
+            given = await self._settle(connection, context)
             protocol_name = await self._subprotocol(request)
             client.protocol = server.protocol = protocol_name or ""
             if connection.is_protocol_enabled:
                 # Looked at first: that may seed the state, which is then sent to all who are connected.
                 state = self._state.to_frame()
-                self._connections.accept(connection)
+                self._connections.accept(connection, given)
                 if is_waking(request):
                     # As with the TypeScript SDK, where a client is connected before the sub-agent starts, and hears
                     # of its MCP servers because it starts.
@@ -124,7 +127,7 @@ class Lifecycle:
                     await hook(connection, request)
                 self._greet(connection, state)
             else:
-                self._connections.accept(connection)
+                self._connections.accept(connection, given)
             self._host.emit("connect", connection_id=connection.id)
             for hook in self._on_connect:
                 await hook(connection, request)
@@ -224,17 +227,25 @@ class Lifecycle:
             await self._capabilities[place].dispose()
         self._connections.close_all(1001, "Durable Object destroyed")
 
-    async def _settle(self, connection: Connection[Any], context: ConnectionContext) -> None:
+    def _is_anothers(self, id: str, identity: Identity) -> bool:
+        """Whether somebody else is connected under an id that a client chose."""
+        others = (each.identity for each in self._connections.with_id(id))
+        return any(other is None or other.subject != identity.subject for other in others)
+
+    async def _settle(self, connection: Connection[Any], context: ConnectionContext) -> Sequence[str]:
+        """Settle who the connection is and what it may do. Returns the tags that the program gives it."""
         # All of this before the connection is accepted: once it is, a broadcast would reach it, and nothing may come
         # before its identity frame.
         tags = await self._hooks.run("get_connection_tags", connection, context)
-        connection.tags = prepare_tags(connection.id, tags or ())
+        tags = tags if isinstance(tags, str) else tuple(tags or ())
+        connection.tags = prepare_tags(connection.id, tags)
         if await self._hooks.run("should_connection_be_readonly", connection, context):
             connection.set_readonly()
         if "should_send_protocol_messages" in self._hooks and not await self._hooks.run(
             "should_send_protocol_messages", connection, context
         ):
             connection.disable_protocol()
+        return tags
 
     async def _subprotocol(self, request: Request) -> str | None:
         offered = request.subprotocols

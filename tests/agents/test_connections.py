@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgeagents import Identity, Request, hookimpl
 from edgeagents.agents import Agent, Connection, ConnectionContext, callable, get_agent_by_name
 from edgeagents.agents.connections import prepare_tags
 from edgeagents.errors import AgentError, WebSocketClosed
@@ -107,8 +108,44 @@ async def test_connections_are_found_by_tag(runtime: Runtime) -> None:
     agent = await room(runtime)
     assert await agent.ids() == ["1", "2", "3"]
     assert await agent.ids("red") == ["1", "2"]
-    assert await agent.ids("3") == ["3"]
     assert await agent.ids("none") == []
+
+
+@pytest.mark.cloudflare(
+    "Agents",
+    "`getConnections(id)`: a connection's id as a tag",
+    "different: a client chooses its id, so it is found by `get_connection(id)` alone; what is meant for the tag "
+    '"admins" does not go to who comes with `?_pk=admins`',
+)
+async def test_an_id_that_a_client_chose_is_no_tag(runtime: Runtime) -> None:
+    for query in ("_pk=red", "_pk=2&tag=red", "_pk=big&tag=big", "_pk=" + "x" * 256):
+        await connect(runtime, f"/agents/room/r?{query}")
+    agent = await room(runtime)
+    assert await agent.ids("red") == ["2"]
+    assert await agent.ids("2") == []
+    assert await agent.ids("big") == ["big"]
+    assert await agent.lookup("red") == "red"
+    assert await agent.lookup("x" * 256) == "x" * 256
+
+
+@pytest.mark.parametrize(("second", "is_let_in"), [("ann", True), ("bob", False)])
+async def test_an_id_is_not_taken_by_another_identity(second: str, is_let_in: bool) -> None:
+    class Subjects:
+        @hookimpl
+        def authorise(self, request: Request) -> Identity:
+            return Identity(request.query["who"])
+
+    async with agent_runtime(Room, plugins=[Subjects()]) as runtime:
+        await connect(runtime, "/agents/room/r?_pk=1&who=ann")
+        socket = await connect(runtime, f"/agents/room/r?_pk=1&who={second}")
+        if is_let_in:
+            socket.send("hello")
+            assert await socket.receive() == "hello"
+        else:
+            with pytest.raises(WebSocketClosed) as closed:
+                await socket.receive()
+            assert closed.value.code == 1008
+            assert await (await room(runtime)).lookup("1") == "1"
 
 
 async def test_connection_is_found_by_an_id_that_only_it_has(runtime: Runtime) -> None:

@@ -71,4 +71,4 @@ class Audience:
 
     def has(self, connection_id: str) -> bool:
         """Whether somebody with this id is connected."""
-        return any(connection.id == connection_id for connection in self._connections.open(connection_id))
+        return next(self._connections.with_id(connection_id), None) is not None

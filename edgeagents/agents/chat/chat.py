@@ -141,7 +141,7 @@ class Chat(Capability):
         awaited = self._context.continuation
         if awaited is not None:
             request_id, owner = awaited
-            connection = None if owner is None else next(self.host.connections.open(owner), None)
+            connection = None if owner is None else next(self.host.connections.with_id(owner), None)
             body, tools = self._context.body, self._context.client_tools
             self._continuation.restore(Pending(request_id, connection, owner if connection else None, body, tools))
 

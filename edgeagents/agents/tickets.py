@@ -10,6 +10,7 @@ the first and accepts all: so one is replaced without anybody being turned away.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,6 +18,7 @@ import json
 import logging
 import math
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,6 +31,7 @@ from edgeagents.errors import ConfigError
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Identity, Request
 from edgeagents.objects.clock import Clock, SystemClock
+from edgeagents.objects.disk import sync_folder
 from edgeagents.redaction import RedactingFilter
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ SWEEP_SECONDS: Final = 60.0
 
 _SERVERS_LOGS: Final = ("granian.access", "hypercorn.access", "uvicorn.access", "uvicorn.error")
 _FILTER: Final = RedactingFilter()
+_SPENT: Final = re.compile(r"([0-9]{1,15})-[0-9a-f]{64}")
 _PURPOSE: Final = b"edgeagents ticket 1\0"
 
 Secret = str | bytes
@@ -110,9 +114,14 @@ class Tickets:
 
     def accept(self, ticket: str, agent: type | str, name: str, *, sub: Way = ()) -> Identity | None:
         """Return who may come to this agent with ``ticket``; None when it is not for it, too old, used up or forged."""
-        return self._accept(ticket, [[_segment(cls), each] for cls, each in ((agent, name), *sub)])
+        found = self._read(ticket, [[_segment(cls), each] for cls, each in ((agent, name), *sub)])
+        if found is None:
+            return None
+        identity, once = found
+        return identity if once is None or self._spent.spend(*once) else None
 
-    def _accept(self, ticket: str, way: list[list[str]]) -> Identity | None:
+    def _read(self, ticket: str, way: list[list[str]]) -> tuple[Identity, tuple[str, float, float] | None] | None:
+        """Return who may come with ``ticket``, and what is to be spent for that, if it is for once."""
         content = self._content(ticket)
         if content is None or content["to"] != way:
             return None
@@ -126,10 +135,10 @@ class Tickets:
         if identity.has_ended(self._clock.now()):
             return None
         once = content.get("once")
-        return identity if once is None or self._spent.spend(once, until, now) else None
+        return identity, None if once is None else (once, until, now)
 
     @hookimpl
-    def authorise(self, runtime: Runtime, request: Request) -> Identity | None:
+    async def authorise(self, runtime: Runtime, request: Request) -> Identity | None:
         """Let in a request with a ticket for the agent that it is to. The agent does not see the ticket."""
         if f"{PARAMETER}=" not in request.query_string:
             return None
@@ -137,12 +146,22 @@ class Tickets:
         way = _way(runtime, request)
         if len(tickets) != 1 or way is None:
             return None
-        if runtime.location is not None and self._spent.folder is None:
-            self._spent.keep_in(Path(runtime.location))
-        identity = self._accept(tickets[0], way)
-        if identity is not None:
-            request.forget_parameter(PARAMETER)
+        found = self._read(tickets[0], way)
+        if found is None:
+            return None
+        identity, once = found
+        if once is not None:
+            if runtime.location is not None and self._spent.folder is None:
+                self._spent.keep_in(Path(runtime.location))
+            # Files are written, and wait for the disk; others need not wait for that.
+            is_new = self._spent.spend(*once) if self._spent.folder is None else await self._spend_in_thread(once)
+            if not is_new:
+                return None
+        request.forget_parameter(PARAMETER)
         return identity
+
+    async def _spend_in_thread(self, once: tuple[str, float, float]) -> bool:
+        return await asyncio.to_thread(self._spent.spend, *once)
 
     @hookimpl
     def startup(self) -> None:
@@ -196,13 +215,17 @@ class _Spent:
             os.close(os.open(self.folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             return False
+        # Once is once after a loss of power too.
+        sync_folder(self.folder)
         return True
 
     def _sweep(self, now: float) -> None:
         self._until = {id: until for id, until in self._until.items() if until > now}
         if self.folder is not None:
             for file in self.folder.iterdir():
-                if int(file.name.partition("-")[0]) < now:
+                # Whatever else somebody has put there is not ours to remove.
+                spent = _SPENT.fullmatch(file.name)
+                if spent is not None and int(spent[1]) < now:
                     file.unlink(missing_ok=True)
 
 

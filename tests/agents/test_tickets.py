@@ -163,6 +163,21 @@ async def test_what_was_used_is_forgotten_when_it_holds_no_longer(tmp_path: Path
     assert len(list((tmp_path / "state" / "tickets").iterdir())) == 1
 
 
+async def test_strange_files_among_the_used_ones_are_left_alone(tmp_path: Path, clock: ManualClock):
+    strange = [".DS_Store", "12", "x-y", f"{'9' * 20}-{'0' * 64}", "1-backup"]
+    tickets = Tickets(SECRET, clock=clock)
+    async with agent_runtime(ChatRoom, storage=tmp_path / "state", clock=clock, plugins=[tickets]) as runtime:
+        folder = tmp_path / "state" / "tickets"
+        folder.mkdir()
+        for name in strange:
+            (folder / name).touch()
+        for _ in range(2):
+            ticket = tickets.issue(ChatRoom, "lobby", "ann", once=True)
+            assert await status(runtime, "/agents/chat-room/lobby", ticket) == 200
+            await clock.advance(3600)
+    assert len(list(folder.iterdir())) == len(strange) + 1
+
+
 def test_secrets_are_replaced_without_turning_anybody_away(clock: ManualClock):
     old, new = "the old secret" * 4, "the new secret" * 4
     ticket = Tickets(old, clock=clock).issue("Chat", "a", "ann")

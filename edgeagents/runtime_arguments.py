@@ -9,6 +9,7 @@ import typing
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from edgeagents.agents.kebab import kebab_case
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
 from edgeagents.objects import Durability, DurableObject, History, Limits
@@ -56,10 +57,17 @@ def worker_of(agents: Sequence[type]) -> Worker:
     if isinstance(agents, str | Mapping) or not isinstance(agents, Collection):
         raise _refusal("agents", agents, "a list of classes: agents=[Counter]")
     classes: dict[str, type] = {}
+    segments: dict[str, str] = {}
     for cls in agents:
         _check_class(cls)
         if cls.__name__ in classes:
             raise ConfigError(f"Two agent classes are called {cls.__name__!r}. Rename one: its name is in the URL.")
+        other = segments.setdefault(kebab_case(cls.__name__), cls.__name__)
+        if other != cls.__name__:
+            raise ConfigError(
+                f"The agent classes {other!r} and {cls.__name__!r} are both {kebab_case(other)!r} in a URL, so one "
+                "could not be reached. Rename one."
+            )
         classes[cls.__name__] = cls
     bindings = [BindingDeclaration(name, "durable_object_namespace", {"class_name": name}) for name in classes]
     return Worker(name="", classes=classes, bindings=bindings)

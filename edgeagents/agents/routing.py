@@ -122,6 +122,7 @@ class AgentRouter:
         self._head = "".join(f"/{part}" for part in self._prefix) + "/"
         self._namespaces = namespaces
         self._targets: dict[str, tuple[str, Namespace[Any]]] = {}
+        self._known = 0
         self._cors = _OPEN_CORS if cors is True else dict(cors) if cors else None
         self._props = props
         self._on_before_connect, self._on_before_request = on_before_connect, on_before_request
@@ -186,8 +187,9 @@ class AgentRouter:
         return self._match(path)
 
     def _target(self, segment: str) -> tuple[str, Namespace[Any]] | None:
-        if len(self._targets) < len(self._namespaces):
+        if self._known != len(self._namespaces):
             # A runtime makes its router first, and its namespaces when it starts.
+            self._known = len(self._namespaces)
             self._targets = {kebab_case(name): (name, namespace) for name, namespace in self._namespaces.items()}
         return self._targets.get(segment)
 

@@ -355,3 +355,9 @@ async def test_hundred_callers_share_one_start() -> None:
     async with agent_runtime(Slow) as runtime:
         await asyncio.gather(*(get_agent_by_name(runtime.namespaces["Slow"], "x") for _ in range(100)))
     assert starts == ["x"]
+
+
+def test_two_classes_of_one_segment_are_refused() -> None:
+    other = type("echo", (Agent,), {})
+    with pytest.raises(ConfigError, match="'Echo' and 'echo' are both 'echo' in a URL"):
+        agent_runtime(Echo, other)

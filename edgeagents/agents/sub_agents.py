@@ -253,6 +253,9 @@ class SubAgentStub(Generic[T]):
         self._parent, self._cls, self._name = parent, cls, name
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        if "_parent" not in self.__dict__:
+            # Whatever makes an object without __init__() asks it for this and that.
+            raise AttributeError(method)
         if method == "fetch":
             raise AgentError(
                 "A stub of get_sub_agent_by_name() is for calls only. Use route_sub_agent_request(), or the path "
@@ -267,6 +270,19 @@ class SubAgentStub(Generic[T]):
     async def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return await self._parent.call_part(
             DynamicAgents.name, "invoke", self._cls.__name__, self._name, method, args, kwargs
+        )
+
+    def __copy__(self) -> SubAgentStub[T]:
+        return SubAgentStub(self._parent, self._cls, self._name)
+
+    def __deepcopy__(self, memo: object) -> SubAgentStub[T]:
+        # It stands for an agent, and is none of its data.
+        return self.__copy__()
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise TypeError(
+            f"{self!r} cannot be pickled: it belongs to a runtime. Keep the names of the parent and the sub-agent, and "
+            "make a stub of it again where it is needed."
         )
 
     def __repr__(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -721,6 +723,15 @@ async def test_a_sub_agent_is_called_from_outside_through_its_parent(runtime: Ru
     chat = await get_sub_agent_by_name(root(runtime), Chat, "a")
     assert [await chat.add(2), await chat.add(by=3)] == [2, 5]
     assert await root(runtime).has("a") == (True, True)
+
+
+async def test_a_stub_from_outside_is_copied_and_not_pickled(runtime: Runtime) -> None:
+    chat = await get_sub_agent_by_name(root(runtime), Chat, "a")
+    for other in (copy.copy(chat), copy.deepcopy({"chat": chat})["chat"]):
+        await other.add(1)
+    assert await chat.add(1) == 3
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(chat)
 
 
 async def test_a_stub_from_outside_is_for_calls_only(runtime: Runtime) -> None:

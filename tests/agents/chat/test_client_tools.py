@@ -40,15 +40,21 @@ def test_of_two_tools_with_one_name_the_later_counts(caplog: pytest.LogCaptureFi
     assert "two tools called 'where'" in caplog.text
 
 
+def test_a_name_of_the_server_s_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "edgeagents.agents"):
+        assert create_tools_from_client_schemas([WHERE], without={"where": 1}) == {}
+    assert "a tool called 'where'" in caplog.text
+
+
 async def test_a_call_of_one_ends_the_turn_without_an_answer() -> None:
     def add(a: int, b: int) -> int:
         """Add two numbers."""
         return a + b
 
     provider = ScriptedProvider([tool_call("c", "where", '{"precise":true}'), FinishStep("tool-calls")])
-    tools = {"add": add, **create_tools_from_client_schemas([WHERE])}
+    tools = {**create_tools_from_client_schemas([WHERE]), "add": add}
     result = stream_text(model=ModelHandle(provider, "m"), prompt="hi", tools=tools, max_steps=5)
     [step] = await result.steps
     assert [call.tool_name for call in step.tool_calls] == ["where"]
     assert step.tool_results == []
-    assert [tool.name for tool in provider.requests[0].tools] == ["add", "where"]
+    assert [tool.name for tool in provider.requests[0].tools] == ["where", "add"]

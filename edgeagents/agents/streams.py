@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from edgeagents.agents.tables import Tables
 from edgeagents.errors import BadRequest, StorageLimitError, StreamClosedError, StreamError
 from edgeagents.http import AbortSignal, Headers, HeadersInit, Request, Response
 from edgeagents.objects.clock import Clock
@@ -174,7 +175,8 @@ class DurableStreams:
     """All durable streams of one agent."""
 
     def __init__(self, ctx: StreamContext) -> None:
-        self._database = ctx.storage.database
+        self._database = database = ctx.storage.database
+        self._tables = Tables(database, "cf_agents_stream_blocks", *_SCHEMA)
         self._clock = ctx.clock
         self._live: dict[str, _Live] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -195,8 +197,7 @@ class DurableStreams:
         live = self._live.get(stream_id)
         if live is not None:
             return StreamWriter(self, stream_id, live)
-        for statement in _SCHEMA:
-            self._database.fetch(statement)
+        self._tables.make()
         row = self._row(stream_id)
         if row is None:
             now = self._clock.now().timestamp()
@@ -309,14 +310,14 @@ class DurableStreams:
     ) -> list[StreamStatus]:
         """Return the streams, the newest first: those in ``state``, with ``tag``, whose id begins with ``prefix``."""
         where = "where (?1 is null or tag = ?1) and id >= ?2 and id < ?2 || char(1114111)"
-        found = [] if not self._has_tables() else self._rows(where, (tag, prefix))
+        found = [] if not self._tables.exist else self._rows(where, (tag, prefix))
         known = (self._status(row) for row in found)
         matching = (each for each in known if state is None or each.state == state)
         return [each for each, _ in zip(matching, range(limit), strict=False)]
 
     def older(self, tag: str, *, than: int) -> list[str]:
         """Return the ids of the streams with ``tag``, the newest first, without the newest ``than`` of them."""
-        if not self._has_tables():
+        if not self._tables.exist:
             return []
         query = "select id from cf_agents_streams where tag = ? order by number desc limit -1 offset ?"
         return [id for (id,) in self._database.fetch(query, (tag, than))]
@@ -337,14 +338,8 @@ class DurableStreams:
             datetime.fromtimestamp(row.updated_at, UTC),
         )
 
-    def _has_tables(self) -> bool:
-        if not self._database.exists:
-            return False
-        query = "select 1 from sqlite_master where type = 'table' and name = 'cf_agents_streams'"
-        return bool(list(self._database.fetch(query)))
-
     def _row(self, stream_id: str) -> _Row | None:
-        if not self._has_tables():
+        if not self._tables.exist:
             return None
         return next(iter(self._rows("where id = ?", (stream_id,))), None)
 

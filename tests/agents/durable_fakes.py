@@ -20,6 +20,7 @@ class PlainDatabase:
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.exists = True
         self.held = False
+        self.schema_changes = 0
         self.statements: list[str] = []
 
     def fetch(self, sql: str, params: tuple[Any, ...] = ()) -> list[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from edgeagents.agents.tables import Tables
 from edgeagents.objects import Clock
 from edgeagents.objects.sqlite import Database
 
@@ -28,14 +29,12 @@ class EventLog:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._has_table = False
+        self._table = Tables(database, "cf_agents_mcp_events", _CREATE)
         self._since_pruned = 0
 
     def append(self, stream: str, message: str) -> str:
         """Keep a message of ``stream`` and return the id of its event."""
-        if not self._has_table:
-            self._database.fetch(_CREATE)
-            self._has_table = True
+        self._table.make()
         query = "insert into cf_agents_mcp_events (stream, message, at) values (?, ?, ?) returning number"
         ((number,),) = self._database.fetch(query, (stream, message, self._clock.now().timestamp()))
         self._since_pruned += 1
@@ -47,7 +46,7 @@ class EventLog:
     def after(self, event_id: str) -> tuple[str, list[tuple[str, str]]] | None:
         """Return the stream of an event, and the ids and messages that followed it. None when it is not known."""
         stream, _, number = event_id.rpartition(":")
-        if not number.isascii() or not number.isdigit() or len(number) > 18 or not self._is_there():
+        if not number.isascii() or not number.isdigit() or len(number) > 18 or not self._table.exist:
             return None
         known = "select 1 from cf_agents_mcp_events where number = ? and stream = ?"
         if not self._database.fetch(known, (int(number), stream)):
@@ -60,9 +59,3 @@ class EventLog:
         oldest = (self._clock.now() - _KEPT_FOR).timestamp()
         query = "delete from cf_agents_mcp_events where at < ? or number <= ?"
         self._database.fetch(query, (oldest, newest - _KEPT_EVENTS))
-
-    def _is_there(self) -> bool:
-        if not self._has_table and self._database.exists:
-            query = "select 1 from sqlite_master where type = 'table' and name = 'cf_agents_mcp_events'"
-            self._has_table = bool(self._database.fetch(query))
-        return self._has_table

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from edgeagents.agents.tables import Tables
 from edgeagents.errors import AgentError
 from edgeagents.objects import record
 from edgeagents_workflows.binding import InstanceStatus, WorkflowStatus
@@ -24,8 +25,8 @@ __all__ = ["Criteria", "Tracking", "WorkflowInfo", "WorkflowPage"]
 _COLUMNS: Final = (
     "id, workflow_id, workflow_name, status, metadata, error_name, error_message, created_at, updated_at, completed_at"
 )
-_SCHEMA: Final = """
-    CREATE TABLE IF NOT EXISTS cf_agents_workflows (
+_SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS cf_agents_workflows (
         id TEXT PRIMARY KEY NOT NULL,
         workflow_id TEXT NOT NULL UNIQUE,
         workflow_name TEXT NOT NULL,
@@ -36,10 +37,10 @@ _SCHEMA: Final = """
         created_at INTEGER NOT NULL,
         updated_at INTEGER NOT NULL,
         completed_at INTEGER
-    );
-    CREATE INDEX IF NOT EXISTS idx_workflows_status ON cf_agents_workflows (status);
-    CREATE INDEX IF NOT EXISTS idx_workflows_name ON cf_agents_workflows (workflow_name)
-"""
+    )""",
+    "CREATE INDEX IF NOT EXISTS idx_workflows_status ON cf_agents_workflows (status)",
+    "CREATE INDEX IF NOT EXISTS idx_workflows_name ON cf_agents_workflows (workflow_name)",
+)
 _ENDED: Final = frozenset({"complete", "errored", "terminated"})
 _MOST: Final = 100
 
@@ -119,13 +120,11 @@ class Tracking:
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage, self._clock = storage, clock
-        self._has_table = False
+        self._table = Tables(storage.database, "cf_agents_workflows", *_SCHEMA)
 
     def add(self, id: str, workflow_id: str, workflow_name: str, metadata: Mapping[str, Any] | None) -> None:
         """Note that a workflow is started."""
-        if not self._has_table:
-            self._run(_SCHEMA)
-            self._has_table = True
+        self._table.make()
         now = self._now()
         self._run(
             "INSERT INTO cf_agents_workflows (id, workflow_id, workflow_name, status, metadata, created_at, updated_at)"
@@ -221,17 +220,11 @@ class Tracking:
         )
         return cast("list[tuple[str, int, int]]", rows)
 
-    def _exists(self) -> bool:
-        if not self._has_table and self._storage.database.exists:
-            found = self._run("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'cf_agents_workflows'")
-            self._has_table = bool(found)
-        return self._has_table
-
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._run(query, *values) if self._exists() else []
+        return self._run(query, *values) if self._table.exist else []
 
     def _write(self, query: str, *values: Any) -> int:
-        return self._storage.sql.exec(query, *values).rows_written if self._exists() else 0
+        return self._storage.sql.exec(query, *values).rows_written if self._table.exist else 0
 
     def _run(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._storage.sql.exec(query, *values).raw().to_array()

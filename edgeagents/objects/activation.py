@@ -11,11 +11,8 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-
-from asgiref.sync import sync_to_async
 
 from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset, StorageReset, StorageUnavailable
 from edgeagents.objects.context import ObjectContext
@@ -32,9 +29,10 @@ from edgeagents.objects.events import (
     SocketErrorEvent,
     StartEvent,
 )
-from edgeagents.objects.gates import InputGate, OutputGate, Turn, current_turn
+from edgeagents.objects.gates import InputGate, OutputGate, Section, Turn, current_turn, leave_section
+from edgeagents.objects.handler_thread import HandlerThread
 from edgeagents.objects.ids import Address
-from edgeagents.objects.rpc import copy_result, crossing_error, is_callable_name
+from edgeagents.objects.rpc import anothers_reset, copy_result, crossing_error, is_callable_name
 from edgeagents.objects.storage import Storage
 from edgeagents.own_errors import as_raised
 
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["Activation"]
 
 T = TypeVar("T")
+
+_LAST_SECONDS = 10
 
 
 class _Aborted(BaseException):
@@ -64,7 +64,7 @@ class Activation:
         self.instance: Any = None
         self.loop = asyncio.get_running_loop()
         self._thread_ident = threading.get_ident()
-        self._executor: ThreadPoolExecutor | None = None
+        self._thread: HandlerThread | None = None
         self.is_started = False
         self.is_stopping = False
         # In the order of their beginning: that of a set would be another one each time.
@@ -110,21 +110,20 @@ class Activation:
 
         Events wait from this call on, whenever the coroutine begins to run.
         """
-        turn = Turn(self.input, self._start())
-        self.input.close_at_once(turn)
-        return self._run_start(turn)
+        return self._run_start(self.input.close_at_once())
 
-    async def _run_start(self, turn: Turn) -> None:
+    async def _run_start(self, section: Section) -> None:
         limit = self._limit_section()
+        section.enter()
         try:
-            await turn
+            await Turn(self.input, self._start(), self)
         except asyncio.CancelledError:
             self.reset(self.failure or ObjectReset("The object's start was cancelled."))
         except BaseException as error:
             self.reset(crossing_error(error).with_traceback(None), cause=error)
         finally:
             limit.cancel()
-            self.input.reopen()
+            self.input.reopen(section)
 
     async def _start(self) -> None:
         self.instance = self.slot.directory.cls(self.ctx, self.slot.directory.env)
@@ -150,6 +149,7 @@ class Activation:
         self.failure = error
         self._leave(reason)
         self.output.fail(error)
+        self.input.give_up()
         current = asyncio.current_task()
         for task in tuple(self._tasks):
             if task is not current:
@@ -178,12 +178,21 @@ class Activation:
         return True
 
     async def stop(self) -> None:
-        """Leave memory because the runtime stops: background tasks are cancelled, what was written is kept."""
+        """Leave memory because the runtime stops: background tasks are cancelled, what was written is kept.
+
+        A handler in the object's thread, which nobody can cancel, is waited for. One that does not end in
+        ``_LAST_SECONDS`` counts as if the process had ended in its middle: nothing of it is kept.
+        """
         self.is_stopping = True
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
-            await asyncio.wait(tuple(self._tasks))
+            ending = asyncio.ensure_future(asyncio.wait(tuple(self._tasks)))
+            limit = self.world.clock.call_later(_LAST_SECONDS, ending.cancel)
+            await asyncio.wait((ending,))
+            limit.cancel()
+            if ending.cancelled():
+                self.reset(ObjectReset("The runtime stopped, and a handler had not come to its end."))
         if self.failure is None:
             try:
                 await self.output.flushed()
@@ -197,8 +206,8 @@ class Activation:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
+        if self._thread is not None:
+            self._thread.end()
         self.world.observer.object_left(self.id, reason)
 
     def _rest(self) -> None:
@@ -232,20 +241,21 @@ class Activation:
                 await self.input.enter()
             if self.failure is not None:
                 raise self.failure
-            result = await Turn(self.input, self._dispatch(event))
+            result = await Turn(self.input, self._dispatch(event), self)
             if not output.is_settled:
                 await output.flushed()
             return result
         except _Aborted as aborted:
             raised = self.failure or ObjectReset(str(aborted))
             raise raised from None
-        except asyncio.CancelledError:
-            if self.failure is None:
-                raise
-            raised = self.failure
-            raise raised from None
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             raised = error
+            if isinstance(error, asyncio.CancelledError):
+                if self.failure is not None:
+                    raised = self.failure
+                    raise raised from None
+                if task.cancelling():
+                    raise
             if error is self.failure:
                 raise
             try:
@@ -256,7 +266,7 @@ class Activation:
                     raise
                 raised = self.failure
                 raise raised from None
-            crossing = crossing_error(error)
+            crossing = anothers_reset(error) if isinstance(error, ObjectReset) else crossing_error(error)
             if crossing is error:
                 raise
             raise crossing from error
@@ -348,7 +358,10 @@ class Activation:
             if handler is not None:
                 takes_info = bool(inspect.signature(handler).parameters)
                 await self.invoke(handler, *((info,) if takes_info else ()))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = running_task(self.loop)
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise
             self.logger.error(
                 "%s: alarm() failed (retry %d)", self.slot.title, info.retry_count, exc_info=as_raised(error)
             )
@@ -393,7 +406,7 @@ class Activation:
         turn = current_turn.get()
         if turn is None:
             raise RuntimeError("invoke() was called outside an event of this object.")
-        await self.input.close_for(turn)
+        section = await self.input.close()
         output = self.output
         output.begin_handler(turn)
 
@@ -402,13 +415,12 @@ class Activation:
             return fn(*args, **kwargs)
 
         try:
-            if self._executor is None:
-                name = f"{self.slot.directory.class_name}-{str(self.id)[:8]}"
-                self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
-            result = await sync_to_async(run, thread_sensitive=False, executor=self._executor)()
+            if self._thread is None:
+                self._thread = HandlerThread(f"{self.slot.directory.class_name}-{str(self.id)[:8]}")
+            result = await self._thread.run(run)
         finally:
             output.end_handler()
-            self.input.reopen()
+            self.input.reopen(section)
         return await result if inspect.isawaitable(result) else result
 
     def block_concurrency_while(self, fn: Callable[[], Awaitable[T]]) -> Awaitable[T]:
@@ -433,14 +445,13 @@ class Activation:
 
     async def _alone(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Run ``fn`` while no other turn of the object runs."""
-        turn = current_turn.get()
-        if turn is None:
+        if current_turn.get() is None:
             raise RuntimeError("A critical section can only be entered from an event of its object.")
-        await self.input.close_for(turn)
+        section = await self.input.close()
         try:
             return await fn()
         finally:
-            self.input.reopen()
+            self.input.reopen(section)
 
     async def _alone_for_a_while(self, fn: Callable[[], Awaitable[T]]) -> T:
         limit = self._limit_section()
@@ -517,7 +528,8 @@ class Activation:
 
         async def run() -> T:
             try:
-                return await Turn(self.input, coroutine)
+                leave_section()
+                return await Turn(self.input, coroutine, self)
             except _Aborted as aborted:
                 raise self.failure or ObjectReset(str(aborted)) from None
 

@@ -116,8 +116,11 @@ class FolderStorage:
 
     def release(self, database: Database, *, discard: bool) -> None:
         if discard:
-            database.rollback()
-        database.close()
+            with database.seized():
+                database.rollback()
+                database.close()
+        else:
+            database.close()
         key = str(database.path)
         self._certain.pop(key, None)
         if database.is_certain and not discard:
@@ -164,7 +167,8 @@ class MemoryStorage:
 
     def release(self, database: Database, *, discard: bool) -> None:
         if discard:
-            database.rollback()
+            with database.seized():
+                database.rollback()
 
     def delete_facets(self, namespace: str, object_id: ObjectId, facets: tuple[str, ...] = ()) -> None:
         owner = (namespace, object_id)

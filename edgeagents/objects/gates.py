@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from functools import partial
@@ -28,30 +28,58 @@ from typing import Any, Literal, Protocol
 
 from edgeagents.objects.sqlite_session import CommitPutOff
 
-__all__ = ["Durability", "InputGate", "OutputGate", "Turn", "current_turn"]
+__all__ = [
+    "Durability",
+    "InputGate",
+    "OutputGate",
+    "Section",
+    "Turn",
+    "TurnOwner",
+    "current_turn",
+    "leave_section",
+    "unkept_writes",
+]
 
 Durability = Literal["full", "normal", "memory"]
 
 current_turn: ContextVar[Turn | None] = ContextVar("edgeagents_turn", default=None)
 
 
+class Section:
+    """A critical section: from its beginning to its end only what runs within it goes on."""
+
+    __slots__ = ("gate", "is_open", "outer")
+
+    def __init__(self, gate: InputGate, outer: Section | None) -> None:
+        self.gate, self.outer = gate, outer
+        self.is_open = True
+
+    def enter(self) -> None:
+        """What runs here, and the tasks that it starts, run within the section from now on."""
+        _current_section.set(self)
+
+
+_current_section: ContextVar[Section | None] = ContextVar("edgeagents_section", default=None)
+
+
 class InputGate:
-    """Lets events in, one after another in the order of their coming, unless a turn has the object for itself."""
+    """Lets events in, one after another in the order of their coming, unless a section has the object for itself."""
 
     def __init__(self) -> None:
-        self._owner: Turn | None = None
-        self._depth = 0
+        self.sections: list[Section] = []
+        """Those that are open, the innermost last."""
+        self._is_void = False
         self._arriving: deque[list[asyncio.Future[None]]] = deque()
         self._standing: deque[asyncio.Future[None]] = deque()
 
     @property
     def is_open(self) -> bool:
         """Whether an event that comes now may start at once."""
-        return self._depth == 0 and not self._arriving
+        return not self.sections and not self._arriving
 
-    def is_closed_to(self, turn: Turn) -> bool:
-        """Whether ``turn`` must stand still."""
-        return self._depth > 0 and self._owner is not turn
+    def is_closed_here(self) -> bool:
+        """Whether what runs here must stand still. Asked while there are sections."""
+        return self.sections[-1] is not self._section_here() and not self._is_void
 
     async def enter(self) -> None:
         """Return when the event whose turn it is may start."""
@@ -61,7 +89,7 @@ class InputGate:
         self._arriving.append(place)
         try:
             await place[0]
-            while self._depth:
+            while self.sections:
                 # An event before this one closed the gate again: keep the place in the queue.
                 place[0] = asyncio.get_running_loop().create_future()
                 await place[0]
@@ -69,47 +97,82 @@ class InputGate:
             self._arriving.remove(place)
             self._let_next_in()
 
-    async def close_for(self, turn: Turn) -> None:
-        """Give the object to ``turn`` alone. Each call needs one ``reopen``; calls of one turn nest."""
-        while self.is_closed_to(turn):
+    async def close(self) -> Section:
+        """Begin a section, within the one that this runs in, when no other is open. What awaits this is in it."""
+        while self.sections and self.is_closed_here():
             await self.stand()
-        self._owner = turn
-        self._depth += 1
+        section = self.close_at_once()
+        section.enter()
+        return section
 
-    def close_at_once(self, turn: Turn) -> None:
-        """The same for a turn that begins now, as in a constructor, where nothing else can have the object."""
-        self._owner = turn
-        self._depth += 1
+    def close_at_once(self) -> Section:
+        """Begin a section where nothing else can have the object. To be in it one has to ``enter`` it."""
+        section = Section(self, self._section_here())
+        self.sections.append(section)
+        return section
 
-    def reopen(self) -> None:
-        """End what one ``close_for`` began."""
-        self._depth -= 1
-        if self._depth:
-            return
-        self._owner = None
-        while self._standing:
-            _settle(self._standing.popleft())
+    def reopen(self, section: Section) -> None:
+        """End a section."""
+        section.is_open = False
+        self.sections.remove(section)
+        if _current_section.get() is section:
+            _current_section.set(section.outer)
+        self._let_standing_go_on()
         self._let_next_in()
 
+    def give_up(self) -> None:
+        """The object is no more: what stands still shall come to its end."""
+        self._is_void = True
+        self._let_standing_go_on()
+
     async def stand(self) -> None:
-        """Wait until the gate is opened the next time."""
+        """Wait until a section ends."""
         future = asyncio.get_running_loop().create_future()
         self._standing.append(future)
         await future
 
+    def _section_here(self) -> Section | None:
+        section = _current_section.get()
+        while section is not None and not (section.is_open and section.gate is self):
+            # Of another object, which called this one; or left, and what it has started goes on.
+            section = section.outer
+        return section
+
+    def _let_standing_go_on(self) -> None:
+        standing, self._standing = self._standing, deque()
+        for future in standing:
+            _settle(future)
+
     def _let_next_in(self) -> None:
         # The first stays in the queue until it runs again, so that nobody who comes meanwhile overtakes it.
-        if self._arriving and not self._depth:
+        if self._arriving and not self.sections:
             _settle(self._arriving[0][0])
 
 
+class TurnOwner(Protocol):
+    """What is known of the object whose turn it is."""
+
+    output: OutputGate
+    failure: BaseException | None
+    """Why it has left memory, if it has."""
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+        """Run ``coroutine`` as a turn of the object's own."""
+        ...
+
+
 class Turn:
-    """Awaitable that runs ``coroutine`` and stands still while another turn has the object for itself."""
+    """Awaitable that runs ``coroutine`` and stands still while a section that it is not in has the object.
 
-    __slots__ = ("_coroutine", "_gate", "at_end")
+    That holds for errors too, such as that it was cancelled: it hears of them when it goes on.
+    """
 
-    def __init__(self, gate: InputGate, coroutine: Coroutine[Any, Any, Any]) -> None:
+    __slots__ = ("_coroutine", "_gate", "at_end", "owner")
+
+    def __init__(self, gate: InputGate, coroutine: Coroutine[Any, Any, Any], owner: TurnOwner | None = None) -> None:
         self._gate, self._coroutine = gate, coroutine
+        self.owner = owner
+        """The object whose turn it is."""
         self.at_end: Callable[[Turn], Exception | None] | None = None
         """Called at its end. What it returns is raised if the code has raised nothing itself."""
 
@@ -124,11 +187,13 @@ class Turn:
         error: BaseException | None = None
         try:
             while True:
-                try:
-                    while error is None and gate.is_closed_to(self):
+                while gate.sections and gate.is_closed_here():
+                    try:
                         yield from gate.stand().__await__()
-                except BaseException as raised:
-                    error = raised
+                    except GeneratorExit:
+                        raise
+                    except BaseException as raised:
+                        error = raised
                 try:
                     if error is None:
                         waits_for = coroutine.send(None)
@@ -141,6 +206,8 @@ class Turn:
                     return stop.value
                 try:
                     yield waits_for
+                except GeneratorExit:
+                    raise
                 except BaseException as raised:
                     error = raised
         finally:
@@ -215,6 +282,11 @@ class OutputGate:
     def is_clear(self) -> bool:
         """Whether everything written so far is kept."""
         return not self._written and self._kept == self._commits
+
+    @property
+    def is_at_home(self) -> bool:
+        """Whether the caller is in the thread of the object's event loop."""
+        return threading.get_ident() == self._thread
 
     @property
     def is_settled(self) -> bool:
@@ -405,6 +477,22 @@ class OutputGate:
         self._kept = upto
         while self._waiting and self._waiting[0][0] <= upto:
             self._waiting.popleft()[1]()
+
+
+def leave_section() -> None:
+    """What runs here, and the tasks that it starts, are in no section from now on."""
+    _current_section.set(None)
+
+
+def unkept_writes() -> Awaitable[None] | None:
+    """Return what a call has to wait for before it leaves the object whose turn runs here: that what the object has
+    written is kept, so that nobody acts on what a crash could undo. None when there is nothing to wait for.
+    """
+    turn = current_turn.get()
+    if turn is None or turn.owner is None:
+        return None
+    output = turn.owner.output
+    return None if output.is_settled or not output.is_at_home else output.flushed()
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -233,8 +233,9 @@ class Slot:
         """See ``SocketOwner``."""
         pair = self.auto_response
         if pair is not None and message == pair.request:
-            socket.auto_response_at = self.directory.world.clock.now()
-            socket.send(pair.response)
+            if socket.ready_state == WebSocket.OPEN:
+                socket.auto_response_at = self.directory.world.clock.now()
+                socket.send(pair.response)
             return None
         task = self.begin(MessageEvent(socket, message))
         if task.done():

@@ -25,7 +25,7 @@ from edgeagents.objects.clock import Clock
 from edgeagents.objects.events import CallEvent, Event, FetchEvent, StartEvent
 from edgeagents.objects.facet_slot import FacetSlot
 from edgeagents.objects.facets import FacetStartup
-from edgeagents.objects.gates import Durability
+from edgeagents.objects.gates import Durability, unkept_writes
 from edgeagents.objects.hibernation import Slot
 from edgeagents.objects.home_loop import HomeLoop
 from edgeagents.objects.ids import Address, ObjectId, id_from_name, id_from_string, unique_id
@@ -311,10 +311,14 @@ class Stub(Generic[T]):
         return await self._call(f"{part}:{method}", *args, **kwargs)
 
     async def _send(self, event: Event) -> Any:
+        unkept = unkept_writes()
+        if unkept is not None:
+            await unkept
         if self._broken is not None:
             raise self._broken
         try:
             return await self._deliver(self._address, event, self._props)
         except ObjectReset as error:
-            self._broken = error
+            if not error.remote:
+                self._broken = error
             raise

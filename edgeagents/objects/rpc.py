@@ -6,6 +6,7 @@ async generator are handed over. Errors cross as ``RemoteError``.
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from collections.abc import AsyncIterator, Collection, Mapping
 from functools import cache
@@ -18,6 +19,7 @@ from edgeagents.objects.values import clone
 __all__ = [
     "HandedOver",
     "UnknownClass",
+    "anothers_reset",
     "copy_arguments",
     "copy_result",
     "crossing_error",
@@ -83,10 +85,24 @@ def crossing_error(error: BaseException) -> BaseException:
     """
     if isinstance(error, EdgeAgentsError):
         return error
+    if isinstance(error, asyncio.CancelledError):
+        return RemoteError("The object's code awaited something that was cancelled.", "CancelledError")
     if not isinstance(error, Exception):
         return ObjectReset(f"The object stopped while it handled the call: {type(error).__name__}.")
     kind = next(kind for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind)
     return remote_error(kind, _text(error), type(error).__name__)
+
+
+def anothers_reset(error: ObjectReset) -> ObjectReset:
+    """Return what the caller of an object sees when the object's code has met the reset of another one.
+
+    It is ``remote``: the object itself was not reset, so the caller's stub goes on.
+    """
+    # Not by its __init__, which takes other arguments than it keeps.
+    crossing = type(error).__new__(type(error), *error.args)
+    crossing.args = error.args
+    vars(crossing).update(vars(error), remote=True)
+    return crossing
 
 
 def remote_error(kind: type[Exception], text: str, type_name: str) -> RemoteError:

@@ -15,7 +15,8 @@ of it would drop SQLite's locks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Database"]
 
+_PATIENCE: Final = 0.005
 _NOBODY_LISTENS: Final = DatabaseEvents()
 
 _SET_UP: Final = (f"PRAGMA foreign_keys = ON {MARK}", f"PRAGMA temp_store = MEMORY {MARK}")
@@ -279,6 +281,16 @@ class Database(Session):
         driver = self.open_driver
         if driver is not None:
             driver.interrupt()
+
+    @contextmanager
+    def seized(self) -> Generator[None]:
+        """Have the connection for oneself. A thread that runs a statement is interrupted in it, and not waited for."""
+        while not self.lock.acquire(timeout=_PATIENCE):
+            self.interrupt()
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     def suspend(self) -> bool:
         """Close the file until it is needed again, unless something depends on its being open; return whether it is

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from edgeagents.errors import WebSocketClosed, WebSocketError
 from edgeagents.http import Identity
 from edgeagents.objects.clock import TimerHandle
+from edgeagents.objects.gates import TurnOwner, current_turn
 from edgeagents.objects.values import decode, encode
 
 __all__ = [
@@ -122,6 +123,7 @@ class WebSocket:
         "_attachment",
         "_attachment_bytes",
         "_early",
+        "_holder",
         "_inbox",
         "_listeners",
         "_on_end",
@@ -155,6 +157,7 @@ class WebSocket:
         self._attachment: bytes | None = None
         self._attachment_bytes = _ATTACHMENT_BYTES
         self._owner: SocketOwner | None = None
+        self._holder: TurnOwner | None = None
         self._release: Callable[..., None] | None = None
         self._on_end: Callable[[], object] | None = None
         self._sink: WebSocketSink | None = None
@@ -175,6 +178,8 @@ class WebSocket:
         if self._early is None:
             raise WebSocketError("This WebSocket was accepted already.")
         self._inbox = asyncio.Queue()
+        turn = current_turn.get()
+        self._holder = None if turn is None else turn.owner
         self._hand_over_early()
 
     def send(self, message: str | bytes | bytearray | memoryview) -> None:
@@ -337,7 +342,7 @@ class WebSocket:
             return self._until_room(len(self._early))
         if self._inbox is not None:
             if self._listeners is not None and "message" in self._listeners:
-                _call(self._listeners["message"], message)
+                self._tell(self._listeners["message"], message)
             else:
                 self._inbox.put_nowait(("message", message))
                 return self._until_room(self._inbox.qsize())
@@ -368,7 +373,14 @@ class WebSocket:
         if self._inbox is not None:
             self._inbox.put_nowait(("close", code, reason, was_clean))
         if self._listeners is not None:
-            _call(self._listeners.get("close", ()), WebSocketClosed(code, reason, was_clean))
+            self._tell(self._listeners.get("close", ()), WebSocketClosed(code, reason, was_clean))
+
+    def _tell(self, listeners: list[Callable[[Any], object]] | tuple[()], value: object) -> None:
+        if self._holder is None:
+            _call(listeners, value)
+        elif listeners and self._holder.failure is None:
+            # They are code of the object that has accepted this end, which may be in a critical section.
+            self._holder.spawn(_call_in_turn(tuple(listeners), value), name="a listener of a WebSocket")
 
 
 _running: set[asyncio.Future[Any]] = set()
@@ -381,6 +393,12 @@ def _call(listeners: list[Callable[[Any], object]] | tuple[()], value: object) -
             task = asyncio.ensure_future(result)
             _running.add(task)
             task.add_done_callback(_running.discard)
+
+
+async def _call_in_turn(listeners: tuple[Callable[[Any], object], ...], value: object) -> None:
+    for result in [listener(value) for listener in listeners]:
+        if inspect.isawaitable(result):
+            await result
 
 
 def web_socket_pair() -> tuple[WebSocket, WebSocket]:

@@ -76,19 +76,26 @@ def writes_of_sync_handlers_are_torn_apart() -> None:
 @mutation
 def the_input_gate_is_always_open() -> None:
     gates.InputGate.is_open = property(lambda self: True)  # type: ignore[assignment, method-assign]
-    gates.InputGate.is_closed_to = lambda self, turn: False  # type: ignore[method-assign]
+    gates.InputGate.is_closed_here = lambda self: False  # type: ignore[method-assign]
 
 
 @mutation
 def events_enter_during_the_start() -> None:
-    gates.InputGate.close_at_once = lambda self, turn: setattr(self, "_depth", 1) or setattr(self, "_depth", 0)  # type: ignore[method-assign]
+    close_at_once = gates.InputGate.close_at_once
+
+    def close_and_open(self: Any) -> Any:
+        section = close_at_once(self)
+        self.sections.clear()
+        return section
+
+    gates.InputGate.close_at_once = close_and_open  # type: ignore[method-assign]
     gates.InputGate.reopen = _tolerant(gates.InputGate.reopen)  # type: ignore[method-assign]
 
 
 def _tolerant(reopen: Any) -> Any:
-    def tolerant(self: Any) -> None:
-        if self._depth:
-            reopen(self)
+    def tolerant(self: Any, section: Any) -> None:
+        if section in self.sections:
+            reopen(self, section)
 
     return tolerant
 

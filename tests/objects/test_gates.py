@@ -243,8 +243,7 @@ async def test_what_a_sync_handler_writes_is_not_torn_apart_by_others_who_wait(g
 
 async def test_events_wait_for_a_critical_section_and_enter_in_order():
     gate, order = InputGate(), []
-    section = Turn(gate, nothing())
-    await gate.close_for(section)
+    section = gate.close_at_once()
 
     async def event(name: str) -> None:
         await gate.enter()
@@ -253,29 +252,27 @@ async def test_events_wait_for_a_critical_section_and_enter_in_order():
     tasks = [asyncio.ensure_future(event(name)) for name in "abc"]
     await settle()
     assert order == []
-    gate.reopen()
+    gate.reopen(section)
     late = asyncio.ensure_future(event("d"))
-    await asyncio.gather(*tasks, late, _run(section))
+    await asyncio.gather(*tasks, late)
     assert order == ["a", "b", "c", "d"]
 
 
 async def test_an_event_that_closes_the_gate_holds_those_behind_it():
     gate, order = InputGate(), []
-    first_section = Turn(gate, nothing())
-    await gate.close_for(first_section)
+    first = gate.close_at_once()
     release = asyncio.Event()
 
     async def closer() -> None:
         await gate.enter()
 
         async def body() -> None:
-            await gate.close_for(turn)
+            section = await gate.close()
             order.append("closed")
             await release.wait()
-            gate.reopen()
+            gate.reopen(section)
 
-        turn = Turn(gate, body())
-        await turn
+        await Turn(gate, body())
 
     async def event() -> None:
         await gate.enter()
@@ -283,11 +280,11 @@ async def test_an_event_that_closes_the_gate_holds_those_behind_it():
 
     tasks = [asyncio.ensure_future(closer()), asyncio.ensure_future(event())]
     await settle()
-    gate.reopen()
+    gate.reopen(first)
     await settle()
     assert order == ["closed"]
     release.set()
-    await asyncio.gather(*tasks, _run(first_section))
+    await asyncio.gather(*tasks)
     assert order == ["closed", "event"]
 
 
@@ -301,13 +298,103 @@ async def test_a_turn_stands_still_while_another_has_the_object():
 
     task = asyncio.ensure_future(_run(Turn(gate, worker())))
     await asyncio.sleep(0)
-    other = Turn(gate, nothing())
-    gate.close_at_once(other)
+    section = gate.close_at_once()
     await settle()
     assert order == [0]
-    gate.reopen()
-    await asyncio.gather(task, _run(other))
+    gate.reopen(section)
+    await task
     assert order == [0, 1, 2]
+
+
+async def test_a_turn_hears_of_an_error_when_the_object_is_its_own_again():
+    gate, order = InputGate(), []
+    broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def worker() -> None:
+        try:
+            await broken
+        except ValueError:
+            order.append("error")
+
+    task = asyncio.ensure_future(_run(Turn(gate, worker())))
+    await asyncio.sleep(0)
+    section = gate.close_at_once()
+    broken.set_exception(ValueError("it broke"))
+    await settle()
+    order.append("section ends")
+    gate.reopen(section)
+    await task
+    assert order == ["section ends", "error"]
+
+
+async def test_a_turn_hears_that_it_is_cancelled_when_the_object_is_its_own_again():
+    gate, order = InputGate(), []
+
+    async def worker() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("cleaned up")
+
+    task = asyncio.ensure_future(_run(Turn(gate, worker())))
+    await asyncio.sleep(0)
+    section = gate.close_at_once()
+    task.cancel()
+    await settle()
+    assert order == []
+    gate.reopen(section)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert order == ["cleaned up"]
+
+
+async def test_turns_of_an_object_that_is_no_more_come_to_their_end():
+    gate = InputGate()
+    task = asyncio.ensure_future(_run(Turn(gate, asyncio.Event().wait())))
+    await asyncio.sleep(0)
+    gate.close_at_once()
+    gate.give_up()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_sections_of_one_turn_run_one_after_another():
+    gate, order = InputGate(), []
+
+    async def section(name: str) -> None:
+        mine = await gate.close()
+        order.append(f"{name} begins")
+        await asyncio.sleep(0)
+        order.append(f"{name} ends")
+        gate.reopen(mine)
+
+    async def body() -> None:
+        await asyncio.gather(section("a"), section("b"))
+
+    await Turn(gate, body())
+    assert order == ["a begins", "a ends", "b begins", "b ends"]
+
+
+async def test_a_section_within_another_holds_back_what_runs_beside_it():
+    gate, order = InputGate(), []
+
+    async def inner() -> None:
+        mine = await gate.close()
+        order.append("inner begins")
+        await asyncio.sleep(0)
+        order.append("inner ends")
+        gate.reopen(mine)
+
+    async def body() -> None:
+        mine = await gate.close()
+        await asyncio.gather(inner(), inner())
+        order.append("outer ends")
+        gate.reopen(mine)
+
+    await Turn(gate, body())
+    assert order == [*["inner begins", "inner ends"] * 2, "outer ends"]
+    assert gate.is_open
 
 
 async def test_a_turn_passes_cancellation_and_results():

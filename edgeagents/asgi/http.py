@@ -96,13 +96,15 @@ async def _send_response(
 
 
 def _may_have_body(response: Response, request: Request) -> bool:
-    return request.method != "HEAD" and response.status not in (204, 304)
+    return request.method != "HEAD" and response.status not in (204, 205, 304)
 
 
 def _head(response: Response, request: Request) -> list[tuple[bytes, bytes]]:
     if response.status in (204, 304):
         # A server that counts what it sends would wait for a body of this length.
         return head_fields(response, _LENGTH)
+    if response.status == 205:
+        return [*head_fields(response, _LENGTH), (b"content-length", b"0")]
     if not response.is_streaming:
         body = response.body
         assert body is None or isinstance(body, bytes)

@@ -25,7 +25,7 @@ from edgeagents.http.forms import FormData, read_form
 from edgeagents.http.identity import Identity
 from edgeagents.http.json_values import is_too_deep
 
-__all__ = ["HeadersInit", "Request"]
+__all__ = ["HeadersInit", "Request", "percent_encoded"]
 
 HeadersInit = Headers | Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
@@ -331,9 +331,13 @@ class Request:
         return f"<Request {self.method} {self.url.partition('?')[0]}>"
 
 
+def percent_encoded(url: str) -> str:
+    """Return ``url`` with all percent-encoded that none may hold."""
+    return _NOT_IN_A_URL.sub(_percent, url) if _NOT_IN_A_URL.search(url) else url
+
+
 def _absolute(url: str) -> str:
-    if _NOT_IN_A_URL.search(url):
-        url = _NOT_IN_A_URL.sub(_percent, url)
+    url = percent_encoded(url)
     if _HAS_SCHEME.match(url):
         return url
     return f"{_DEFAULT_ORIGIN}{url}" if url.startswith("/") else f"{_DEFAULT_ORIGIN}/{url}"

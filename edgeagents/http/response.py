@@ -16,7 +16,7 @@ from edgeagents.http.closing import close
 from edgeagents.http.conditions import NO_SUCH_PART, failed_condition, wanted_part
 from edgeagents.http.header_fields import FIELD_NAMES, check_cookie, check_value
 from edgeagents.http.json_values import write_json
-from edgeagents.http.request import HeadersInit, Request
+from edgeagents.http.request import HeadersInit, Request, percent_encoded
 from edgeagents.http.server_sent_events import ServerSentEvent
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ class Response:
 
     @classmethod
     def redirect(cls, url: str, status: int = 302) -> Response:
-        """Send the client to ``url``."""
+        """Send the client to ``url``, in which what no URL may hold is percent-encoded."""
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"{status} is not the status of a redirect.")
-        return cls(status=status, headers={"location": url})
+        return cls(status=status, headers={"location": percent_encoded(url)})
 
     @classmethod
     def event_stream(

@@ -513,6 +513,17 @@ class TestStreams:
         assert "content-length" not in headers
         assert await call.rest() == b""
 
+    @pytest.mark.parametrize("body", ["x", ["x"]])
+    async def test_the_answer_that_resets_a_form_is_empty(self, exchange, body: Any):
+        async def handle(request: Request) -> Response:
+            return Response(body, status=205, headers={"content-length": "1"})
+
+        call = await exchange(handle).send()
+        status, headers = await call.start()
+
+        assert (status, headers["content-length"]) == (205, "0")
+        assert await call.rest() == b""
+
     async def test_framing_belongs_to_the_server(self, exchange, caplog):
         caplog.set_level(logging.DEBUG, "edgeagents.asgi")
 

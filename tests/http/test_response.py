@@ -99,6 +99,18 @@ def test_redirect():
         Response.redirect("/there", 200)
 
 
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("/ä b?q=日", "/%C3%A4%20b?q=%E6%97%A5"),
+        ("/%C3%A4#a", "/%C3%A4#a"),
+        ("/a\r\nset-cookie: b=c", "/a%0D%0Aset-cookie:%20b=c"),
+    ],
+)
+def test_a_redirect_leads_to_a_url(url: str, location: str):
+    assert Response.redirect(url).headers["location"] == location
+
+
 async def test_an_async_generator_is_streamed_and_closed():
     steps: list[str] = []
 

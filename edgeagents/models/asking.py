@@ -31,6 +31,9 @@ __all__ = ["Aborted", "ask", "retry_delay", "unless_aborted"]
 
 T = TypeVar("T")
 
+MOST_CALLS = 20
+"""How often a provider is called for one answer, though it got a little further each time: somebody pays for each."""
+
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_WAIT_SECONDS = 60.0
 
@@ -93,11 +96,13 @@ async def ask(
     """Yield what the provider says.
 
     It is asked again when it fails before its first part, up to ``max_retries`` times in a row; and when it fails after
-    some text, if it can go on after that. Raises ``ModelError`` when that is of no use, and ``Aborted``.
+    some text, if it can go on after that, 20 times in all. Raises ``ModelError`` when that is of no use, and
+    ``Aborted``.
     """
-    failures = 0
+    failures = calls = 0
     answer = _Answer()
     while True:
+        calls += 1
         stream: AsyncIterator[Part] = aiter(model.provider.stream(request, env=env, signal=signal))
         said = answer.length
         try:
@@ -109,7 +114,8 @@ async def ask(
         except ModelError as error:
             failures = 1 if answer.length > said else failures + 1
             can_go_on = not answer.has_begun or (answer.is_text and model.can_continue)
-            delay = retry_delay(error, failures) if can_go_on and failures <= max_retries else None
+            may_ask = can_go_on and failures <= max_retries and calls < MOST_CALLS
+            delay = retry_delay(error, failures) if may_ask else None
             if delay is None:
                 raise
             _log.info("The model %s is asked again in %s s: %s", model.name, delay, error)

@@ -71,6 +71,14 @@ async def test_it_may_be_cut_as_often_as_it_gets_on():
     assert provider.requests[-1].prefix == "0 1 2 3 4 5 6 7 8 "
 
 
+async def test_it_is_not_paid_for_without_end():
+    scripts = [[TextDelta("t", f"{i} "), CUT] for i in range(40)]
+    provider = ScriptedProvider(*scripts, continues=True)
+    parts = await read(provider)
+    assert isinstance(parts[-1], ErrorPart)
+    assert len(provider.requests) == 20
+
+
 async def test_one_that_gets_no_further_is_given_up():
     provider = ScriptedProvider([TextDelta("t", "one"), CUT], [CUT], [CUT], [CUT], continues=True)
     parts = await read(provider)

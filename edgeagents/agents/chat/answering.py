@@ -263,6 +263,9 @@ class Answering:
         elif signal.aborted:
             ending = _Ending("aborted")
         elif watch.has_stalled:
+            if model is not None:
+                # Another takes its place: it must not go on to call tools beside that one.
+                model.turn.abort("Nothing came of it for too long.")
             return await self._stalled(turn, live, watch)
         else:
             raise asyncio.CancelledError

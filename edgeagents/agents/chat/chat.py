@@ -217,8 +217,7 @@ class Chat(Capability):
             client_tools=request.client_tools,
             message_ids=trailing_user_ids(request.messages) or (),
         )
-        if request.trigger == "submit-message":
-            turn.admission = self._admit()
+        turn.admission = self._admit(request.trigger)
         if turn.admission.is_dropped:
             if connection is not None:
                 # What the client shows already must disappear again.
@@ -239,9 +238,11 @@ class Chat(Capability):
         self._accept(turn)
         return turn
 
-    def _admit(self) -> Admission:
+    def _admit(self, trigger: protocol.Trigger) -> Admission:
         if len(self._queue.all()) >= MOST_TURNS:
             return Admission(is_dropped=True)
+        if trigger != "submit-message":
+            return Admission()
         concurrency = read_concurrency(self.host.find("message_concurrency") or "queue")
         admission = self._policy.admit(
             concurrency, is_busy=self._queue.count() > 0, now=self.host.ctx.clock.monotonic()

@@ -1,7 +1,7 @@
 """Answers to tools that come from clients: results of their own tools, and decisions on calls that need one.
 
 An answer may come before the call is known, while the reply that makes it is still on its way: then it is tried again
-for a moment. Answers take effect in the order in which they came; the first one to a call counts.
+for a moment. Answers to one call take effect in the order in which they came; the first one counts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from edgeagents.agents.chat import protocol
 from edgeagents.agents.chat.audience import Audience
@@ -21,12 +21,20 @@ from edgeagents.objects.clock import Clock
 
 __all__ = ["Change", "ToolAnswers"]
 
-TRIES = 10
 SECONDS_BETWEEN = 0.1
+PATIENCE_SECONDS = 1.0
 MOST_EARLY = 256
 
 Change: TypeAlias = Callable[[UIMessage], UIMessage | None]
 """Gives a message its new form, or None when the answer changes nothing."""
+
+
+class _Early(NamedTuple):
+    """An answer that waits for its call, and until when."""
+
+    tool_call_id: str
+    change: Change
+    until: float
 
 
 class ToolAnswers:
@@ -48,7 +56,7 @@ class ToolAnswers:
         self._clock, self._spawn = clock, spawn
         self._transcript, self._audience = transcript, audience
         self._live, self._settled = live, settled
-        self._early: deque[tuple[str, Change]] = deque()
+        self._early: deque[_Early] = deque()
         self._round = 0
 
     @property
@@ -58,11 +66,12 @@ class ToolAnswers:
 
     def take(self, tool_call_id: str, change: Change) -> None:
         """Take an answer to a call."""
-        if not self._early and self._apply(tool_call_id, change):
+        # One that waits for another call holds up nobody: who makes calls up would stop the conversation.
+        if not any(early.tool_call_id == tool_call_id for early in self._early) and self._apply(tool_call_id, change):
             return
         if len(self._early) >= MOST_EARLY:
             return
-        self._early.append((tool_call_id, change))
+        self._early.append(_Early(tool_call_id, change, self._clock.monotonic() + PATIENCE_SECONDS))
         if len(self._early) == 1:
             self._spawn(self._try_again(self._round), name="chat tool answers")
 
@@ -73,15 +82,14 @@ class ToolAnswers:
 
     async def _try_again(self, round: int) -> None:
         while self._early:
-            tool_call_id, change = self._early[0]
-            for _ in range(TRIES):
-                if self._apply(tool_call_id, change):
-                    break
-                await self._clock.sleep(SECONDS_BETWEEN)
-                if self._round != round:
-                    return
-            # Given up or done, the next one's turn comes either way.
-            self._early.popleft()
+            await self._clock.sleep(SECONDS_BETWEEN)
+            if self._round != round:
+                return
+            now = self._clock.monotonic()
+            # Read anew each time: an answer may bring others, which are put at the end.
+            for early in list(self._early):
+                if self._apply(early.tool_call_id, early.change) or now >= early.until:
+                    self._early.remove(early)
         self._settled()
 
     def _apply(self, tool_call_id: str, change: Change) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from edgeagents import AIChatAgent, callable
 from edgeagents.agents import Debounce
+from edgeagents.agents.chat import chat
 from edgeagents.agents.chat.concurrency import merge_user_messages, read_concurrency
 from edgeagents.errors import ConfigError
 from edgeagents.runtime import Runtime
@@ -157,6 +158,18 @@ async def test_a_turn_that_is_asked_for_again_is_never_dropped(runtime: Runtime)
     await heard(a)
     ask(a, "r2", user("u1", "q1"), trigger="regenerate-message")
     assert await let_all_run(a) == {"r1": "completed", "r2": "completed"}
+
+
+@pytest.mark.parametrize("trigger", ["submit-message", "regenerate-message"])
+async def test_only_so_many_turns_wait_whatever_they_are_asked_for(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, trigger: str
+) -> None:
+    monkeypatch.setattr(chat, "MOST_TURNS", 2)
+    a = await tab(runtime, "A")
+    for number in range(4):
+        ask(a, f"r{number}", user("u1"), trigger=trigger)
+    ends = [frame for frame in await heard(a) if frame["type"] == RESPONSE]
+    assert [(frame["id"], frame["outcome"]) for frame in ends] == [("r2", "skipped"), ("r3", "skipped")]
 
 
 async def test_a_turn_that_waits_is_stopped_before_it_begins(runtime: Runtime) -> None:

@@ -223,6 +223,19 @@ async def test_a_decision_is_told_to_all_and_the_turn_goes_on(
     assert text_of(await heard(b)) == "after tool None for A"
 
 
+async def test_answers_to_calls_that_nobody_made_hold_up_no_other(runtime: Runtime, clock: ManualClock) -> None:
+    a, b = await tab(runtime, "A"), await tab(runtime, "B")
+    ask(a, "t1", user("u1", "getLoc"))
+    await hear_turn(a, "t1")
+    await hear_turn(b, "t1")
+    for number in range(50):
+        answer(b, f"made-up-{number}", autoContinue=False)
+    answer(a)
+    assert types(await heard(b)) == ["message_updated"]
+    await clock.advance(1.2)
+    assert text_of(await heard(b)) == "after tool None for A"
+
+
 class Asking(Bot):
     async def call(self, *names: str) -> AsyncIterator[Any]:
         async for chunk in super().call(*names):

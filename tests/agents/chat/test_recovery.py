@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeagents import AIChatAgent, ChatOptions
+from edgeagents import AIChatAgent, ChatOptions, callable
 from edgeagents.agents import ChatRecovery, RecoveryLimits
 from edgeagents.models import TextDelta
 from edgeagents.runtime import Runtime
@@ -17,6 +17,7 @@ from edgeagents.testing import ManualClock, agent_runtime, connect, settle
 from tests.agents.chat.talk import (
     RESPONSE,
     ask,
+    call,
     chunks,
     hear_turn,
     hear_until,
@@ -348,6 +349,33 @@ async def test_a_stalled_reply_is_taken_up(tmp_path: Path) -> None:
 
 class Stalling(Bot):
     chat_stream_stall_timeout_ms = 1000
+
+
+async def test_a_model_that_stalled_is_stopped_when_another_takes_its_place(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with server(Slow, tmp_path, clock=clock) as running:
+        a = await tab(running, "A", "/agents/slow/x")
+        ask(a, "r1", user("u1"))
+        await heard(a)
+        await clock.advance(1.5)
+        await heard(a)
+        states = (await call(running, "states", path="/agents/slow/x"))["result"]
+        assert states == ["streaming", "completed"]
+
+
+class Slow(AIChatAgent):
+    """Asks a model that says a word in ten minutes."""
+
+    chat_stream_stall_timeout_ms = 1000
+
+    async def on_chat_message(self) -> Any:
+        return self.stream_text(
+            model="offline:echo", prompt="hi", provider_options={"offline": {"pause_ms": 600_000, "words": 5}}
+        )
+
+    @callable()
+    async def states(self) -> list[str]:
+        return [each.state for each in self.streams.list(tag="turn")]
 
 
 async def test_a_turn_that_is_taken_up_is_stopped_under_the_request_that_the_client_knows(tmp_path: Path) -> None:

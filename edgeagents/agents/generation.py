@@ -206,6 +206,7 @@ class Generation:
         max_output_tokens: int | None = None,
         stop_sequences: Sequence[str] = (),
         seed: int | None = None,
+        max_retries: int = 2,
         abort_signal: AbortSignal | None = None,
         headers: Mapping[str, str] | None = None,
         provider_options: Mapping[str, Mapping[str, Json]] | None = None,
@@ -237,6 +238,7 @@ class Generation:
             max_output_tokens=max_output_tokens,
             stop_sequences=stop_sequences,
             seed=seed,
+            max_retries=max_retries,
             headers=headers,
             provider_options=provider_options,
             models=self._models,
@@ -491,6 +493,7 @@ class Generation:
             "max_output_tokens": settings.max_output_tokens,
             "stop_sequences": list(settings.stop_sequences),
             "seed": settings.seed,
+            "max_retries": settings.max_retries,
             "provider_options": settings.provider_options,
             "max_steps": min((s.count for s in turn.stop_when if isinstance(s, StepCountIs)), default=None),
             "stop_after": [s.tool_name for s in turn.stop_when if isinstance(s, HasToolCall)],
@@ -511,6 +514,7 @@ class Generation:
             max_output_tokens=request["max_output_tokens"],
             stop_sequences=tuple(request["stop_sequences"]),
             seed=request["seed"],
+            max_retries=request.get("max_retries", 2),
             provider_options=request["provider_options"],
         )
         # A condition that was a function is gone: without a number of steps the turn ends with the step it is in.

@@ -502,3 +502,11 @@ async def test_a_turn_may_be_stopped_from_within(database: Database) -> None:
     server.models.add(Interrupting(lambda: server.generation.stop("s")))
     stream = server.ask(model="interrupting:m")
     assert isinstance((await parts_of(stream))[-1], AbortPart)
+
+
+async def test_how_often_a_model_is_asked_again_is_the_program_s_to_say(database: Database) -> None:
+    provider = ScriptedProvider([ModelError("busy", retryable=True)], said("never"))
+    server = await Server(database, provider).start()
+    stream = server.ask(max_retries=0, on_error=lambda part: None)
+    assert (await parts_of(stream))[-1] == ErrorPart("busy", retryable=True)
+    assert len(provider.requests) == 1

@@ -41,7 +41,11 @@ def convert_to_model_messages(
     yet stands without an answer, and only at the end of the conversation, where it can still be made.
 
     Left out too: step marks, sources, calls that the provider answered by itself, and ``data-...`` parts unless
-    ``convert_data_part`` makes something of them. Raises ValueError for a role that no browser has.
+    ``convert_data_part`` makes something of them.
+
+    What stands in the messages is believed: a call that they say was allowed is made by ``stream_text``. Give it a
+    conversation that the server keeps, as an ``AIChatAgent`` does, and not one that a browser sent. Raises ValueError
+    for a role that no browser has.
     """
     messages = list(ui_messages)
     found: list[Message] = []

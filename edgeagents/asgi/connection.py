@@ -85,6 +85,8 @@ class WebSocketConnection:
         finally:
             self._settings.connections.discard(self)
             self._is_gone = True
+            if self._writing is not None:
+                self._writing.close()
             self._tell(*(self._close_frame or (LOST, "")), was_clean=False)
             # Not waited for: receive() may never return.
             if self._reader is not None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
+import warnings
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from edgeagents.asgi.settings import Settings
 from edgeagents.asgi.websocket import serve_websocket
 from edgeagents.errors import BadRequest, WebSocketClosed
 from edgeagents.http import Request, Response
@@ -487,6 +491,33 @@ class TestSlowReaders:
         await clock.advance(5)
 
         assert await stuck.exchange.done() is True
+
+    async def test_a_stalled_reader_whose_task_the_server_cancels_leaves_nothing_behind(self):
+        rooms, stuck, received = [Room()], asyncio.Event(), asyncio.Queue[dict[str, Any]]()
+        received.put_nowait({"type": "websocket.connect"})
+
+        async def send(message: Any) -> None:
+            if message["type"] == "websocket.send":
+                stuck.set()
+                await asyncio.Event().wait()
+            else:
+                asyncio.get_running_loop().call_soon(rooms[0].socket.send, "x")
+
+        serving = asyncio.create_task(serve_websocket(websocket_scope(), received.get, send, rooms[0], Settings()))
+        await stuck.wait()
+
+        with warnings.catch_warnings(record=True) as left:
+            warnings.simplefilter("always")
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+            assert await rooms.pop().closed() == (1006, "", False)
+            del serving
+            for _ in range(3):
+                await asyncio.sleep(0)
+            gc.collect()
+
+        assert [str(warning.message) for warning in left] == []
 
     async def test_sending_after_the_client_left_is_harmless(self, exchange, caplog):
         room = Room()

@@ -2,7 +2,7 @@
 
 A plugin writes its binding for Python: methods in snake_case, options as keyword-only parameters, plain values,
 dataclasses for what has fields, exceptions. Here that becomes what Cloudflare's SDK and its users expect: names in
-camelCase, options as one trailing object (or keywords), promises, null, ``Error``s with the ``code`` of the exception,
+camelCase, options as one trailing object (which keywords are, too), promises, null, ``Error``s with the ``code`` of the exception,
 if it has one. The class attribute ``js_name`` of a binding is the name of its class in JavaScript.
 
 | from JavaScript | to the plugin | | from the plugin | to JavaScript |
@@ -37,7 +37,7 @@ from wrangler_compat.host.clone import FromData, ToData
 from wrangler_compat.host.model.convert import json_complaint
 from wrangler_compat.host.model.errors import JsException, JsRangeError, JsSyntaxError, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
-from wrangler_compat.host.model.proxy import JsClass, JsProxy, python
+from wrangler_compat.host.model.proxy import JsClass, JsObject, JsProxy, python
 from wrangler_compat.host.web.blob import Blob
 from wrangler_compat.host.web.headers import Headers
 from wrangler_compat.host.web.request import Request
@@ -194,7 +194,7 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     takes_rest = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     is_silent = function.__annotations__.get("return") in (None, "None") and "return" in function.__annotations__
 
-    def arguments(args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(args: tuple[Any, ...]) -> tuple[list[Any], dict[str, Any]]:
         given = [from_js(value) for value in args]
         chosen: dict[str, Any] = {}
         room = len(given) if takes_rest else len(positional)
@@ -209,7 +209,7 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
             chosen = given.pop()
         elif options and len(given) > room and (given[room] is None or isinstance(given[room], dict)):
             chosen = given[room] or {}
-        named = {snake_case(name): from_js(value) for name, value in {**chosen, **keywords}.items()}
+        named = {snake_case(name): value for name, value in chosen.items()}
         names = {p.name for p in positional[len(given[:room]) :]} | options
         return given[:room], {name: value for name, value in named.items() if name in names}
 
@@ -224,7 +224,8 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(self: Facade, /, *args: Any, **keywords: Any) -> Any:
-        given, chosen = arguments(args, keywords)
+        # Keywords of a call from Python are one object behind the arguments, here as for all else of JavaScript.
+        given, chosen = arguments((*args, JsObject(keywords)) if keywords else args)
         try:
             result = function(self._native, *given, **chosen)
         except Exception as error:

@@ -21,6 +21,12 @@ SOURCE = """
                 case "chat":
                     answer = await ai.run("@cf/meta/llama-3.1-8b-instruct", {"prompt": "hi", "max_tokens": 4})
                     return Response.json([answer["response"], answer["usage"]["completion_tokens"]])
+                case "keywords":
+                    answer = await ai.run("@cf/meta/llama-3.1-8b-instruct", prompt="hi", max_tokens=4)
+                    said = [{"role": "user", "content": "hi"}]
+                    streamed = await ai.run("@cf/meta/llama-3.1-8b-instruct", messages=said, stream=True, max_tokens=2)
+                    text = await Response(streamed).text()
+                    return Response.json([answer["usage"]["completion_tokens"], text])
                 case "raw":
                     # As langchain-cloudflare asks.
                     payload = js.JSON.parse('{"messages": [{"role": "user", "content": "hi"}]}')
@@ -54,6 +60,9 @@ async def test_models_answer_a_worker(run: RunWorker) -> None:
     text, used = json.loads(await worker.text("/chat"))
     assert text.startswith("(This is")
     assert used == 4
+    used, streamed = json.loads(await worker.text("/keywords"))
+    assert used == 4
+    assert streamed.endswith("data: [DONE]\n\n")
     assert "offline model" in await worker.text("/raw")
     (message,) = json.loads(await worker.text("/responses"))
     assert message["content"][0]["type"] == "output_text"

@@ -172,6 +172,11 @@ class Chat(Capability):
         match asked := protocol.read_chat_frame(frame):
             case None:
                 return False
+            case protocol.ChatRequest(id) if self._queue.find(id) is not None:
+                # Its chunks would be taken for those of the other, and with its end the other's record would go.
+                self.host.ctx.logger.warning(
+                    "A request from %r was ignored: its turn %r has not ended.", connection, id
+                )
             case protocol.ChatRequest():
                 self._request(connection, asked)
             case protocol.Cancel(id):
@@ -230,12 +235,12 @@ class Chat(Capability):
             messages = self._admitted(request.messages)
             self._audience.tell(lambda: protocol.messages_frame(messages), but=asker)
             self._take_in(messages, but=asker, forget_missing=True)
+            if turn.admission.merges:
+                self._merge_waiting()
+            self._accept(turn)
         except Exception as error:
             self._refuse(turn, error)
             raise
-        if turn.admission.merges:
-            self._merge_waiting()
-        self._accept(turn)
         return turn
 
     def _admit(self, trigger: protocol.Trigger) -> Admission:

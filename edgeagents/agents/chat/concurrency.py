@@ -89,7 +89,9 @@ def merge_user_messages(messages: Sequence[UIMessage]) -> UIMessage:
             _append_text(parts, "\n\n")
         for part in message["parts"]:
             if part["type"] == "text":
-                _append_text(parts, part.get("text") or "")
+                # Of a client's part not even this is known.
+                text: Any = part.get("text")
+                _append_text(parts, text if isinstance(text, str) else "")
             else:
                 parts.append(part)
     return {**messages[-1], "parts": parts}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from edgeagents.agents.chat.ui import UIMessage
+from edgeagents.agents.chat.ui import UIMessage, is_id
 from edgeagents.agents.protocol import decode, encode
 
 __all__ = [
@@ -169,6 +169,8 @@ def _read_request(frame: Mapping[str, Any]) -> ChatFrame | None:
     id = frame.get("id")
     if not isinstance(id, str):
         return Ignored("the request has no id")
+    if not is_id(id):
+        return Ignored("the id of the request cannot be one")
     text = init.get("body")
     body = decode(text) if isinstance(text, str) else None
     if body is None:

@@ -6,6 +6,7 @@ answers what all of chat asks of a part; how parts come to be is ``message_build
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, TypeGuard, cast
 
@@ -17,6 +18,7 @@ __all__ = [
     "Chunk",
     "Part",
     "UIMessage",
+    "is_id",
     "is_message",
     "is_settled",
     "is_tool_part",
@@ -39,6 +41,7 @@ PENDING = frozenset({"input-available", "approval-requested"})
 """The states of a tool part that waits for somebody."""
 
 _ROLES = ("system", "user", "assistant")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def is_message(value: object) -> TypeGuard[UIMessage]:
@@ -47,7 +50,12 @@ def is_message(value: object) -> TypeGuard[UIMessage]:
         return False
     found = cast("dict[str, Any]", value)
     id, parts = found.get("id"), found.get("parts")
-    return isinstance(id, str) and id != "" and found.get("role") in _ROLES and isinstance(parts, list)
+    return is_id(id) and found.get("role") in _ROLES and isinstance(parts, list)
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether ``value`` can be kept as an id that somebody chose: text, not empty, of characters that there are."""
+    return isinstance(value, str) and value != "" and (value.isascii() or not _SURROGATE.search(value))
 
 
 def is_tool_part(part: Mapping[str, Any]) -> bool:

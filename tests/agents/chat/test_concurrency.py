@@ -160,6 +160,24 @@ async def test_a_turn_that_is_asked_for_again_is_never_dropped(runtime: Runtime)
     assert await let_all_run(a) == {"r1": "completed", "r2": "completed"}
 
 
+async def test_a_request_under_the_id_of_a_turn_that_runs_is_ignored(runtime: Runtime) -> None:
+    a, b = await tab(runtime, "A"), await tab(runtime, "B")
+    ask(a, "r1", user("u1"))
+    await heard(a)
+    ask(b, "r1", user("mine"))
+    assert await heard(a) == []
+    assert (await call(runtime, "turns"))["result"] == 1
+    assert await let_all_run(a) == {"r1": "completed"}
+    assert [message["id"] for message in await history(runtime)][:1] == ["u1"]
+    assert len(Bot.gates) == 1
+
+
+def test_odd_texts_are_merged_as_none() -> None:
+    odd = [{"type": "text"}, {"type": "text", "text": {"not": "text"}}, {"type": "text", "text": "words"}]
+    messages = [user("u1"), {"id": "u2", "role": "user", "parts": odd}]
+    assert merge_user_messages(messages)["parts"] == [{"type": "text", "text": "hi\n\nwords"}]
+
+
 @pytest.mark.parametrize("trigger", ["submit-message", "regenerate-message"])
 async def test_only_so_many_turns_wait_whatever_they_are_asked_for(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, trigger: str

@@ -291,6 +291,16 @@ async def test_frames_that_are_no_requests_are_left_alone(runtime: Runtime) -> N
     assert await heard(a) == []
 
 
+async def test_an_id_that_cannot_be_kept_leaves_nobody_waiting(runtime: Runtime) -> None:
+    a = await tab(runtime, "A")
+    ask(a, "r\ud800", user("u1"))
+    ask(a, "r2", {**user("u\ud800"), "parts": []}, user("u2"))
+    await hear_turn(a, "r2")
+    assert [message["id"] for message in await history(runtime)][:1] == ["u2"]
+    say(a, type="cf_agent_stream_resume_request", probeId="p")
+    assert await heard(a) == [{"type": "cf_agent_stream_resume_none", "reason": "idle", "probeId": "p"}]
+
+
 async def test_each_chunk_has_the_next_number(runtime: Runtime) -> None:
     a = await tab(runtime, "A")
     for number in range(3):

@@ -7,7 +7,7 @@ message may be shown. Keys must not: some vendors repeat the key that they refus
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from edgeagents.errors import ModelError
@@ -66,6 +66,8 @@ def _number(value: str | None) -> float | None:
 
 def _date(value: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(value)
+        found = parsedate_to_datetime(value)
     except ValueError:
         return None
+    # "-0000" is what some servers write for a time that is UTC.
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -17,6 +17,7 @@ DATE = {"Date": "Wed, 25 Nov 2026 10:00:00 GMT"}
         ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
         ({"retry-after": "Wed, 25 Nov 2026 10:00:30 GMT", **DATE}, 30.0),
         ({"retry-after": "Wed, 25 Nov 2026 09:00:00 GMT", **DATE}, 0.0),
+        ({"retry-after": "Wed, 25 Nov 2026 10:00:30 -0000", **DATE}, 30.0),
         ({"retry-after": "Wed, 25 Nov 2026 10:00:30 GMT"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-1"}, None),

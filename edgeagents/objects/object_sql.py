@@ -231,7 +231,10 @@ class ObjectSql:
             session.begin(driver)
         authorizer = session.authorizer
         authorizer.mentions_internal = mentions_internal = INTERNAL in statement.lower()
-        keep = not (mentions_internal or session.is_stale)
+        # Its program is shown, not run, so SQLite does not see that it was compiled for a schema that is no more, and
+        # follows pointers to what is no more.
+        is_shown = keyword == "EXPLAIN"
+        keep = not (mentions_internal or session.is_stale or is_shown)
         before = driver.total_changes()
         try:
             cursor, columns, is_readonly = driver.execute_first(statement, parameters or (), keep=keep)
@@ -248,7 +251,13 @@ class ObjectSql:
         result.rows_written = driver.total_changes() - before
         session.has_compiled = session.has_compiled or bool(columns)
         result.known = KnownSql(
-            session, driver, sql, statement, columns, is_readonly=is_readonly, is_lasting=not mentions_internal
+            session,
+            driver,
+            sql,
+            statement,
+            columns,
+            is_readonly=is_readonly,
+            is_lasting=not (mentions_internal or is_shown),
         )
         return result
 

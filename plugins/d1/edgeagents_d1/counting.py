@@ -61,7 +61,9 @@ class Counter:
         if len(statements) != 1:
             return None
         try:
-            rows = driver.execute(f"EXPLAIN {statements[0][1]}", parameters).fetchall()
+            # Compiled anew: SQLite does not see that one was compiled for another schema, and would crash.
+            cursor, _, _ = driver.execute_first(f"EXPLAIN {statements[0][1]}", parameters, keep=False)
+            rows = cursor.fetchall()
         except driver.errors:
             return None  # It will not run either, and that is when it is told.
         return Compiled(rows, defines=keyword in DEFINING)

@@ -214,3 +214,14 @@ async def test_rows_are_counted_anew_when_an_index_was_made(db):
     before = (await insert.run())["meta"]["rows_written"]
     await db.exec("CREATE INDEX t_name ON t (name)")
     assert (before, (await insert.run())["meta"]["rows_written"]) == (1, 2)
+
+
+async def test_rows_are_counted_in_a_table_that_was_dropped_and_made_again(db):
+    for number in range(60):
+        await db.prepare(f"CREATE TABLE anew (id INTEGER PRIMARY KEY, {'c' * 40}{number} TEXT)").run()
+        await db.prepare("CREATE INDEX other ON anew (id)").run()
+        added = await db.prepare("INSERT INTO anew (id) VALUES (1), (2)").run()
+        assert added["meta"]["rows_written"] == 4
+        gone = await db.prepare("DELETE FROM anew WHERE id > 0").run()
+        assert gone["success"]
+        await db.prepare("DROP TABLE anew").run()

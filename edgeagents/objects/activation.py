@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset, StorageReset, StorageUnavailable
+from edgeagents.http.closing import close
 from edgeagents.objects.context import ObjectContext
 from edgeagents.objects.database_events import DatabaseEvents
 from edgeagents.objects.eager import NOTHING, Ready, running_task
@@ -318,9 +319,7 @@ class Activation:
                         raise self.failure
                     yield chunk
             finally:
-                close = getattr(body, "aclose", None)
-                if close is not None:
-                    await close()
+                await close(body)
 
     async def _call(self, event: CallEvent) -> Any:
         method = self._method(event.method)

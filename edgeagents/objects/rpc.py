@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, RemoteError
 from edgeagents.http import Request, Response
+from edgeagents.http.closing import close
 from edgeagents.objects.values import clone
 
 __all__ = [
@@ -144,6 +145,4 @@ async def _copies(items: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for item in items:
             yield _copy(item)
     finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            await close()
+        await close(items)

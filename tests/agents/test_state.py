@@ -559,6 +559,11 @@ class Ordered(Agent):
         return self.seen
 
 
+@pytest.mark.cloudflare(
+    "Agents",
+    "state that is set in a transaction which is rolled back",
+    "different: it is what it was before, and clients hear of it when the transaction has ended; there it stays",
+)
 @pytest.mark.parametrize("method", ["put_and_fail", "put_and_fail_in_the_thread"])
 async def test_a_state_that_is_rolled_back_is_neither_remembered_nor_told(method: str) -> None:
     async with agent_runtime(Ordered) as runtime:

@@ -380,6 +380,11 @@ async def test_all_facets_are_deleted_at_once(runtime, parent):
     assert [await parent.call(name, "count") for name in "ab"] == [0, 0]
 
 
+@pytest.mark.cloudflare(
+    "Durable Objects",
+    "`ctx.facets.delete` in a transaction",
+    "different: done when the transaction has ended, and not when it is rolled back; there it is done at once",
+)
 @pytest.mark.parametrize("name", ["a", None])
 async def test_what_a_transaction_deletes_is_there_again_when_that_is_rolled_back(parent, name):
     await parent.call("a", "add")

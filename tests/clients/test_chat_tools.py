@@ -105,6 +105,7 @@ ROWS: dict[str, list[Step]] = {
         *tool_result("A", id="call-9", output=1, autoContinue=True),
         *tool_result("A", output=1),
         *updated("A"),
+        *until_done("A"),
         *quiet("A"),
     ],
     "result while the stream is open": [

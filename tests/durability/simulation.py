@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from contextvars import Context
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,9 @@ class Simulation:
             storage = SimulatedStorage(root, faults)
             asyncio.set_event_loop(self.loop)
             try:
-                reports = self.loop.run_until_complete(self._live(storage, faults, is_last=is_last))
+                # In a context of its own, as another process has: what is left of this one falls apart in its own too.
+                live = self._live(storage, faults, is_last=is_last)
+                reports = Context().run(self.loop.run_until_complete, live)
             except Crash:
                 self.crashes += 1
                 self.note("crash")

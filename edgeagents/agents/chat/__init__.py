@@ -8,6 +8,7 @@
 | what a turn may answer with | `reply`, `model_reply`, `message_builder` |
 | what is kept | `transcript`, `chunk_log`, `turn_records`, `request_context` |
 | clients that come while a turn runs | `resume`, `audience` |
+| what counts of what a client sends | `client_copy`, `reconcile`, `legacy` |
 | tools that clients run, and decisions of people | `tool_answers`, `tool_state`, `continuation` |
 | after the end of a server | `recovery`, `repair` |
 | the wire | `protocol`; over plain HTTP `doors` |

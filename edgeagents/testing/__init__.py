@@ -15,6 +15,7 @@
 |---|---|
 | move time | `clock.py` |
 | run agents in memory and talk to them | `agents.py` |
+| have a model that says what the test wants | `scripted_model.py` |
 | test a model provider | `model_contract.py` (needs pytest and pytest-asyncio) |
 | stand in for a vendor's server | `vendor.py` |
 """
@@ -23,5 +24,16 @@ from __future__ import annotations
 
 from edgeagents.testing.agents import TestSocket, agent_runtime, connect
 from edgeagents.testing.clock import ManualClock, settle
+from edgeagents.testing.scripted_model import Answer, ScriptedModel, call_tool, think
 
-__all__ = ["ManualClock", "TestSocket", "agent_runtime", "connect", "settle"]
+__all__ = [
+    "Answer",
+    "ManualClock",
+    "ScriptedModel",
+    "TestSocket",
+    "agent_runtime",
+    "call_tool",
+    "connect",
+    "settle",
+    "think",
+]

@@ -8,6 +8,7 @@ fresh checkout answers something, and the middleware does not, so that productio
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ from edgeagents.errors import ModelError, PluginError
 from edgeagents.models.offline import OfflineProvider
 from edgeagents.models.provider import Continues, ModelHandle, ModelProvider, NeedsSetup
 from edgeagents.objects.clock import Clock, SystemClock
+from edgeagents.objects.spellings import did_you_mean
 
 __all__ = ["ModelLike", "ModelRegistry", "ResolvedModel"]
 
@@ -125,18 +127,28 @@ class ModelRegistry:
     def _find(self, model: str) -> tuple[ModelProvider, str]:
         prefix, colon, model_id = model.partition(":")
         if not colon or not model_id:
-            raise ModelError(
-                f"{model!r} does not say which provider to ask. Write 'provider:model', for example "
-                f"'openai:{model or 'gpt-4o'}'. Installed: {', '.join(self.names)}."
-            )
+            raise ModelError(_no_provider_in(model, self.names))
         provider = self._providers.get(prefix)
         if provider is None:
+            # No name of a package is made of what somebody wrote: it would be anybody's to register.
             raise ModelError(
                 f"No installed plugin provides the models of {prefix!r}, needed for {model!r}. "
-                f"Installed: {', '.join(self.names)}. Install one that does; those of edgeagents are folders of its "
-                f"repository: pip install /path/to/checkout/plugins/{prefix.split('.', 1)[0]}"
+                f"Installed: {', '.join(self.names)}.{did_you_mean(prefix, self.names)} Those of edgeagents are in the "
+                "folder plugins/ of its repository, whose README says which of them provide models, and how to install "
+                "them."
             )
         return provider, model_id
+
+
+def _no_provider_in(model: str, names: list[str]) -> str:
+    said = f"{model!r} does not say which provider to ask."
+    if model.startswith("@"):
+        return (
+            f"{said} Models whose names begin with '@' are asked by a binding: await self.env.AI.run({model!r}, ...). "
+            f"Here a model is 'provider:model'. Installed: {', '.join(names)}."
+        )
+    example = model if re.fullmatch(r"[\w.-]+", model) else "gpt-4o"
+    return f"{said} Write 'provider:model', for example 'openai:{example}'. Installed: {', '.join(names)}."
 
 
 def _origin(provider: ModelProvider) -> str:

@@ -27,7 +27,13 @@ def test_a_name_finds_its_provider() -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("acme:m", "of 'acme'.*Installed: offline, scripted. Install one that does.*pip install /path/to/checkout/plugins/acme"),
+        (
+            "acme:m",
+            "of 'acme'.*Installed: offline, scripted. Those of edgeagents are in the folder plugins/",
+        ),
+        ("ofline:m", "Did you mean 'offline'"),
+        ("@cf/meta/llama", r"asked by a binding: await self.env.AI.run\('@cf/meta/llama', ...\)"),
+        ("a model", "'openai:gpt-4o'"),
         ("gpt-4o", "does not say which provider.*'openai:gpt-4o'"),
         ("", "does not say which provider"),
         ("offline:", "does not say which provider"),
@@ -36,6 +42,14 @@ def test_a_name_finds_its_provider() -> None:
 def test_a_model_that_nobody_answers_for_says_what_to_do(name: str, problem: str) -> None:
     with pytest.raises(ModelError, match=problem):
         ScriptedProvider().registry().resolve(name)
+
+
+@pytest.mark.parametrize("name", ["nope:x", "workers-ai:x", "ai:@cf/x"])
+def test_no_package_is_named_after_what_somebody_wrote(name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        ScriptedProvider().registry().resolve(name)
+    assert "pip install" not in str(caught.value)
+    assert f"plugins/{name.partition(':')[0]}" not in str(caught.value)
 
 
 def test_two_providers_of_one_name_are_refused() -> None:

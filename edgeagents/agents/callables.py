@@ -7,6 +7,7 @@ for each part when the method streams. Calls are not put in line: a slow one doe
 from __future__ import annotations
 
 import asyncio
+import builtins
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -30,6 +31,7 @@ __all__ = ["CallableMetadata", "Callables", "StreamingResponse", "callable", "fi
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _MARK = "__edgeagents_callable__"
+_NOT_GIVEN: Any = object()
 _END = object()
 
 
@@ -45,8 +47,8 @@ class CallableMetadata:
 @overload
 def callable(description: FunctionT, /) -> FunctionT: ...
 @overload
-def callable(description: str | None = None, *, streaming: bool = False) -> Callable[[FunctionT], FunctionT]: ...
-def callable(description: Any = None, *, streaming: bool = False) -> Any:
+def callable(description: str = ..., *, streaming: bool = False) -> Callable[[FunctionT], FunctionT]: ...
+def callable(description: Any = _NOT_GIVEN, *, streaming: bool = False) -> Any:
     """Let clients call this method over their connection.
 
     The arguments and the result are JSON. An async generator streams what it yields. With ``streaming=True`` any other
@@ -55,9 +57,18 @@ def callable(description: Any = None, *, streaming: bool = False) -> Any:
     """
     if inspect.isfunction(description):
         return callable()(description)
+    if description is not _NOT_GIVEN and not isinstance(description, str):
+        raise TypeError(
+            f"@callable marks a method, or takes its description; it was given {description!r:.100}. Whether something "
+            "can be called is what Python's own callable() says, which this one hides where it is imported by its "
+            "name: write @edgeagents.callable() or builtins.callable(...)."
+        )
 
     def mark(function: Any) -> Any:
-        setattr(function, _MARK, CallableMetadata(description, streaming))
+        if not (builtins.callable(function) or isinstance(function, classmethod)):
+            raise TypeError(f"@callable() marks a method, not {function!r:.100}.")
+        said = None if description is _NOT_GIVEN else description
+        setattr(function, _MARK, CallableMetadata(said, streaming))
         return function
 
     return mark

@@ -338,3 +338,14 @@ def test_callables_of_a_class_are_listed_with_what_was_said_of_them() -> None:
         "overridden": CallableMetadata("Adds."),
         "count": CallableMetadata("Counts.", streaming=True),
     }
+
+
+@pytest.mark.parametrize("asked", [None, 5, "".join, Base, print])
+def test_who_means_pythons_own_callable_is_told(asked: Any) -> None:
+    with pytest.raises(TypeError, match=r"builtins.callable\(...\)"):
+        callable(asked)
+
+
+def test_only_a_method_is_marked() -> None:
+    with pytest.raises(TypeError, match="marks a method, not 5"):
+        callable()(5)  # type: ignore[type-var]

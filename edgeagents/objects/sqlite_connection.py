@@ -2,7 +2,8 @@
 
 It is the object's own connection, not a second one. Statements obey the rules for an object's SQL and are committed by
 the output gate like all its writes; BEGIN, COMMIT and their kin make savepoints within the implicit transaction, so a
-library's own transactions work and nothing is committed behind the gate's back. Errors are those of ``sqlite3`` too.
+library's own transactions work and nothing is committed behind the gate's back. One that is not ended when its event
+ends is undone, and the event fails. Errors are those of ``sqlite3`` too.
 """
 
 from __future__ import annotations

@@ -68,10 +68,16 @@ class ByteStream(AsyncIterator[bytes]):
         self._chunks = cast("AsyncGeneratorType[bytes, None]", _as_bytes(self._source))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._chunks
+        return self._going()
 
     def __anext__(self) -> Awaitable[bytes]:
-        return self._chunks.__anext__()
+        return self._going().__anext__()
+
+    def _going(self) -> AsyncGeneratorType[bytes, None]:
+        if self._chunks.ag_frame is None:
+            # A generator ends where its reader is cancelled. Whether the source has ended the source knows.
+            self._chunks = cast("AsyncGeneratorType[bytes, None]", _as_bytes(self._source))
+        return self._chunks
 
     async def aclose(self) -> None:
         """Stop: the source's own cleaning up runs."""

@@ -130,6 +130,38 @@ async def test_an_async_generator_is_streamed_and_closed():
     assert steps == ["closed"]
 
 
+@pytest.mark.parametrize("is_iterated", [False, True])
+async def test_a_reader_that_was_tired_of_waiting_may_go_on(is_iterated: bool):
+    class Source:
+        def __init__(self) -> None:
+            self.chunks = asyncio.Queue[str | None]()
+
+        def __aiter__(self) -> AsyncIterator[str]:
+            return self  # type: ignore[return-value]
+
+        async def __anext__(self) -> str:
+            chunk = await self.chunks.get()
+            if chunk is None:
+                raise StopAsyncIteration
+            return chunk
+
+    source = Source()
+    stream = Response(source).stream()
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    for chunk in ("a", "b", None):
+        source.chunks.put_nowait(chunk)
+
+    if is_iterated:
+        assert [chunk async for chunk in stream] == [b"a", b"b"]
+    else:
+        assert [await anext(stream), await anext(stream), await anext(stream, None)] == [b"a", b"b", None]
+
+
 async def test_a_plain_generator_runs_in_a_thread():
     threads: list[threading.Thread] = []
 

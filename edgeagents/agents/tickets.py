@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from edgeagents.agents.kebab import kebab_case
+from edgeagents.agents.names_in_urls import in_url
 from edgeagents.agents.sub_routing import find_sub_agent
 from edgeagents.errors import ConfigError
 from edgeagents.hookspecs import hookimpl
@@ -83,9 +84,12 @@ class Tickets:
     ) -> str:
         """Return a ticket with which ``identity`` may come to one agent within ``seconds``.
 
-        ``agent`` is the class, or the name of its binding; ``name`` stands in the URL as it is. The ticket does not
-        lead to the agent's sub-agents: one for a sub-agent names the way to it, ``sub=[(Child, "name")]``. With
-        ``once`` it lets in once only.
+        ``agent`` is the class, or the name of its binding; ``name`` is what the page gives its client, or stands in the
+        URL. The ticket does not lead to the agent's sub-agents: one for a sub-agent names the way to it,
+        ``sub=[(Child, "name")]``. With ``once`` it lets in once only.
+
+        The ticket for ``"a b"`` opens ``/agents/room/a%20b``, which is what a browser makes of that name. The agent
+        there is called ``a%20b``, as on Cloudflare, and ``get_agent_by_name(Room, "a b")`` is another one.
         """
         if isinstance(identity, str):
             identity = Identity(identity)
@@ -93,7 +97,7 @@ class Tickets:
             raise ValueError(f"A ticket that holds for {seconds} seconds lets nobody in.")
         expires_at = identity.expires_at
         content: dict[str, Any] = {
-            "to": [[_segment(cls), each] for cls, each in ((agent, name), *sub)],
+            "to": _to(agent, name, sub),
             "until": round(self._clock.now().timestamp() + seconds, 3),
             "subject": identity.subject,
         }
@@ -114,7 +118,7 @@ class Tickets:
 
     def accept(self, ticket: str, agent: type | str, name: str, *, sub: Way = ()) -> Identity | None:
         """Return who may come to this agent with ``ticket``; None when it is not for it, too old, used up or forged."""
-        found = self._read(ticket, [[_segment(cls), each] for cls, each in ((agent, name), *sub)])
+        found = self._read(ticket, _to(agent, name, sub))
         if found is None:
             return None
         identity, once = found
@@ -234,13 +238,19 @@ def _way(runtime: Runtime, request: Request) -> list[list[str]] | None:
     found = runtime.router.find(request.path)
     if found is None:
         return None
-    way = [list(found)]
+    segment, name = found
+    way = [[segment, in_url(name)]]
     rest = request.path
     # Whether a segment names a class only its parent knows. Here any could: who is in doubt needs a ticket for it.
     while (match := find_sub_agent(rest, str)) is not None:
         way.append([match.child_class, match.child_name])
         rest = match.remaining_path
     return way
+
+
+def _to(agent: type | str, name: str, sub: Way) -> list[list[str]]:
+    # A sub-agent's name is read decoded, the root's stays as it is in the URL.
+    return [[_segment(agent), in_url(name)], *([_segment(cls), each] for cls, each in sub)]
 
 
 def _segment(agent: type | str) -> str:

@@ -96,6 +96,30 @@ async def test_it_is_for_one_agent(runtime: Runtime, tickets: Tickets, path: str
     assert await status(runtime, path, tickets.issue(ChatRoom, "lobby", "ann")) == 401
 
 
+@pytest.mark.parametrize(
+    ("name", "segment"),
+    [
+        ("a b", "a%20b"),
+        ("Köln", "K%C3%B6ln"),
+        ("{x}", "%7Bx%7D"),
+        ("u@x", "u@x"),
+        ("50%", "50%"),
+        ("a%20b", "a%20b"),
+        ("tea & cake", "tea%20&%20cake"),
+    ],
+)
+async def test_it_opens_the_url_that_a_browser_makes_of_the_name(
+    runtime: Runtime, tickets: Tickets, name: str, segment: str
+):
+    assert await status(runtime, f"/agents/chat-room/{segment}", tickets.issue(ChatRoom, name, "ann")) == 200
+    assert tickets.accept(tickets.issue(ChatRoom, name, "ann"), ChatRoom, segment) is not None
+
+
+@pytest.mark.parametrize("segment", ["a", "a%23b", "a%2520b", "a+b"])
+async def test_it_opens_no_url_that_is_another_names(runtime: Runtime, tickets: Tickets, segment: str):
+    assert await status(runtime, f"/agents/chat-room/{segment}", tickets.issue(ChatRoom, "a b", "ann")) == 401
+
+
 async def test_one_for_a_sub_agent_names_the_way(runtime: Runtime, tickets: Tickets):
     ticket = tickets.issue(ChatRoom, "lobby", "ann", sub=[(Side, "a/b")])
 

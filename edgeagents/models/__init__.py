@@ -2,7 +2,7 @@
 
 | to | look in |
 |---|---|
-| ask a model | `stream_text.py`, `result.py`; about a chat: `ui_messages.py` |
+| ask a model | `stream_text.py`, `result.py`; about a chat: `ui_messages.py`, `prune_messages.py` |
 | know what can happen in a stream | `parts.py`, `steps.py` |
 | ask a model for a value, not for text | `generate_object.py`; schemas of one's own: `json_schema.py` |
 | give a model tools | `tools.py`, `json_types.py` |
@@ -53,6 +53,7 @@ from edgeagents.models.provider import (
     ToolChoice,
     ToolDefinition,
 )
+from edgeagents.models.prune_messages import prune_messages
 from edgeagents.models.registry import ModelLike, ModelRegistry, ResolvedModel
 from edgeagents.models.result import FinishEvent, StreamTextResult, TextResult
 from edgeagents.models.steps import StepResult, StopCondition, has_tool_call, step_count_is
@@ -109,6 +110,7 @@ __all__ = [
     "has_tool_call",
     "part_from_json",
     "part_to_json",
+    "prune_messages",
     "step_count_is",
     "stream_text",
     "tool",

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         RecoveryLimits,
     )
     from edgeagents.agents.client import AgentClient, Reconnect
+    from edgeagents.agents.parsed_schedule import ParsedSchedule, get_schedule_prompt, when_of
 
 __all__ = [
     "AIChatAgent",
@@ -86,6 +87,7 @@ __all__ = [
     "FiberRecovery",
     "Job",
     "Jobs",
+    "ParsedSchedule",
     "QueueItem",
     "Reconnect",
     "RecoveryLimits",
@@ -105,6 +107,7 @@ __all__ = [
     "callable",
     "get_agent_by_name",
     "get_current_agent",
+    "get_schedule_prompt",
     "get_sub_agent_by_name",
     "kebab_case",
     "log_events",
@@ -112,6 +115,7 @@ __all__ = [
     "parse_sub_agent_path",
     "route_agent_request",
     "route_sub_agent_request",
+    "when_of",
 ]
 
 # Many programs use none of these, which take a fifth of the time that importing all takes.
@@ -121,6 +125,7 @@ _WHEN_ASKED_FOR = {
         "edgeagents.agents.chat",
     ),
     **dict.fromkeys(("AgentClient", "Reconnect"), "edgeagents.agents.client"),
+    **dict.fromkeys(("ParsedSchedule", "get_schedule_prompt", "when_of"), "edgeagents.agents.parsed_schedule"),
 }
 
 

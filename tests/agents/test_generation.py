@@ -447,7 +447,7 @@ async def test_a_provider_that_is_gone_ends_the_stream_with_an_error(database: D
     await cut(first)
     last = (await parts_of((await Server(database).start()).again()))[-1]
     assert isinstance(last, ErrorPart)
-    assert "pip install /path/to/checkout/plugins/scripted" in last.message
+    assert "No installed plugin provides the models of 'scripted'" in last.message
 
 
 async def test_a_turn_that_ends_the_server_each_time_is_given_up(database: Database) -> None:

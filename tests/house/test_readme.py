@@ -10,10 +10,9 @@ from asgiref.testing import ApplicationCommunicator
 from edgeagents_emulator.options import Options
 from edgeagents_emulator.project import load_project
 
-from edgeagents import Request, hookimpl
-from edgeagents.models import FinishStep, TextDelta, ToolCall
+from edgeagents import Request
 from edgeagents.runtime import Runtime
-from edgeagents.testing import ManualClock, agent_runtime, connect
+from edgeagents.testing import ManualClock, ScriptedModel, agent_runtime, call_tool, connect
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -59,7 +58,8 @@ async def test_the_assistant_is_reminded_and_speaks_up():
     (_, code, *_) = blocks("python")
     names: dict[str, object] = {"__name__": "readme"}
     exec(compile(code, "README.md", "exec"), names)
-    vendor = ScriptedModel()
+    calls = call_tool("remind_me", seconds=60, text="stretch")
+    vendor = ScriptedModel([calls, "I will.", "Time to stretch!"], name="openai")
     clock = ManualClock()
     async with agent_runtime(names["Assistant"], plugins=[vendor], clock=clock) as runtime:
         tab = await connect(runtime, "/agents/assistant/ann")
@@ -93,28 +93,6 @@ async def test_the_python_worker_runs_as_it_is(tmp_path):
             assert await runtime.env.NOTES.get("last") == "remember"
     finally:
         project.code.unload()
-
-
-class ScriptedModel:
-    """A plugin with a model that asks for a reminder, says so, and reminds."""
-
-    __name__ = "scripted"
-    name = "openai"
-
-    def __init__(self):
-        self.answers = [
-            [ToolCall("c1", "remind_me", {"seconds": 60, "text": "stretch"}), FinishStep("tool-calls")],
-            [TextDelta("t", "I will."), FinishStep("stop")],
-            [TextDelta("t", "Time to stretch!"), FinishStep("stop")],
-        ]
-
-    @hookimpl
-    def register_model_providers(self):
-        return [self]
-
-    async def stream(self, request, *, env, signal):
-        for part in self.answers.pop(0):
-            yield part
 
 
 async def history(runtime):

@@ -61,6 +61,17 @@ NOT_YET = (
         "`concurrency` and `schedules` of a workflow; rollbacks; a step that returns a stream",
         "the first two warn",
     ),
+    (
+        "Agents",
+        "`@cloudflare/think`, `@cloudflare/voice`, `@cloudflare/codemode`, `@cloudflare/shell`, `@cloudflare/sandbox`, "
+        "`@cloudflare/worker-bundler`; of `agents`: `browser`, `chat-sdk`, `sessions`, `context`, `tasks`, `skills`, "
+        "`harness`, `codemode`, `websearch`, `webfetch`, `voice`, `x402`, `experimental`",
+        "`examples/PORTING.md` says which of Cloudflare's examples need them",
+    ),
+    ("Sub-agents", "`agentTool`, `runAgentTool`", "`examples/agents-as-tools` does it with `sub_agent`"),
+    ("Models", "`createWorkersAI`; `toModelOutput` of a tool", "`env.AI.run`, or another provider's model"),
+    ("MCP", "a server that asks the user in several rounds, with its state in `requestState`", ""),
+    ("MCP", "`@cloudflare/workers-oauth-provider`", "a request is let in by the hook `authorise`"),
     ("MCP", "servers over RPC: `addMcpServer` with a binding, `rpc:` sessions; x402", ""),
     (
         "Workers",

@@ -45,6 +45,8 @@ from edgeagents.objects import (
     Price,
     WebSocket,
     WebSocketRequestResponsePair,
+    call_part,
+    wake,
     web_socket_pair,
 )
 from edgeagents.runtime import Runtime
@@ -81,6 +83,7 @@ __all__ = [
     "WebSocket",
     "WebSocketRequestResponsePair",
     "WorkerEntrypoint",
+    "call_part",
     "callable",
     "convert_to_model_messages",
     "generate_object",
@@ -90,6 +93,7 @@ __all__ = [
     "route_agent_request",
     "stream_text",
     "tool",
+    "wake",
     "web_socket_pair",
 ]
 

@@ -17,7 +17,7 @@ from benchmarks.apps import Bench, bare
 from benchmarks.inside.calls import Client
 from benchmarks.report import Row
 from benchmarks.scale import Scale
-from edgeagents import AgentsMiddleware, Runtime
+from edgeagents import AgentsMiddleware, Runtime, wake
 from edgeagents.testing import ManualClock
 
 __all__ = ["measure"]
@@ -55,7 +55,7 @@ class World:
         return self.runtime.namespaces["Bench"].get_by_name(f"agent-{number}")
 
     async def wake(self, number: int) -> None:
-        await self.stub(number).start()
+        await wake(self.stub(number))
 
     async def store(self, number: int) -> None:
         await self.stub(number).fetch("/insert")

@@ -83,7 +83,7 @@ class Capability:
     """The methods of this capability that the agent has under the same names, unless its class defines them."""
 
     remote: ClassVar[tuple[str, ...]] = ()
-    """The methods of this capability that ``Stub.call_part`` may call: those that its plugin uses from outside."""
+    """The methods of this capability that ``edgeagents.call_part`` may call: what its plugin uses from outside."""
 
     def __init__(self, host: CapabilityHost) -> None:
         self.host = host

@@ -22,7 +22,7 @@ from edgeagents.agents.kebab import kebab_case
 from edgeagents.errors import ConfigError
 from edgeagents.http import Request, Response
 from edgeagents.http.origins import SAFE_METHODS, AllowedOrigins, Origins
-from edgeagents.objects.namespace import Namespace, current_namespaces
+from edgeagents.objects.namespace import Namespace, current_namespaces, wake
 
 __all__ = [
     "AgentRouter",
@@ -295,7 +295,7 @@ async def get_agent_by_name(
     if jurisdiction is not None:
         namespace = _in_jurisdiction(namespace, jurisdiction)
     stub = namespace.get_by_name(name, props=props)
-    await stub.start()
+    await wake(stub)
     return cast("T", stub)
 
 

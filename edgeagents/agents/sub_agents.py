@@ -26,6 +26,7 @@ from edgeagents.agents.waking import with_waking
 from edgeagents.errors import AgentError, ConfigError, HttpError
 from edgeagents.http import Request, Response
 from edgeagents.objects.ids import ObjectId
+from edgeagents.objects.namespace import call_part, wake
 from edgeagents.objects.rpc import exported_names, is_callable_name
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class DynamicAgents(Capability):
             # Before it starts, for its start may make others look for it.
             self._registry.record(class_name, name, identity)
         try:
-            await stub.start()
+            await wake(stub)
         except BaseException:
             if known is None:
                 self._registry.forget(class_name, name)
@@ -268,8 +269,8 @@ class SubAgentStub(Generic[T]):
         return functools.partial(self._call, method)
 
     async def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        return await self._parent.call_part(
-            DynamicAgents.name, "invoke", self._cls.__name__, self._name, method, args, kwargs
+        return await call_part(
+            self._parent, DynamicAgents.name, "invoke", self._cls.__name__, self._name, method, args, kwargs
         )
 
     def __copy__(self) -> SubAgentStub[T]:

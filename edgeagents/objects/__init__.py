@@ -34,12 +34,22 @@ from edgeagents.objects.events import (
     SocketErrorEvent,
     StartEvent,
 )
-from edgeagents.objects.gates import Durability
+from edgeagents.objects.gates import Durability, writes_kept
 from edgeagents.objects.history import DEFAULT_HISTORY, History
 from edgeagents.objects.ids import SHARDS, Address, ObjectId, nanoid, uuid4
 from edgeagents.objects.lease import Lease
 from edgeagents.objects.limits import Limits
-from edgeagents.objects.namespace import Deliver, Directory, Namespace, Namespaces, Stub, World, current_namespaces
+from edgeagents.objects.namespace import (
+    Deliver,
+    Directory,
+    Namespace,
+    Namespaces,
+    Stub,
+    World,
+    call_part,
+    current_namespaces,
+    wake,
+)
 from edgeagents.objects.observer import Observer
 from edgeagents.objects.records import record
 from edgeagents.objects.storage import Storage
@@ -92,10 +102,13 @@ __all__ = [
     "WebSocketRequestResponsePair",
     "WebSocketSink",
     "World",
+    "call_part",
     "check_close",
     "current_namespaces",
     "nanoid",
     "record",
     "uuid4",
+    "wake",
     "web_socket_pair",
+    "writes_kept",
 ]

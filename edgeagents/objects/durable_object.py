@@ -38,7 +38,7 @@ class DurableObject(Generic[Env]):
         """
 
     def _edgeagents_find_part_method(self, part: str, method: str) -> Callable[..., Any] | None:
-        """Return what a call of ``method`` of a part of this object runs, or None. See ``call_part``."""
+        """Return what a call of ``method`` of a part of this object runs, or None. See ``edgeagents.call_part``."""
 
     async def _edgeagents_open_facet(self, name: str) -> Stub[Any] | None:
         """Return the facet whose alarm is due, made with its class. None when there is no such facet any more."""

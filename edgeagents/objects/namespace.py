@@ -35,7 +35,17 @@ from edgeagents.objects.observer import Observer
 from edgeagents.objects.rpc import HandedOver, copy_arguments, exported_names, is_callable_name
 from edgeagents.objects.spellings import did_you_mean
 
-__all__ = ["Deliver", "Directory", "Namespace", "Namespaces", "Stub", "World", "current_namespaces"]
+__all__ = [
+    "Deliver",
+    "Directory",
+    "Namespace",
+    "Namespaces",
+    "Stub",
+    "World",
+    "call_part",
+    "current_namespaces",
+    "wake",
+]
 
 T = TypeVar("T")
 
@@ -231,6 +241,9 @@ class Namespace(Generic[T]):
 class Stub(Generic[T]):
     """The caller's end of an object: ``fetch``, and its public methods as calls.
 
+    ``id``, ``name`` and ``fetch`` are the stub's own; every other public name is a method of the object. ``wake`` and
+    ``call_part`` are functions for that reason.
+
     Arguments and results cross as copies, errors as ``ObjectError`` and its kinds. Once the object was reset while a
     call of this stub ran, the stub fails for good; a new stub reaches the object anew.
     """
@@ -252,10 +265,6 @@ class Stub(Generic[T]):
         if not isinstance(request, Request) or init:
             request = Request(request, **init)
         return await self._send(FetchEvent(request))
-
-    async def start(self) -> None:
-        """Return when the object is awake and started. Raises what its start raises."""
-        await self._send(StartEvent())
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         if "_namespace" not in self.__dict__:
@@ -303,11 +312,10 @@ class Stub(Generic[T]):
         result = await self._send(CallEvent(method, args, kwargs))
         return result.value if type(result) is HandedOver else result
 
-    async def call_part(self, part: str, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call ``method`` of what the object is composed of, such as an agent's capability ``part``.
+    async def _edgeagents_wake(self) -> None:
+        await self._send(StartEvent())
 
-        For plugins. Raises AttributeError when the object has no such part, or that no such method for other objects.
-        """
+    async def _edgeagents_call_part(self, part: str, method: str, *args: Any, **kwargs: Any) -> Any:
         return await self._call(f"{part}:{method}", *args, **kwargs)
 
     async def _send(self, event: Event) -> Any:
@@ -322,3 +330,20 @@ class Stub(Generic[T]):
             if not error.remote:
                 self._broken = error
             raise
+
+
+async def wake(stub: Any) -> None:
+    """Return when the object of ``stub`` is awake and started. Raises what its start raises.
+
+    ``get_agent_by_name`` has done so for the stub that it returns; one of ``namespace.get_by_name`` does nothing yet.
+    """
+    await stub._edgeagents_wake()
+
+
+async def call_part(stub: Any, part: str, method: str, *args: Any, **kwargs: Any) -> Any:
+    """Call ``method`` of what the object of ``stub`` is composed of, such as an agent's capability ``part``.
+
+    ``await call_part(stub, "spending", "resume")``. Raises AttributeError when the object has no such part, or that no
+    such method for other objects.
+    """
+    return await stub._edgeagents_call_part(part, method, *args, **kwargs)

@@ -109,7 +109,7 @@ def rewind(class_name: str, name: str, to: str, state: str | None) -> None:
 def resume(class_name: str, name: str, state: str | None) -> None:
     """Let an agent go on that has used up its budget, or was frozen. No server may use the folder.
 
-    Where one does, a program calls the agent: stub.call_part("spending", "resume").
+    Where one does, a program calls the agent: edgeagents.call_part(stub, "spending", "resume").
     """
     with _faults():
         folder = StateFolder(_folder(state))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgeagents import Agent, get_current_agent, hookimpl
+from edgeagents import Agent, call_part, get_current_agent, hookimpl
 from edgeagents.agents import Capability, get_sub_agent_by_name
 from edgeagents.testing import agent_runtime, connect
 
@@ -81,14 +81,14 @@ async def test_a_method_of_the_class_goes_before_an_exported_one():
 
 async def test_a_part_of_the_agent_can_be_called_and_calls_the_agents_hook():
     async with agent_runtime(Office) as runtime:
-        assert await stub(runtime).call_part("post", "deliver", "dear you") == "DEAR YOU"
+        assert await call_part(stub(runtime), "post", "deliver", "dear you") == "DEAR YOU"
 
 
 @pytest.mark.parametrize(("part", "method"), [("post", "burn"), ("post", "host"), ("parcel", "deliver")])
 async def test_no_more_of_a_part_can_be_called_than_it_says(part, method):
     async with agent_runtime(Office) as runtime:
         with pytest.raises(AttributeError, match=f"no method '{part}:{method}'"):
-            await stub(runtime).call_part(part, method)
+            await call_part(stub(runtime), part, method)
 
 
 @pytest.mark.cloudflare("Agents", "methods that a plugin adds to an agent, through a stub", "same")
@@ -149,7 +149,7 @@ async def test_clients_are_told_when_the_mcp_servers_change():
     async with agent_runtime(Plain) as runtime:
         early = await connect(runtime, "/agents/plain/x")
         early.pending()
-        await runtime.namespaces["Plain"].get_by_name("x").call_part("changing", "change")
+        await call_part(runtime.namespaces["Plain"].get_by_name("x"), "changing", "change")
         late = await connect(runtime, "/agents/plain/x")
         told = [json.loads(socket.pending()[-1]) for socket in (early, late)]
     assert told[0] == told[1]

@@ -22,6 +22,7 @@ from edgeagents.agents import (
 from edgeagents.errors import AgentError, BadRequest, ConfigError, ObjectReset, SqlError, WebSocketClosed
 from edgeagents.hookspecs import hookimpl
 from edgeagents.http import Request, Response
+from edgeagents.objects import wake
 from edgeagents.runtime import Runtime
 from edgeagents.testing import ManualClock, TestSocket, agent_runtime, connect, settle
 from tests.agents.frames import answer, heard, parsed, say
@@ -95,7 +96,7 @@ async def test_agent_needs_a_name() -> None:
     async with agent_runtime(Unnamed) as runtime:
         namespace = runtime.namespaces["Unnamed"]
         with pytest.raises(AgentError, match="Unnamed has no name"):
-            await namespace.get(namespace.new_unique_id()).start()
+            await wake(namespace.get(namespace.new_unique_id()))
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

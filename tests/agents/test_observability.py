@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edgeagents import Agent, callable
+from edgeagents import Agent, callable, wake
 from edgeagents.agents import AgentEvent, Capability, log_events
 from edgeagents.testing import agent_runtime, connect, settle
 
@@ -106,7 +106,7 @@ async def test_a_type_has_its_channel(kind, channel):
     async with agent_runtime(Teller) as runtime:
         seen = []
         runtime.events.subscribe(channel, lambda event: seen.append((event.type, dict(event.payload))))
-        await runtime.namespaces["Teller"].get_by_name("x").start()
+        await wake(runtime.namespaces["Teller"].get_by_name("x"))
     assert seen == [(kind, {"a": 1})]
 
 

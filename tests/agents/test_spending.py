@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeagents import Agent, AIChatAgent, Budget, ChatOptions, Price, callable, hookimpl
+from edgeagents import Agent, AIChatAgent, Budget, ChatOptions, Price, call_part, callable, hookimpl
 from edgeagents.errors import AgentError, BudgetExceeded, ConfigError
 from edgeagents.http import AbortSignal, Request, Response
 from edgeagents.models import FinishStep, ModelRequest, Part, TextDelta, Usage, tool_call
@@ -119,7 +119,7 @@ def writer(runtime: Runtime, name: str = "a") -> Any:
 
 
 async def spent(stub: Any) -> Any:
-    return await stub.call_part("spending", "spent")
+    return await call_part(stub, "spending", "spent")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ async def test_it_can_be_resumed(meter, way):
             await writer(runtime).write()
 
         if way == "stub":
-            await writer(runtime).call_part("spending", "resume")
+            await call_part(writer(runtime), "spending", "resume")
         else:
             await writer(runtime).go_on()
 
@@ -264,14 +264,14 @@ async def test_it_can_be_resumed(meter, way):
 @pytest.mark.parametrize("budget", [None, Budget(tokens=1000, per=DAY)])
 async def test_an_agent_can_be_frozen_by_hand(meter, clock, budget):
     async with run(meter, budget, clock) as runtime:
-        await writer(runtime).call_part("spending", "freeze", "Closed for the night.")
+        await call_part(writer(runtime), "spending", "freeze", "Closed for the night.")
         with pytest.raises(BudgetExceeded, match=r"^Closed for the night\.$"):
             await writer(runtime).write()
         # What somebody has closed does not open by itself.
         await clock.advance(2 * DAY.total_seconds())
-        assert await writer(runtime).call_part("spending", "why_frozen") == "Closed for the night."
+        assert await call_part(writer(runtime), "spending", "why_frozen") == "Closed for the night."
 
-        await writer(runtime).call_part("spending", "resume")
+        await call_part(writer(runtime), "spending", "resume")
 
         assert await writer(runtime).write() == "answer 1"
 
@@ -306,7 +306,7 @@ async def test_a_class_has_a_budget_of_its_own(meter):
 async def test_an_agent_that_asks_no_model_writes_nothing_of_it(meter, tmp_path):
     async with run(meter, Budget(tokens=1), storage=tmp_path) as runtime:
         assert (await spent(writer(runtime))).tokens == 0
-        assert await writer(runtime).call_part("spending", "why_frozen") is None
+        assert await call_part(writer(runtime), "spending", "why_frozen") is None
     assert not list((tmp_path / "objects").rglob("*.sqlite"))
 
 

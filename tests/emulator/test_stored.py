@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from edgeagents_emulator.cli import main
 
-from edgeagents import Agent
+from edgeagents import Agent, call_part
 from edgeagents.testing import agent_runtime
 
 
@@ -149,9 +149,9 @@ async def test_the_folder_of_the_project_is_found(state, tmp_path, monkeypatch):
 async def test_an_agent_that_is_frozen_is_resumed(state):
     async with serving(state) as runtime:
         ann = runtime.namespaces["Notes"].get_by_name("ann")
-        await ann.call_part("spending", "freeze", "Closed for the night.")
+        await call_part(ann, "spending", "freeze", "Closed for the night.")
         assert "already uses the state folder" in run("agent", "resume", "Notes", "ann", status=1)
     assert run("agent", "resume", "Notes", "ann") == "Notes ann goes on: Closed for the night.\n"
     assert run("agent", "resume", "Notes", "ann") == "Notes ann was not frozen.\n"
     async with serving(state) as runtime:
-        assert await runtime.namespaces["Notes"].get_by_name("ann").call_part("spending", "why_frozen") is None
+        assert await call_part(runtime.namespaces["Notes"].get_by_name("ann"), "spending", "why_frozen") is None

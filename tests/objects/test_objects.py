@@ -21,7 +21,7 @@ from edgeagents.errors import (
     StorageUnavailable,
 )
 from edgeagents.http import Request, Response
-from edgeagents.objects import DurableObject, Limits, current_namespaces, web_socket_pair
+from edgeagents.objects import DurableObject, Limits, current_namespaces, wake, web_socket_pair
 from edgeagents.objects.rpc import crossing_error
 from edgeagents.testing import ManualClock, agent_runtime, settle
 
@@ -257,7 +257,7 @@ async def test_each_name_is_an_object_of_its_own(counters):
 
 
 async def test_props_reach_the_start(counters):
-    await counters.get_by_name("a", props={"plan": "pro"}).start()
+    await wake(counters.get_by_name("a", props={"plan": "pro"}))
     assert log == ["init", "start {'plan': 'pro'}"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeagents.agents import AgentNamespace, kebab_case
 from edgeagents.errors import ConfigError
-from edgeagents.objects import current_namespaces
+from edgeagents.objects import call_part, current_namespaces
 from edgeagents_email.incoming import Action, IncomingEmail
 from edgeagents_email.resolvers import EmailResolver
 
@@ -43,8 +43,8 @@ async def route_agent_email(
             await answer
         return
     stub = _namespace(route.agent_name, env).get_by_name(route.agent_id)
-    actions: list[Action] = await stub.call_part(
-        "email", "receive", {"from": email.from_, "to": email.to, "raw": email.raw, "is_secure": route.is_secure}
+    actions: list[Action] = await call_part(
+        stub, "email", "receive", {"from": email.from_, "to": email.to, "raw": email.raw, "is_secure": route.is_secure}
     )
     for action in actions:
         await email.perform(action)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from typing_extensions import TypeVar
 
-from edgeagents.objects import Namespace
+from edgeagents.objects import Namespace, call_part
 from edgeagents_workflows.agent_capability import Workflows
 from edgeagents_workflows.durations import Duration
 from edgeagents_workflows.entrypoint import EnvT, ParamsT, WorkflowEntrypoint, WorkflowEvent
@@ -149,7 +149,7 @@ class AgentWorkflow(WorkflowEntrypoint[EnvT, ParamsT]):
 
     async def call_agent_part(self, method: str, *args: Any) -> None:
         """Call a method of the agent's ``workflows``."""
-        await self.agent.call_part(Workflows.name, method, *args)
+        await call_part(self.agent, Workflows.name, method, *args)
 
     async def _edgeagents_execute(self, event: WorkflowEvent[Any], step: WorkflowStep) -> Any:
         payload: dict[str, Any] = dict(event.payload)
@@ -216,14 +216,13 @@ class _SubAgent:
 
         return call
 
-    async def call_part(self, part: str, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of one of the agent's capabilities."""
+    async def _edgeagents_call_part(self, part: str, method: str, *args: Any, **kwargs: Any) -> Any:
         return await self._invoke(f"{part}:{method}", args, kwargs)
 
     async def _invoke(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         (first, *between) = self._path
         for step in reversed(between):
             args, kwargs, method = (step["className"], step["name"], method, args, kwargs), {}, "dynamic_agents:invoke"
-        return await self._root.call_part(
-            "dynamic_agents", "invoke", first["className"], first["name"], method, args, kwargs
+        return await call_part(
+            self._root, "dynamic_agents", "invoke", first["className"], first["name"], method, args, kwargs
         )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, Literal, TypeAlias, TypedDict
 
-from edgeagents.objects import Namespace, uuid4
+from edgeagents.objects import Namespace, uuid4, wake
 from edgeagents_workflows.durations import Duration, milliseconds
 from edgeagents_workflows.errors import InstanceExists, InstanceNotFound, WorkflowError
 from edgeagents_workflows.instance import Definition, InstanceObject
@@ -126,7 +126,7 @@ class Workflow:
 
     async def wake(self, id: str) -> None:
         """Make the instance go on, if it does not."""
-        await self._namespace.get_by_name(id).start()
+        await wake(self._namespace.get_by_name(id))
 
     def __repr__(self) -> str:
         return f"<Workflow {self.definition.name}>"

@@ -18,7 +18,7 @@ from edgeagents_workflows import (
 )
 from edgeagents_workflows.testing import reached, workflow_runtime
 
-from edgeagents import Agent, get_current_agent
+from edgeagents import Agent, call_part, get_current_agent
 from edgeagents.errors import AgentError
 from edgeagents.testing import ManualClock, connect, settle
 
@@ -277,7 +277,7 @@ async def test_what_a_workflow_reports_as_a_step_is_reported_once(tmp_path):
 async def test_no_more_than_reports_can_be_called_from_outside(method):
     async with office() as runtime:
         with pytest.raises(AttributeError, match="no method"):
-            await desk(runtime).call_part("workflows", method)
+            await call_part(desk(runtime), "workflows", method)
 
 
 # Approval

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeagents_emulator.needed import what_is_missing
-from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in
+from edgeagents_emulator.options import Options, configs_in, hosts_in, limits_in, plugins_in
 from edgeagents_emulator.serving_process import ServingProcess
 from edgeagents_emulator.starting import Started
 from edgeagents_emulator.wrangler_flags import with_cwd, with_idle_flags
@@ -69,6 +69,8 @@ def _date(ctx: click.Context, option: click.Parameter, value: str | None) -> str
 @click.option("--persist-to", metavar="DIR", help="The state folder; default: .edgeagents/state beside the config.")
 @click.option("--limit", multiple=True, metavar="NAME=VALUE", help="A field of edgeagents.Limits. Repeatable.")
 @click.option("--history", metavar="DAYS", help="How long each object's past is kept; default: 30. 0 keeps none.")
+@click.option("--plugin", multiple=True, metavar="MODULE:NAME", help="A plugin out of this folder. Repeatable.")
+@click.option("--model-fallback", metavar="NAME", help="The model provider that answers where a key is missing.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A host name beside this machine's own. Repeatable.")
 @click.option(
     "--log-level",
@@ -100,6 +102,8 @@ def dev(
     persist_to: str | None,
     limit: tuple[str, ...],
     history: str | None,
+    plugin: tuple[str, ...],
+    model_fallback: str | None,
     allow_host: tuple[str, ...],
     log_level: str,
     test_scheduled: bool,
@@ -128,6 +132,8 @@ def dev(
         certificate=_certificate(https_cert_path, https_key_path),
         limits={**limits_in(os.environ), **limits_in({"EDGEAGENTS_LIMITS": ",".join(limit)})},
         history=history or os.environ.get("EDGEAGENTS_HISTORY") or None,
+        plugins=(*plugins_in(os.environ), *plugin),
+        model_fallback=model_fallback or os.environ.get("EDGEAGENTS_MODEL_FALLBACK") or "offline",
     )
     with contextlib.closing(ServingProcess(started)) as process:
         sys.exit(_serve(process, options, ip, port, local_protocol))

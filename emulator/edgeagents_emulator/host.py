@@ -33,6 +33,7 @@ from edgeagents_emulator.hosts import came_over_loopback, with_own_hosts
 from edgeagents_emulator.hypercorn_fixes import mend_hypercorn
 from edgeagents_emulator.log import configure_logging, in_a_line, user_traceback
 from edgeagents_emulator.options import Options
+from edgeagents_emulator.own_plugins import own_plugins
 from edgeagents_emulator.project import Project, load_projects, open_environments
 from wrangler_compat import bindings
 from wrangler_compat.deployable import warn_of_edited_steps
@@ -223,7 +224,8 @@ async def _boot_in(
 ) -> _Session:
     try:
         # Asked of a runtime that never starts: which kinds there are is needed before there is a worker.
-        hook = load_plugins([bindings]).hook
+        plugins = [bindings, *own_plugins(options.plugins, Path(options.directory))]
+        hook = load_plugins(plugins).hook
         kinds = unique(hook.register_bindings(runtime=Runtime(storage=None)), "kind", "binding type")
         limits = Limits.read(options.limits)
         history = _history(options.history)
@@ -237,11 +239,11 @@ async def _boot_in(
     runtimes = [
         Runtime(
             project.worker,
-            plugins=[bindings],
+            plugins=plugins,
             storage=project.state_folder,
             limits=limits,
             history=history,
-            model_fallback="offline",
+            model_fallback=options.model_fallback,
             respond=respond,
             neighbours=neighbours,
             clock=clock,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Options", "configs_in", "hosts_in", "limits_in"]
+__all__ = ["Options", "configs_in", "hosts_in", "limits_in", "plugins_in"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Options:
     ``limits`` are fields of ``edgeagents.Limits`` as text.
     ``history`` is for how many days each object's past is kept, as text; 0 for none of it.
     ``shows_errors`` has the answer to a request that failed tell this machine why, as the log does.
+    ``plugins`` are plugins of the project's own, each as ``module:name``. ``model_fallback`` is the name of the model
+    provider that answers where a key is missing.
     ``known_banner`` is what somebody has read already, so that it is not shown again.
     ``serves_when_broken`` has a worker that cannot start answer with what is wrong, for a session that reloads.
     """
@@ -42,6 +44,8 @@ class Options:
     certificate: tuple[str, str] | None = None
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     history: str | None = None
+    plugins: tuple[str, ...] = ()
+    model_fallback: str = "offline"
     known_banner: str = ""
     serves_when_broken: bool = False
     shows_errors: bool = False
@@ -59,13 +63,15 @@ class Options:
             allowed_hosts=hosts_in(process),
             limits=limits_in(process),
             history=process.get("EDGEAGENTS_HISTORY") or None,
+            plugins=plugins_in(process),
+            model_fallback=process.get("EDGEAGENTS_MODEL_FALLBACK") or "offline",
         )
 
     @classmethod
     def from_json(cls, text: str) -> Options:
         """Return what ``to_json`` has written."""
         handed: dict[str, Any] = json.loads(text)
-        for name in ("env_files", "allowed_hosts", "others"):
+        for name in ("env_files", "allowed_hosts", "others", "plugins"):
             handed[name] = tuple(handed[name])
         if handed["certificate"]:
             handed["certificate"] = tuple(handed["certificate"])
@@ -89,6 +95,11 @@ def configs_in(process: Mapping[str, str]) -> list[str]:
 def hosts_in(process: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names in ``EDGEAGENTS_ALLOWED_HOSTS``, which stand between commas."""
     return tuple(name for part in process.get("EDGEAGENTS_ALLOWED_HOSTS", "").split(",") if (name := part.strip()))
+
+
+def plugins_in(process: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the plugins in ``EDGEAGENTS_PLUGINS``, each ``module:name``, which stand between commas."""
+    return tuple(name for part in process.get("EDGEAGENTS_PLUGINS", "").split(",") if (name := part.strip()))
 
 
 def limits_in(process: Mapping[str, str]) -> dict[str, str]:

@@ -44,6 +44,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 __all__ = [
     "AgentClientError",
@@ -86,6 +87,9 @@ __all__ = [
     "WebSocketError",
     "WorkerNotFound",
 ]
+
+
+_LONGEST_NOTE: Final = 1_000
 
 
 class EdgeAgentsError(Exception):
@@ -196,6 +200,9 @@ class SqlError(StorageError):
     def __init__(self, message: str, query: str = "", code: str = "") -> None:
         self.query, self.code = query, code
         super().__init__(message)
+        if query:
+            # Whoever logs the error logs this with it.
+            self.add_note(f"The statement: {query if len(query) <= _LONGEST_NOTE else query[:_LONGEST_NOTE] + '...'}")
 
 
 class SqlUnavailable(SqlError, StorageUnavailable):

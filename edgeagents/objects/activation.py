@@ -12,6 +12,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from edgeagents.errors import EdgeAgentsError, ObjectError, ObjectReset, StorageReset, StorageUnavailable
@@ -62,6 +63,7 @@ class Activation:
         self.world = world = directory.world
         self.logger = directory.logger
         self.failure: BaseException | None = None
+        self._failed_at: TracebackType | None = None
         self.instance: Any = None
         self.loop = asyncio.get_running_loop()
         self._thread_ident = threading.get_ident()
@@ -121,7 +123,7 @@ class Activation:
         except asyncio.CancelledError:
             self.reset(self.failure or ObjectReset("The object's start was cancelled."))
         except BaseException as error:
-            self.reset(crossing_error(error).with_traceback(None), cause=error)
+            self.reset(*_failed_start(error))
         finally:
             limit.cancel()
             self.input.reopen(section)
@@ -139,7 +141,7 @@ class Activation:
         self.is_started = True
         self.world.observer.object_woke(self.id, self)
 
-    def reset(self, error: BaseException, *, cause: BaseException | None = None, reason: str = "reset") -> None:
+    def reset(self, error: BaseException, cause: BaseException | None = None, *, reason: str = "reset") -> None:
         """Drop this activation: memory and unconfirmed writes are lost, whoever waits gets ``error``."""
         if self.failure is not None:
             return
@@ -147,7 +149,7 @@ class Activation:
         if not is_told and not isinstance(error, ObjectReset):
             cause, error = error, _reset_error(error)
         error.__cause__ = cause
-        self.failure = error
+        self.failure, self._failed_at = error, error.__traceback__
         self._leave(reason)
         self.output.fail(error)
         self.input.give_up()
@@ -241,7 +243,8 @@ class Activation:
             if not self.input.is_open:
                 await self.input.enter()
             if self.failure is not None:
-                raise self.failure
+                # All who waited get the same error: each without the frames of those before it.
+                raise self.failure.with_traceback(self._failed_at)
             result = await Turn(self.input, self._dispatch(event), self)
             if not output.is_settled:
                 await output.flushed()
@@ -576,6 +579,15 @@ class _NoTimer:
 
 
 _NO_TIMER = _NoTimer()
+
+
+def _failed_start(error: BaseException) -> tuple[BaseException, BaseException | None]:
+    """Return what the callers of an object are told whose start has raised ``error``, and its cause."""
+    crossing = crossing_error(error)
+    if crossing is not error:
+        return crossing, error
+    # One of edgeagents' own is told as it is, with the program's lines that led to it.
+    return error.with_traceback(as_raised(error)[2]), error.__cause__
 
 
 def _reset_error(error: BaseException) -> ObjectError:

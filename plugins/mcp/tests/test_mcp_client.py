@@ -22,7 +22,7 @@ from starlette.routing import Route
 from edgeagents import Agent, Request, callable, hookimpl
 from edgeagents.objects import ObjectId
 from edgeagents.runtime import Runtime
-from edgeagents.testing import ManualClock, agent_runtime, connect, settle
+from edgeagents.testing import ManualClock, ScriptedModel, agent_runtime, call_tool, connect, settle
 
 from .loopback import Frames, calculator, quiet, serving, until
 
@@ -240,42 +240,23 @@ async def test_a_server_with_sessions_tells_of_its_tools_too(user: Frames) -> No
 
 
 async def test_a_model_calls_a_servers_tool(url: str) -> None:
-    from edgeagents.models import ModelRequest, step_count_is
-
-    calls: list[Any] = []
-
-    class Scripted:
-        name = "scripted"
-
-        async def stream(self, request: ModelRequest, *, env: Any, signal: Any) -> AsyncIterator[Any]:
-            from edgeagents.models import FinishStep, TextDelta, ToolCall
-
-            calls.append([tool.name for tool in request.tools])
-            if len(calls) == 1:
-                yield ToolCall("1", "tool_calc_add", {"a": 20, "b": 22})
-                yield FinishStep("tool-calls")
-            else:
-                yield TextDelta("t", str(request.messages[-1]))
-                yield FinishStep("stop")
-
-    class Provider:
-        @hookimpl
-        def register_model_providers(self) -> list[Any]:
-            return [Scripted()]
+    model = ScriptedModel(
+        lambda request: (
+            str(request.messages[-1]) if request.messages[-1].role == "tool" else call_tool("tool_calc_add", a=20, b=22)
+        )
+    )
 
     class Asking(Agent):
         async def on_request(self, request: Request) -> str:
             await self.add_mcp_server("calc", url, id="calc")
             tools = self.mcp.get_ai_tools()
-            return await self.stream_text(
-                model="scripted:x", prompt="20 + 22?", tools=tools, stop_when=step_count_is(2)
-            ).text
+            return await self.stream_text(model="scripted:x", prompt="20 + 22?", tools=tools, max_steps=2).text
 
-    async with agent_runtime(Asking, plugins=[plugin, Provider()]) as runtime:
+    async with agent_runtime(Asking, plugins=[plugin, model]) as runtime:
         response = await runtime.route(Request("/agents/asking/a"))
         assert response is not None
         assert "42" in await response.text()
-    assert calls[0] == ["tool_calc_add", "tool_calc_fail", "tool_calc_learn"]
+    assert [tool.name for tool in model.requests[0].tools] == ["tool_calc_add", "tool_calc_fail", "tool_calc_learn"]
 
 
 # Adding and removing

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from edgeagents import AIChatAgent, callable, hookimpl
-from edgeagents.models import FinishStep, ModelRequest, Part, TextDelta, ToolCall
+from edgeagents import AIChatAgent, callable
+from edgeagents.models import ModelRequest
 from edgeagents.runtime import Runtime
-from edgeagents.testing import ManualClock, agent_runtime
+from edgeagents.testing import ManualClock, ScriptedModel, agent_runtime, call_tool
 from tests.agents.chat.talk import ask, chunks, hear_turn, hear_until, tab, user
 from tests.agents.frames import answer
 
@@ -32,30 +31,22 @@ pytestmark = pytest.mark.cloudflare(
 PATH = "/agents/counting/x"
 
 
-class Scripted:
+class Scripted(ScriptedModel):
     """Says half a sentence and hangs; asked again it uses the tool that it is offered, and tells the result."""
 
-    name = "scripted"
-    continues = True
-
     def __init__(self) -> None:
-        self.offered: list[list[str]] = []
+        super().__init__(self._say, continues=True)
 
-    async def stream(self, request: ModelRequest, *, env: Any, signal: Any) -> AsyncIterator[Part]:
-        self.offered.append([tool.name for tool in request.tools])
-        if len(self.offered) == 1:
-            yield TextDelta("t", "Let me count: ")
-            await asyncio.Event().wait()
-        elif request.tools and len(self.offered) == 2:
-            yield ToolCall("c1", self.offered[-1][0], {"a": 20, "b": 22})
-            yield FinishStep("tool-calls")
-        else:
-            yield TextDelta("t2", "so it is.")
-            yield FinishStep("stop")
+    def _say(self, request: ModelRequest) -> Any:
+        if len(self.requests) == 1:
+            return ["Let me count: ", asyncio.Event()]
+        if request.tools and len(self.requests) == 2:
+            return call_tool(request.tools[0].name, a=20, b=22)
+        return "so it is."
 
-    @hookimpl
-    def register_model_providers(self) -> list[Any]:
-        return [self]
+    @property
+    def offered(self) -> list[list[str]]:
+        return [[tool.name for tool in request.tools] for request in self.requests]
 
 
 class Counting(AIChatAgent):

@@ -11,7 +11,7 @@ import pytest
 
 from edgeagents import Agent, DurableObject, Runtime, get_agent_by_name
 from edgeagents.errors import SqlError
-from edgeagents.testing import agent_runtime
+from edgeagents.testing import agent_runtime, settle
 
 
 class Shelf(Agent):
@@ -73,6 +73,7 @@ async def test_an_object_whose_start_failed_leaves_memory() -> None:
         for _ in range(5):
             with pytest.raises(SqlError):
                 await get_agent_by_name(Short, "x")
+        await settle()
         gc.collect()
         # The context of this task may still name the last.
         assert [each() for each in made[:4]] == [None] * 4

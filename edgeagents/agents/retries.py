@@ -148,7 +148,9 @@ class Retries:
     ) -> T:
         """Return what ``fn`` returns, called again when it raises: three times in all unless options say otherwise.
 
-        It gets the number of the attempt, from 1, if it takes an argument. The waits between are random and grow.
+        It gets the number of the attempt, from 1, if it takes an argument. ``options`` are ``RetryOptions``, or a dict
+        such as ``{"max_attempts": 5, "base_delay_ms": 100, "max_delay_ms": 3000}``. The waits between are random and
+        grow.
         Raises what it raised last, at once when ``should_retry(error, next_attempt)`` returns False.
         """
         given = RetryOptions.of(options)

@@ -201,7 +201,8 @@ class SyncedState(Capability):
             raise AgentError(
                 f"The stored state of {self.host.class_name} {self.host.name!r} is not what its type asks for: "
                 f"{error}. "
-                "Give new fields a default, or write the state anew with SQL (table cf_agents_state)."
+                "Give new fields a default, or mark them NotRequired in a TypedDict; or write the state anew with SQL "
+                "in on_start (table cf_agents_state): docs/storage.md, 'When your tables change'."
             ) from error
 
     def _read(self) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import pydantic
 import pytest
 
-from edgeagents import Agent, callable
+from edgeagents import Agent, callable, get_agent_by_name
 from edgeagents.errors import AgentError
 from edgeagents.testing import agent_runtime, connect, settle
 
@@ -173,3 +173,29 @@ async def test_a_stored_state_of_another_form_is_an_error_and_is_not_lost(tmp_pa
     async with agent_runtime(Counter, storage=tmp_path) as runtime:
         socket = await open_socket(runtime, Counter)
         assert {"type": "cf_agent_state", "state": {"n": 1}} in frames(socket)
+
+
+async def test_a_state_that_lacks_a_new_field_is_written_anew_with_sql_in_on_start(tmp_path):
+    def release(kind: Any, initial: Any, *statements: str) -> Any:
+        class Counter(Agent[None, kind]):
+            initial_state = initial
+
+            async def on_start(self) -> None:
+                for statement in statements:
+                    self.sql(statement)
+
+            async def look(self) -> Any:
+                return self.state
+
+        return Counter
+
+    old, new = TypedDict("old", {"n": int}), TypedDict("new", {"n": int, "seen": bool})
+    anew = "update cf_agents_state set state = json_set(state, '$.seen', json('false'))"
+    for cls, state in ((release(old, {"n": 1}), {"n": 1}), (release(new, {}, anew), {"n": 1, "seen": False})):
+        async with agent_runtime(cls, storage=tmp_path, durability="normal"):
+            assert await (await get_agent_by_name(cls, "x")).look() == state
+
+    newest = release(TypedDict("newest", {"n": int, "seen": bool, "at": str}), {})
+    async with agent_runtime(newest, storage=tmp_path, durability="normal"):
+        with pytest.raises(AgentError, match=r"NotRequired in a TypedDict; .* with SQL in on_start"):
+            await (await get_agent_by_name(newest, "x")).look()

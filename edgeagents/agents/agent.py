@@ -24,7 +24,7 @@ from edgeagents.agents.delegation import done_by
 from edgeagents.agents.destruction import Destruction
 from edgeagents.agents.fibers import FiberRecovery, Fibers
 from edgeagents.agents.generation import Generation
-from edgeagents.agents.hooks import Hooks, defined_hooks
+from edgeagents.agents.hooks import Hooks, defined_hooks, handler
 from edgeagents.agents.jobs import Jobs
 from edgeagents.agents.keep_alive import KeepAlive
 from edgeagents.agents.lifecycle import Lifecycle
@@ -416,42 +416,52 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
 
     # Handlers for subclasses to override
 
+    @handler
     def on_start(self, props: Mapping[str, Any] | None = None) -> Any:
         """Called once each time the agent wakes, before any event. ``props`` come from routing, or are None."""
         return _NOTHING
 
+    @handler
     def on_request(self, request: Request) -> Any:
         """Answer a request: with a ``Response``, text, bytes, a JSON value, an iterator of chunks or an ASGI app."""
         return _NotImplemented("Not implemented", status=404)
 
+    @handler
     def on_connect(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
         """Called when a client has connected and got identity and state. ``ctx.request`` is its handshake."""
         return _NOTHING
 
+    @handler
     def on_message(self, connection: Connection[Any], message: str | bytes) -> Any:
         """Called with each message that is neither a change of the state nor a call."""
         return _NOTHING
 
+    @handler
     def on_close(self, connection: Connection[Any], code: int, reason: str, was_clean: bool) -> Any:
         """Called when a connection is closed. It is not among ``get_connections()`` any more."""
         return _NOTHING
 
+    @handler
     def on_error(self, error: Exception, connection: Connection[Any] | None = None) -> Any:
         """Called with what a handler raised. Return to make little of it, raise to let it be logged and answered."""
         self.__advise(error, connection)
 
+    @handler
     def on_state_changed(self, state: StateT, source: Connection[Any] | Literal["server"]) -> Any:
         """Called after a change of the state was kept and sent. ``source`` is who made it."""
         return _NOTHING
 
+    @handler
     def on_budget_exceeded(self, reason: str) -> Any:
         """Called when the agent has used up its budget, or was frozen. ``spending.resume()`` lets it go on."""
         return _NOTHING
 
+    @handler
     def on_alarm(self) -> Any:
         """Called when the alarm of ``ctx.storage`` goes off. An error makes it go off again."""
         return _NOTHING
 
+    @handler
     def on_fiber_recovered(self, fiber: FiberRecovery) -> Any:
         """Called when the agent wakes with a fiber that the process did not survive: start anew from its ``snapshot``.
 
@@ -470,6 +480,7 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         A client is told no more than that its change was rejected.
         """
 
+    @handler
     def on_before_sub_agent(self, request: Request, child: RouteInfo) -> Any:
         """Called before a request or a handshake goes to a sub-agent, which may not be there yet.
 
@@ -478,18 +489,22 @@ class Agent(DurableObject[EnvT], Generic[EnvT, StateT]):
         """
         return _NOTHING
 
+    @handler
     def get_connection_tags(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
         """Return up to 9 tags by which ``get_connections`` finds the connection. By its id ``get_connection`` does."""
         return []
 
+    @handler
     def should_connection_be_readonly(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
         """Return True to let this client see the state but not change it."""
         return False
 
+    @handler
     def should_send_protocol_messages(self, connection: Connection[Any], ctx: ConnectionContext) -> Any:
         """Return False to never send this client identity, state and MCP frames."""
         return True
 
+    @handler
     def select_subprotocol(self, offered: list[str], request: Request) -> Any:
         """Return the one of the subprotocols offered by a client that the connection shall speak, or None."""
         return None

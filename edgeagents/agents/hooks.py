@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeagents.agents.connections import Connection
     from edgeagents.objects.context import ObjectContext
 
-__all__ = ["HOOKS", "Hooks", "defined_hooks", "room_of"]
+__all__ = ["HOOKS", "Hooks", "defined_hooks", "handler", "room_of"]
 
 HOOKS = (
     "on_start",
@@ -36,6 +36,14 @@ HOOKS = (
 )
 
 _ANY_NUMBER = 1_000
+
+
+def handler(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a subclass define ``function`` with fewer parameters, sync or async, as far as a type checker is concerned.
+
+    It is given as many arguments as it takes.
+    """
+    return function
 
 
 def defined_hooks(cls: type, base: type) -> dict[str, int]:

@@ -16,6 +16,7 @@ from edgeagents.agents.chat.repair import interrupted_part
 from edgeagents.agents.chat.transcript import HYDRATION_BYTES
 from edgeagents.agents.chat.turn_options import ChatOptions, ChatRecovery, ChatResponse, SaveResult
 from edgeagents.agents.chat.ui import Part, UIMessage
+from edgeagents.agents.hooks import handler
 from edgeagents.errors import AgentError
 from edgeagents.http import AbortSignal
 
@@ -61,6 +62,7 @@ class AIChatAgent(Agent[EnvT, StateT]):
 
     # What users override
 
+    @handler
     def on_chat_message(self, on_finish: Any = None, options: ChatOptions | None = None) -> Any:
         """Return the reply to the conversation in ``self.messages``, whose last message is the user's.
 
@@ -71,10 +73,12 @@ class AIChatAgent(Agent[EnvT, StateT]):
             "received a chat message, override on_chat_message and return a Response to send to the client"
         )
 
+    @handler
     @default
     def on_chat_response(self, response: ChatResponse) -> Any:
         """Called after each turn, when its message is kept. It may ask for another turn with ``save_messages``."""
 
+    @handler
     @default
     def on_chat_recovery(self, recovery: ChatRecovery) -> Any:
         """Called before an interrupted turn is taken up.

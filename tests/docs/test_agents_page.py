@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from edgeagents import Agent
 from edgeagents.errors import CallFailed, DataCloneError
 from edgeagents.http import Request
 from edgeagents.runtime import Runtime
@@ -174,3 +175,31 @@ async def test_the_assistant_answers(runtime: Runtime, clock: ManualClock) -> No
     answer = await runtime.route(Request("/agents/assistant/ann/get-messages"))
     assert answer is not None
     assert [message["role"] for message in await answer.json()] == ["user", "assistant"]
+
+
+async def test_a_def_schedules_with_asyncio_run(clock: ManualClock) -> None:
+    class Bell(Agent):
+        def plan(self) -> str:
+            return asyncio.run(self.schedule(60, "ring", "noon")).id
+
+        async def ring(self, text: str) -> None:
+            self.broadcast(text)
+
+    async with agent_runtime(Bell, clock=clock) as runtime:
+        tab = await connect(runtime, "/agents/bell/a")
+        await runtime.namespaces["Bell"].get_by_name("a").plan()
+        await clock.advance(60)
+        assert await tab.message() == "noon"
+
+
+async def test_a_name_is_what_stands_in_the_url() -> None:
+    class Card(Agent):
+        async def on_request(self, request: Request) -> str:
+            return self.name
+
+    async with agent_runtime(Card) as runtime:
+        answer = await runtime.route(Request("/agents/card/a%20b"))
+        assert answer is not None
+        assert await answer.text() == "a%20b"
+        other: Any = runtime.namespaces["Card"].get_by_name("a b")
+        assert await (await other.fetch(Request("/"))).text() == "a b"

@@ -38,6 +38,7 @@ __all__ = [
     "current_turn",
     "leave_section",
     "unkept_writes",
+    "writes_kept",
 ]
 
 Durability = Literal["full", "normal", "memory"]
@@ -493,6 +494,15 @@ def unkept_writes() -> Awaitable[None] | None:
         return None
     output = turn.owner.output
     return None if output.is_settled or not output.is_at_home else output.flushed()
+
+
+async def writes_kept() -> None:
+    """Return when the writes are kept of the object whose code calls this, if any: before something leaves the object
+    that others act on. Calls of stubs and of bindings wait by themselves.
+    """
+    unkept = unkept_writes()
+    if unkept is not None:
+        await unkept
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
+from edgeagents.objects import writes_kept
 from edgeagents_d1.engine import NO_STATEMENT, D1Error, Engine
 from edgeagents_d1.statement import D1PreparedStatement, result_of
 
@@ -34,6 +35,7 @@ class D1Database:
 
         Return ``{"count", "duration"}``: how many lines there were.
         """
+        await writes_kept()
         lines = query.strip().split("\n")
         count, duration, before = 0, 0.0, self._engine.commits
         with self._engine.together():
@@ -91,6 +93,7 @@ async def _batch(engine: Engine, statements: Sequence[D1PreparedStatement]) -> l
         raise D1Error("D1_ERROR: batch() takes statements that prepare() has made.")
     if not statements:
         raise D1Error(f"D1_ERROR: {NO_STATEMENT}")
+    await writes_kept()
     before = engine.commits
     with engine.together():
         results = [result_of(statement.outcome()) for statement in statements]

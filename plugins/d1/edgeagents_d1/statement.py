@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from edgeagents.objects import writes_kept
 from edgeagents_d1.engine import D1Error, Engine, Outcome
 
 __all__ = ["D1PreparedStatement", "result_of"]
@@ -59,6 +60,7 @@ class D1PreparedStatement:
         return [list(outcome.columns), *rows] if column_names else rows
 
     async def _kept(self) -> Outcome:
+        await writes_kept()
         before = self._engine.commits
         outcome = self.outcome()
         if self._engine.commits != before:

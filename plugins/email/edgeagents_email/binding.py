@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from edgeagents.bindings import BindingDeclaration
 from edgeagents.errors import ConfigError
-from edgeagents.objects import Clock
+from edgeagents.objects import Clock, writes_kept
 from edgeagents_email.outbox import Outbox
 from edgeagents_email.rules import EmailRefused, check_message
 
@@ -93,6 +93,7 @@ class SendEmail:
                 del mail[field]
                 mail[field] = value
             message = mail.as_bytes()
+        await writes_kept()
         await self._outbox.send(sender, recipients, message, f"{self._clock.now():%Y%m%dT%H%M%S}-{number}")
         return {"message_id": message_id}
 

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeGuard, cast
 
+from edgeagents.objects import writes_kept
 from edgeagents.stored_bytes import KeptBytes, StoredBytes
 from edgeagents.stores import QUICK
 from edgeagents_kv.checks import (
@@ -115,6 +116,7 @@ class KvNamespace:
         content = await _content(value)
         if len(content) > VALUE_BYTES:
             raise KvError("PUT", 413, f"Value length of {len(content)} exceeds limit of {VALUE_BYTES}.")
+        await writes_kept()
         file = None if len(content) <= _LARGE else await self._new_file(content)
         database = self._database
         try:
@@ -131,7 +133,9 @@ class KvNamespace:
 
     async def delete(self, key: str) -> None:
         """Remove ``key``. One that is not there is no error."""
-        self._database.execute("DELETE FROM entries WHERE key = ?", (_key(checked_key(key, "DELETE")),))
+        name = _key(checked_key(key, "DELETE"))
+        await writes_kept()
+        self._database.execute("DELETE FROM entries WHERE key = ?", (name,))
         await self._written()
 
     async def list(self, *, prefix: str | None = None, limit: int | None = None, cursor: str | None = None) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from edgeagents.errors import EdgeAgentsError
+from edgeagents.objects import writes_kept
 from edgeagents_queues.store import QueueStore, pack_body
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Queue:
         return {"backlogCount": count, "backlogBytes": size, "oldestMessageTimestamp": oldest}
 
     async def _send(self, messages: Sequence[Mapping[str, Any]], delay: float | None) -> dict[str, Any]:
+        await writes_kept()
         now = now_ms(self._clock)
         kept: list[tuple[str, bytes, str, int, int]] = []
         for message in messages:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from edgeagents.objects import writes_kept
 from edgeagents_r2.conditions import holds
 from edgeagents_r2.multipart import R2MultipartUpload, begin_upload
 from edgeagents_r2.objects import R2Object, object_of
@@ -97,6 +98,7 @@ class R2Bucket:
             *(key, version, hashed.size, hashed.md5, self._clock.now().timestamp()),
             *(given.http, given.custom, hashed.checksums, given.storage_class),
         )
+        await writes_kept()
         if not await self._store.set(stored, lambda before: holds(only_if, before)):
             self._store.forget(version)  # It was changed while the bytes came.
             return None
@@ -107,6 +109,7 @@ class R2Bucket:
         names = keys_to_delete(keys)
         for name in names:
             check_key(name, "delete")
+        await writes_kept()
         await self._store.delete(names)
 
     async def list(

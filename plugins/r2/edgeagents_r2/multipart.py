@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from edgeagents.objects import writes_kept
 from edgeagents_r2.errors import R2Error
 from edgeagents_r2.objects import R2Object, object_of
 from edgeagents_r2.store import BucketStore, Stored
@@ -100,6 +101,7 @@ class R2MultipartUpload:
             *(self._key, version, hashed.size, etag, self._clock.now().timestamp()),
             *(options["http"], options["custom"], {}, options["storage_class"]),
         )
+        await writes_kept()
         await self._store.set(stored)
         await self._end()
         return object_of(stored)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 
+from edgeagents.objects import writes_kept
 from edgeagents_r2.errors import R2Error
 from edgeagents_r2.s3_signing import EMPTY, Keys, quoted, signed
 
@@ -77,6 +78,7 @@ class S3Client:
         expected: tuple[int, ...] = (),
     ) -> AsyncGenerator[httpx2.Response]:
         """Have an answer as ``ask`` returns it, whose body is still to be read, for a ``with`` block."""
+        await writes_kept()
         path = self._path if key is None else f"{self._path}/{quoted(key, keep='/')}"
         asked = query or {}
         digest = EMPTY if content is None else _UNSIGNED

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID
 
+from edgeagents.objects import writes_kept
 from edgeagents_vectorize.checks import (
     IDS_A_CALL,
     VECTORS_A_CALL,
@@ -137,6 +138,7 @@ class VectorizeIndex:
     async def delete_by_ids(self, ids: Sequence[str]) -> dict[str, str]:
         """Remove vectors; return ``{"mutationId"}``. Those that are not there are no error."""
         check_count("VECTOR_DELETE", ids, IDS_A_CALL, "ids")
+        await writes_kept()
         mutation = self._mutation()
         self._store.delete(list(ids), mutation=mutation, now=self._now())
         await self._store.kept()
@@ -161,6 +163,7 @@ class VectorizeIndex:
                 )
                 raise VectorizeError(operation, 40012, text)
             rows.append((vector_id, namespace, _packed(numbers), metadata))
+        await writes_kept()
         mutation = self._mutation()
         self._store.write(rows, replaces=replaces, mutation=mutation, now=self._now(), dimensions=dimensions or 0)
         await self._store.kept()

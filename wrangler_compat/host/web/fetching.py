@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from edgeagents.objects import writes_kept
 from wrangler_compat.host.context import outbound_here
 from wrangler_compat.host.model.errors import DomException, JsException, JsTypeError
 from wrangler_compat.host.model.promise import JsPromise
@@ -60,6 +61,7 @@ async def send(request: Request) -> Response:
         raise JsTypeError(f"Fetch API cannot load: {request.url}")
     if request.headers.get("upgrade") == "websocket":
         return await _upgrade(request)
+    await writes_kept()
     return await unless_aborted(request._signal, _send(request))
 
 

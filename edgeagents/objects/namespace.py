@@ -150,17 +150,6 @@ class Directory:
         """Return the places of all objects that are awake or have sockets."""
         return list(self._slots.values())
 
-    async def stop(self, shard: int | None = None) -> None:
-        """Make every object leave memory; its sockets close with 1012, so that clients come back.
-
-        Only those of ``shard``, if one is given.
-        """
-        for slot in self.slots():
-            if shard is not None and slot.id.shard != shard:
-                continue
-            slot.drop_sockets(1012, "The server is restarting")
-            await slot.stop()
-
     # Facets
 
     def of_facets(self, cls: type) -> Directory:

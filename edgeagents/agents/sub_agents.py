@@ -69,6 +69,8 @@ class DynamicAgents(Capability):
         are copies. ``props`` reach ``on_start`` if this wakes it. Raises ``ConfigError`` for a class that is not known
         here, ``AgentError`` for a name or a class that no sub-agent can have, and what the start raises.
         """
+        if not isinstance(cls, type):
+            raise TypeError(f"sub_agent() takes a class of agents, not {type(cls).__name__}: {cls!r}.")
         if self._known.get(cls.__name__) is not cls:
             raise self._unknown(cls.__name__)
         return cast("T", await self._open(cls.__name__, name, props))

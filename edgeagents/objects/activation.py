@@ -527,6 +527,11 @@ class Activation:
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """See ``ObjectContext``."""
+        if not isinstance(coroutine, Coroutine):
+            raise TypeError(
+                f"spawn() takes a coroutine, what calling an async function gives, not {type(coroutine).__name__}: "
+                f"{coroutine!r}."
+            )
 
         async def run() -> T:
             try:

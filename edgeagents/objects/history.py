@@ -26,6 +26,9 @@ class History:
     bytes: int = 256 * 1024 * 1024
 
     def __post_init__(self) -> None:
+        for name, value in (("days", self.days), ("bytes", self.bytes)):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ConfigError(f"History({name}=...) is a number, not {type(value).__name__}: {value!r}.")
         if not self.days > 0 or not self.bytes > 0:
             raise ConfigError("History keeps more than nothing: days and bytes are above 0. history=None turns it off.")
 

@@ -59,7 +59,11 @@ class _Operations:
         A write made before is seen, even if it is not on disk yet.
         """
         self._enter("get")
-        return self._table.get(key, default) if isinstance(key, str) else self._table.get_many(list(key))
+        if isinstance(key, str):
+            return self._table.get(key, default)
+        if not isinstance(key, Iterable):
+            raise TypeError(f"get() takes a key, which is a str, or several, not {type(key).__name__}: {key!r}.")
+        return self._table.get_many(list(key))
 
     @overload
     async def put(self, key: str, value: Any) -> None: ...

@@ -3,7 +3,8 @@
 A plugin writes its binding for Python: methods in snake_case, options as keyword-only parameters, plain values,
 dataclasses for what has fields, exceptions. Here that becomes what Cloudflare's SDK and its users expect: names in
 camelCase, options as one trailing object, which is what keywords of a call are, promises, null, ``Error``s with the
-``code`` of the exception, if it has one. The class attribute ``js_name`` of a binding is the name of its class in JavaScript.
+``code`` of the exception, if it has one. The class attribute ``js_name`` of a binding is the name of its class in
+JavaScript.
 
 | from JavaScript | to the plugin | | from the plugin | to JavaScript |
 |---|---|---|---|---|

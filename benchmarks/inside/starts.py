@@ -116,8 +116,8 @@ def _once(way: _Way, env: Mapping[str, str]) -> tuple[float, float | None]:
         start = time.perf_counter() - began
         if not way.reloads:
             return start, None
-        # As a person would: when all that goes on at the start is over.
-        time.sleep(1)
+        # As a person would: when all that goes on at the start is over, also on a slow machine.
+        time.sleep(3)
         (code,) = (folder / "src").iterdir()
         changed = code.read_text().replace("Hello, world!", "Hello again!")
         began = time.perf_counter()

@@ -62,15 +62,18 @@ class StateFolder:
 
         A class may also be named as its folder is, with the worker's name before it.
         """
-        namespaces = self._namespaces(class_name)
-        if not namespaces:
-            raise ConfigError(f"There is no class {class_name!r} in {self.path}. It has: {self._known() or 'none'}.")
-        for namespace in namespaces:
+        self.check_class(class_name)
+        for namespace in self._namespaces(class_name):
             digits = name if _DIGITS.fullmatch(name) else id_from_name(namespace, name).digits
             path = self._storage.path(namespace, ObjectId(digits))
             if path.exists():
                 return self._stored(namespace, ObjectId(digits, self._databases.name(path)), path)
         raise ConfigError(f"There is no {class_name} named {name!r} in {self.path}.")
+
+    def check_class(self, class_name: str) -> None:
+        """Raise ``ConfigError``, with those that there are, for a class of which nothing is kept."""
+        if not self._namespaces(class_name):
+            raise ConfigError(f"There is no class {class_name!r} in {self.path}. It has: {self._known() or 'none'}.")
 
     def alarm(self, agent: StoredAgent) -> datetime | None:
         """Return when the alarm of the agent is due, if one is set."""

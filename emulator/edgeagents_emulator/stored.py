@@ -48,6 +48,8 @@ def list_agents(class_name: str | None, is_json: bool, state: str | None) -> Non
     """Show which agents there are, how large they are, when they were changed and when they wake."""
     with _faults():
         folder = StateFolder(_folder(state))
+        if class_name is not None:
+            folder.check_class(class_name)
         for found in folder.agents(class_name):
             alarm = folder.alarm(found)
             facets = sum(1 for _ in found.databases) - 1

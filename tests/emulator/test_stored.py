@@ -59,7 +59,8 @@ async def test_agents_are_listed(state):
     found = [json.loads(line) for line in run("agent", "list", "Notes", "--json").splitlines()]
     assert sorted(agent["name"] for agent in found) == ["ann", "bob"]
     assert all(agent["bytes"] > 0 and agent["class"] == "Notes" for agent in found)
-    assert run("agent", "list", "Others") == ""
+    nothing = run("agent", "list", "Others", status=1)
+    assert nothing == f"Error: There is no class 'Others' in {state.name}. It has: Notes.\n"
 
 
 async def test_a_class_or_an_agent_that_is_not_there_is_named(state):

@@ -20,7 +20,7 @@ NO_TRANSACTION_STATEMENTS: Final = (
 )
 _NO_USER_VERSION: Final = (
     "An object has no PRAGMA user_version, as on Cloudflare. Keep the version of its tables with "
-    "ctx.storage.kv.put(...) (docs/storage.md, 'When your tables change'): "
+    "ctx.storage.kv.put(...): docs/storage.md, 'When your tables change'."
 )
 _USER_VERSION: Final = re.compile(r"\bpragma\s+(?:\w+\s*\.\s*)?user_version\b", re.IGNORECASE)
 _UNAVAILABLE: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_NOMEM"})
@@ -59,8 +59,11 @@ def sql_error(fault: Fault, sql: str, limits: Limits, *, start: int = 0, is_last
 
 def _sqlite_error(fault: Fault, sql: str, limits: Limits, start: int) -> SqlError:
     if fault.code == "SQLITE_AUTH" or fault.message.startswith("not authorized"):
-        advice = _NO_USER_VERSION if _USER_VERSION.search(sql) else ""
-        return SqlError(advice + NOT_AUTHORIZED, sql, "SQLITE_AUTH")
+        refused = SqlError(NOT_AUTHORIZED, sql, "SQLITE_AUTH")
+        if _USER_VERSION.search(sql):
+            # Beside the message, which is workerd's to the letter.
+            refused.add_note(_NO_USER_VERSION)
+        return refused
     offset = f" at offset {start + fault.offset}" if fault.offset >= 0 else ""
     extended = f" (extended: {fault.extended_code})" if fault.extended_code != fault.code else ""
     kind = SqlUnavailable if fault.code in _UNAVAILABLE else SqlError

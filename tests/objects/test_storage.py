@@ -349,10 +349,9 @@ async def test_what_sql_may_not_do_is_said_in_workerds_words(sql, query, binding
 
 @pytest.mark.parametrize("query", ["pragma user_version", "PRAGMA user_version = 2", "pragma main.user_version=2"])
 async def test_who_would_number_the_tables_with_a_pragma_reads_what_to_do_instead(sql, query):
-    with pytest.raises(
-        SqlError, match=r"ctx\.storage\.kv\.put.*'When your tables change'.*: not authorized: SQLITE_AUTH"
-    ):
+    with pytest.raises(SqlError, match="^not authorized: SQLITE_AUTH$") as caught:
         sql.exec(query)
+    assert "ctx.storage.kv.put" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize("query", ["pragma table_list", "pragma foreign_keys", "pragma quick_check", "pragma optimize"])

@@ -79,19 +79,26 @@ class RetryOptions:
         attempts = self.max_attempts
         if attempts is not None:
             if not math.isfinite(attempts) or attempts < 1:
-                raise AgentError("retry.maxAttempts must be >= 1")
+                raise _refused("retry.maxAttempts must be >= 1")
             if attempts != int(attempts):
-                raise AgentError("retry.maxAttempts must be an integer")
+                raise _refused("retry.maxAttempts must be an integer")
         for name, value in (("baseDelayMs", self.base_delay_ms), ("maxDelayMs", self.max_delay_ms)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise AgentError(f"retry.{name} must be > 0")
+                raise _refused(f"retry.{name} must be > 0")
         whole = self if defaults is None else self.over(defaults)
         if (
             whole.base_delay_ms is not None
             and whole.max_delay_ms is not None
             and whole.base_delay_ms > whole.max_delay_ms
         ):
-            raise AgentError("retry.baseDelayMs must be <= retry.maxDelayMs")
+            raise _refused("retry.baseDelayMs must be <= retry.maxDelayMs")
+
+
+def _refused(text: str) -> AgentError:
+    # Clients read the text as the TypeScript SDK has it.
+    error = AgentError(text)
+    error.add_note("In Python the options are max_attempts, base_delay_ms and max_delay_ms.")
+    return error
 
 
 DEFAULT_RETRY = RetryOptions(3, 100, 3000)

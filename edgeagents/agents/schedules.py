@@ -110,9 +110,9 @@ class Scheduler(Capability):
     ) -> Schedule:
         """Have a method of the agent called as ``callback(payload, schedule)``, with as many arguments as it takes.
 
-        ``when`` is a time, a number of seconds or a length of time from now, or a cron expression (in UTC, five fields
-        or six with seconds first). ``payload`` is any JSON value. It is kept, and called at least once, also when
-        the process ends meanwhile.
+        ``when`` is a time (a datetime with a time zone), a number of seconds or a length of time from now, or a cron
+        expression (in UTC, five fields or six with seconds first). ``payload`` is any JSON value. It is kept, and
+        called at least once, also when the process ends meanwhile.
 
         A cron schedule that there is already, with the same payload, is returned instead, unless ``idempotent`` is
         False; others are when it is True. What fails is tried again as ``retry`` says or the agent's ``options`` do.
@@ -132,6 +132,11 @@ class Scheduler(Capability):
         now = self.host.ctx.clock.now()
         timing: dict[str, Any]
         if isinstance(when, datetime):
+            if when.tzinfo is None:
+                raise AgentError(
+                    f"schedule() takes a datetime with a time zone, not {when!r}: datetime.now(UTC), or "
+                    "when.astimezone() for one that is in local time."
+                )
             due, timing = when, {"type": "scheduled"}
         elif isinstance(when, str):
             due, timing = next_run(when, now), {"type": "cron", "cron": when}

@@ -154,7 +154,9 @@ class SyncedState(Capability):
             self.set(change.state, connection)
         except Exception as error:
             # What is wrong with it may be no business of the client's.
-            self._logger.warning("The state sent by %r was rejected: %s", connection, error, exc_info=error)
+            self._logger.warning(
+                "%s: the state sent by %r was rejected: %s", self.host.title, connection, error, exc_info=error
+            )
             self._connections.send(connection, protocol.state_error_frame("State update rejected"))
         return True
 

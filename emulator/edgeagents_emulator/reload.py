@@ -11,9 +11,11 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -23,6 +25,8 @@ from edgeagents_emulator.serving_process import STOP_SECONDS, Ahead, ServingProc
 __all__ = ["serve_and_reload"]
 
 _log = logging.getLogger("edgeagents.emulator")
+_AT_ONCE_SECONDS: Final = 5.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 async def serve_and_reload(
@@ -39,7 +43,7 @@ async def serve_and_reload(
     lies in ``built``.
 
     A project that cannot start at all ends it with status 1. One that breaks later answers with what is wrong, until
-    the next change.
+    the next change. One that is killed has a successor.
     """
     stop = asyncio.Event()
     turns = _Turns(process, replace(options, serves_when_broken=True), listener, folders)
@@ -67,8 +71,20 @@ async def serve_and_reload(
                 _log.info("Shutting down the local server...")
                 return 0
             if not changed.done():
-                # It could not start, or died; what it had to say is in the log.
-                return ended.result() or 1
+                if (status := ended.result()) >= 0:
+                    # It could not start, or ended itself; what it had to say is in the log.
+                    return status or 1
+                pause = turns.pause()
+                _log.error(
+                    "The process that serves was killed by %s. A new one begins%s.",
+                    _signal(-status),
+                    f" in {pause:g} s" if pause else "",
+                )
+                if pause:
+                    await asyncio.wait((changed, stopped), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                if not stop.is_set() and not changed.done():
+                    await turns.next()
+                continue
             names = sorted({Path(file).name for file in changed.result() or ()})
             _log.info("Reloading the local server: %s changed", ", ".join(names))
             ended.cancel()
@@ -82,6 +98,13 @@ async def serve_and_reload(
         await asyncio.gather(changed, stopped, return_exceptions=True)
 
 
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class _Turns:
     """The process that serves, and the one that is next."""
 
@@ -91,6 +114,13 @@ class _Turns:
         self._process, self._options, self._listener = process, options, listener
         self._folders = [str(folder) for folder in folders]
         self._next: ServingProcess | None = None
+        self._began, self._pause = time.monotonic(), 0.0
+
+    def pause(self) -> float:
+        """Return for how many seconds to wait before the next one: the longer, the more often one died at once."""
+        lived = time.monotonic() - self._began
+        self._pause = 0.0 if lived > _AT_ONCE_SECONDS else min(max(1.0, self._pause * 2), _LONGEST_PAUSE_SECONDS)
+        return self._pause
 
     async def ended(self) -> int:
         """Return the status with which the one that serves ends. Once it answers, the next one gets ready."""
@@ -113,6 +143,7 @@ class _Turns:
             self._next.close()
             self._next = None
         self._process, self._next = self._next or ServingProcess(), None
+        self._began = time.monotonic()
         self._process.serve(self._options, self._listener)
 
     def kill(self) -> None:

@@ -254,6 +254,18 @@ def test_the_next_process_waits_while_one_serves_and_none_is_left_behind(project
 
 
 @pytest.mark.server
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's children")
+def test_a_process_that_is_killed_is_told_of_and_has_a_successor(project: MakeProject) -> None:
+    with dev(project()) as running:
+        assert running.get() == (200, "hello")
+        first, _ = two_children(running.process.pid)
+        os.kill(int(first), signal.SIGKILL)
+        until(lambda: "The process that serves was killed by SIGKILL. A new one begins" in running.log, "its end")
+        assert running.get() == (200, "hello")
+        assert running.process.poll() is None
+
+
+@pytest.mark.server
 def test_no_connection_is_refused_or_hung_up_on_while_it_reloads(project: MakeProject) -> None:
     folder = project()
     entry = folder / "src" / "entry.py"

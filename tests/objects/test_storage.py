@@ -349,9 +349,10 @@ async def test_what_sql_may_not_do_is_said_in_workerds_words(sql, query, binding
 
 @pytest.mark.parametrize("query", ["pragma user_version", "PRAGMA user_version = 2", "pragma main.user_version=2"])
 async def test_who_would_number_the_tables_with_a_pragma_reads_what_to_do_instead(sql, query):
-    with pytest.raises(SqlError, match="^not authorized: SQLITE_AUTH$") as caught:
+    with pytest.raises(SqlError) as caught:
         sql.exec(query)
-    assert "ctx.storage.kv.put" in caught.value.__notes__[0]
+    assert str(caught.value) == "not authorized: SQLITE_AUTH"
+    assert any("ctx.storage.kv.put" in note for note in caught.value.__notes__)
 
 
 @pytest.mark.parametrize("query", ["pragma table_list", "pragma foreign_keys", "pragma quick_check", "pragma optimize"])

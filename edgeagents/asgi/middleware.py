@@ -28,6 +28,9 @@ class AgentsMiddleware:
     ``AgentsMiddleware(app, agents=[Counter])`` around any other ASGI app. In the code of ``app``,
     ``get_agent_by_name(Counter, name)`` finds the agents.
 
+    One per app: of two, around each other, both serve, but the app's code finds only the agents of the inner one. The
+    server's event loop is asyncio's: hypercorn's trio workers cannot run it.
+
     The runtime starts with the server's lifespan, or with the first request where there is none, as in FastAPI's
     ``TestClient(app)`` without ``with``. Where each request or test has an event loop of its own, a new runtime starts
     on each, as after a crash: connections are gone, and what was kept is there. So it is with ``storage=None`` too,

@@ -112,3 +112,18 @@ def test_the_console_counts(capsys: pytest.CaptureFixture[str]) -> None:
     js.console.countReset("a")
     js.console.count("a")
     assert capsys.readouterr().out == "a: 1\na: 2\na: 1\n"
+
+
+def test_the_console_shows_what_an_error_of_python_is_and_where_it_was_raised(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import js
+
+    try:
+        int("x")
+    except ValueError as error:
+        js.console.error("bad", error)
+    js.console.error("worse", KeyError("k"))
+    shown = capsys.readouterr().err
+    assert shown.startswith("bad Traceback (most recent call last):")
+    assert shown.endswith("ValueError: invalid literal for int() with base 10: 'x'\nworse KeyError: 'k'\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections import Counter
 from typing import Any
 
@@ -89,4 +90,7 @@ def _shown(value: Any) -> str:
             return stringify(value) or "undefined"
         except Exception:
             return to_text(value)
+    if isinstance(value, BaseException) and not isinstance(value, JsProxy):
+        # As JavaScript shows an error: what it is, and where it was raised.
+        return "".join(traceback.format_exception(value)).rstrip()
     return to_text(value)

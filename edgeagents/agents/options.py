@@ -39,6 +39,9 @@ class AgentOptions:
     fiber_recovery_max_age_ms: int = 24 * 60 * 60 * 1000
     """How old a fiber may be whose recovery fails again and again before it is given up. 0: never."""
 
+    fiber_recovery_hook_timeout_ms: int = 10_000
+    """How long the TypeScript SDK's own recovery of a chat may take. Here a chat is no fiber: this changes nothing."""
+
     max_alarm_memory_limit_strikes: int = 3
     """How often jobs of a recovery loop may end the process before they are given up."""
 

@@ -56,11 +56,12 @@ async def serve_and_reload(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
     click.echo(says, err=True)
+    told_at = time.time()
     process.serve(options, listener)
     # Imported while the other process starts.
     from edgeagents_emulator.watching import changes_in
 
-    changes = turns.not_served(changes_in(folders, stop, built))
+    changes = turns.not_served(changes_in(folders, stop, built, since=told_at))
     changed = asyncio.ensure_future(anext(changes, None))
     stopped = asyncio.ensure_future(stop.wait())
     try:
@@ -133,8 +134,8 @@ class _Turns:
     async def not_served(self, changes: AsyncIterator[list[str]]) -> AsyncIterator[list[str]]:
         """Iterate over those changes that the one that serves has not read."""
         async for files in changes:
-            if await self._process.lacks(files):
-                yield files
+            if lacking := await self._process.lacks(files):
+                yield lacking
 
     async def next(self) -> None:
         """Let the next one serve."""

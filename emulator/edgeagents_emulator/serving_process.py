@@ -103,13 +103,15 @@ class ServingProcess:
         finally:
             self._has_read.set()
 
-    async def lacks(self, files: Iterable[str]) -> bool:
-        """Wait until it has built what it serves; return whether one of ``files`` was changed after it read them.
+    async def lacks(self, files: Iterable[str]) -> list[str]:
+        """Wait until it has built what it serves; return those of ``files`` that were changed after it read them.
 
         What the build itself wrote was there before.
         """
         await self._has_read.wait()
-        return any(_changed_at(file) >= (self._read_at if file.endswith(".py") else self._told_at) for file in files)
+        return [
+            file for file in files if _changed_at(file) >= (self._read_at if file.endswith(".py") else self._told_at)
+        ]
 
     async def wait(self) -> int:
         """Wait for its end and return its status."""

@@ -50,7 +50,6 @@ async def changes_in(
         stop_event=stop,
         debounce=400,
         step=25,
-        raise_interrupt=False,
     )
     later = asyncio.ensure_future(anext(watching, None))
     # It watches from its first step on.

@@ -64,8 +64,11 @@ async def test_a_task_that_waits_survives_a_kill(emulator: Server) -> None:
     emulator.kill()
     emulator.start()
     async with tab(emulator) as ann:
-        page = await ann.call("listWorkflows")
-        assert [(each["taskName"], each["status"]) for each in page["workflows"]] == [("Outlive the server", "waiting")]
+        (task,) = (await ann.call("listWorkflows"))["workflows"]
+        assert task["taskName"] == "Outlive the server"
+        if task["status"] != "waiting":
+            # It goes on from its start: what is no step, as is what it tells of its progress, runs again.
+            await update(ann, status="waiting")
         await ann.call("approve", item["workflowId"])
         await update(ann, status="complete")
         assert await ann.call("clearCompleted") == {"clearedCount": 1}

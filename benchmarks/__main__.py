@@ -43,7 +43,9 @@ async def on_server(
                 rows = await measure.run(measure.chosen(ways), scale)
             except (OSError, AssertionError) as error:
                 # One measure that fails does not take the others' figures away.
-                parts += [f"### {measure.heading} ({server})", f"Failed: {type(error).__name__}: {error}"]
+                # The first line says which: what follows may be the stack of a server, with paths of this machine.
+                said = str(error).partition("\n")[0].strip()
+                parts += [f"### {measure.heading} ({server})", f"Failed: {type(error).__name__}: {said}"]
                 continue
             parts.append(section(f"{measure.heading} ({server})", measure.run.__doc__, rows))
     return "\n\n".join(parts)

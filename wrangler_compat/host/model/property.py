@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,38 +90,38 @@ def call(function: Any, this: Any, *args: Any) -> Any:
 class Exotic(JsProxy):
     """An object that answers for its own properties."""
 
-    def _own(self, key: Any) -> Property | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _own(self, key: Any) -> Property | None: ...
 
-    def _define(self, key: Any, made: Property) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _define(self, key: Any, made: Property) -> bool: ...
 
-    def _get(self, key: Any, receiver: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _get(self, key: Any, receiver: Any) -> Any: ...
 
-    def _set(self, key: Any, value: Any, receiver: Any) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _set(self, key: Any, value: Any, receiver: Any) -> bool: ...
 
-    def _has(self, key: Any) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _has(self, key: Any) -> bool: ...
 
-    def _delete(self, key: Any) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _delete(self, key: Any) -> bool: ...
 
-    def _own_keys(self) -> list[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _own_keys(self) -> list[Any]: ...
 
-    def _prototype_of(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _prototype_of(self) -> Any: ...
 
-    def _set_prototype(self, prototype: Any) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _set_prototype(self, prototype: Any) -> bool: ...
 
-    def _can_grow(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _can_grow(self) -> bool: ...
 
-    def _stop_growing(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _stop_growing(self) -> bool: ...
 
 
 def value_of(found: Property, receiver: Any) -> Any:

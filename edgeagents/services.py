@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from edgeagents.http import Request, Response
 from edgeagents.objects.eager import begin_now
-from edgeagents.objects.gates import unkept_writes
+from edgeagents.objects.gates import writes_kept
 from edgeagents.objects.rpc import HandedOver, copy_arguments, copy_result, crossing_error
 
 __all__ = ["Service"]
@@ -85,7 +85,5 @@ class Service:
 
 async def _apart(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Run ``work`` in a task of its own: what it sets in its context is nothing to the caller."""
-    unkept = unkept_writes()
-    if unkept is not None:
-        await unkept
+    await writes_kept()
     return await begin_now(work())

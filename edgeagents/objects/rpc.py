@@ -10,7 +10,7 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterator, Collection, Mapping
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, RemoteError
 from edgeagents.http import Request, Response
@@ -26,8 +26,11 @@ __all__ = [
     "crossing_error",
     "exported_names",
     "is_callable_name",
+    "rebuilt",
     "remote_error",
 ]
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 _HANDLERS = frozenset({"alarm", "fetch", "web_socket_message", "web_socket_close", "web_socket_error"})
 
@@ -99,11 +102,16 @@ def anothers_reset(error: ObjectReset) -> ObjectReset:
 
     It is ``remote``: the object itself was not reset, so the caller's stub goes on.
     """
+    return rebuilt(type(error), error.args, {**vars(error), "remote": True})
+
+
+def rebuilt(kind: type[ErrorT], args: tuple[Any, ...], attributes: Mapping[str, Any]) -> ErrorT:
+    """Return the error of ``kind`` that has these ``args`` and ``attributes``."""
     # Not by its __init__, which takes other arguments than it keeps.
-    crossing = type(error).__new__(type(error), *error.args)
-    crossing.args = error.args
-    vars(crossing).update(vars(error), remote=True)
-    return crossing
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(attributes)
+    return error
 
 
 def remote_error(kind: type[Exception], text: str, type_name: str) -> RemoteError:

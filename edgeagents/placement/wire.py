@@ -16,7 +16,7 @@ from edgeagents import errors
 from edgeagents.errors import DataCloneError, EdgeAgentsError, ObjectReset, RemoteError
 from edgeagents.http import AbortSignal, BodySource, Identity, Request, Response
 from edgeagents.objects import Address, AlarmEvent, CallEvent, Event, FetchEvent, ObjectId, StartEvent
-from edgeagents.objects.rpc import remote_error
+from edgeagents.objects.rpc import rebuilt, remote_error
 from edgeagents.objects.values import decode, encode
 
 __all__ = [
@@ -181,11 +181,7 @@ def unpack_error(packed: list[Any]) -> BaseException:
     if not (isinstance(cls, type) and issubclass(cls, EdgeAgentsError)) or not more:
         return ObjectReset(text)
     args, attributes = decode(more[0])
-    # Not by its __init__, which takes other arguments than it keeps.
-    error = cls.__new__(cls, *args)
-    error.args = tuple(args)
-    vars(error).update(attributes)
-    return error
+    return rebuilt(cls, tuple(args), attributes)
 
 
 def _builtin_error(name: str) -> type[Exception] | None:

@@ -56,12 +56,11 @@ async def serve_and_reload(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
     click.echo(says, err=True)
-    told_at = time.time()
     process.serve(options, listener)
     # Imported while the other process starts.
     from edgeagents_emulator.watching import changes_in
 
-    changes = turns.not_served(changes_in(folders, stop, built, since=told_at))
+    changes = turns.not_served(changes_in(folders, stop, built, since=process.told_at))
     changed = asyncio.ensure_future(anext(changes, None))
     stopped = asyncio.ensure_future(stop.wait())
     try:

@@ -68,7 +68,9 @@ class ServingProcess:
         self._folders = ahead.folders if ahead else ()
         self._started = started or start(ahead.to_json() if ahead else "")
         self._line, self._process = self._started.line, self._started.process
-        self._told_at = self._read_at = 0.0
+        self.told_at = 0.0
+        """When it was told to serve: it has read nothing of the project before."""
+        self._read_at = 0.0
         self._has_read = asyncio.Event()
 
     @property
@@ -80,7 +82,7 @@ class ServingProcess:
 
     def serve(self, options: Options, listener: socket.socket) -> None:
         """Let it serve ``listener``."""
-        self._told_at = time.time()
+        self.told_at = time.time()
         # One that has died has nothing to read any more: wait() tells how it ended.
         with contextlib.suppress(OSError):
             socket.send_fds(self._line, [options.to_json().encode(), b"\n"], [listener.fileno()])
@@ -110,7 +112,7 @@ class ServingProcess:
         """
         await self._has_read.wait()
         return [
-            file for file in files if _changed_at(file) >= (self._read_at if file.endswith(".py") else self._told_at)
+            file for file in files if _changed_at(file) >= (self._read_at if file.endswith(".py") else self.told_at)
         ]
 
     async def wait(self) -> int:

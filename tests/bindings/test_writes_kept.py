@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,9 @@ from edgeagents_r2 import plugin as r2
 
 from edgeagents import DurableObject, Runtime
 from edgeagents.bindings import BindingDeclaration
-from edgeagents.objects.sqlite import Database
 from edgeagents.testing import settle
 from edgeagents.worker import Worker
+from tests.slow_disk import disk as disk
 
 pytestmark = pytest.mark.cloudflare(
     "Durable Objects", "calls of stubs and bindings wait for the writes before them", "same"
@@ -50,22 +49,6 @@ async def arrived(env, binding: str) -> int:
             return (await env.QUEUE.metrics())["backlogCount"]
         case _:
             return await env.D1.prepare("SELECT count(*) AS n FROM orders").first("n")
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Set when the disk may go on."""
-    goes_on = threading.Event()
-    sync = Database.sync
-
-    def slow(self: Database) -> None:
-        if "objects" in self.path.parts:  # D1's databases are kept as those of objects are.
-            goes_on.wait()
-        sync(self)
-
-    monkeypatch.setattr(Database, "sync", slow)
-    yield goes_on
-    goes_on.set()
 
 
 @pytest.mark.parametrize("binding", BINDINGS)

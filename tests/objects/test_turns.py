@@ -11,8 +11,8 @@ import pytest
 from edgeagents.errors import ObjectReset, RemoteError
 from edgeagents.http import Response
 from edgeagents.objects import DurableObject, current_namespaces, web_socket_pair
-from edgeagents.objects.sqlite import Database
 from edgeagents.testing import ManualClock, agent_runtime, settle
+from tests.slow_disk import disk as disk
 
 log: list[str] = []
 instances: list[Worker] = []
@@ -121,21 +121,6 @@ async def runtime(tmp_path, clock):
 @pytest.fixture
 def workers(runtime):
     return runtime.namespaces["Worker"]
-
-
-@pytest.fixture
-def disk(monkeypatch):
-    """Set when the disk may go on."""
-    goes_on = threading.Event()
-    sync = Database.sync
-
-    def slow(self):
-        goes_on.wait()
-        sync(self)
-
-    monkeypatch.setattr(Database, "sync", slow)
-    yield goes_on
-    goes_on.set()
 
 
 # Handlers in the object's thread
